@@ -1,0 +1,97 @@
+# What a person runs and what CI runs. Needs make and Python 3.10 or newer; everything else goes into .venv and .tox.
+
+PYTHON ?= python3
+PYTHONS ?= 3.10 3.11 3.12 3.13 3.14
+# Arguments for pytest: make test ARGS='-k spool'
+ARGS ?=
+# UV=0: pip and virtualenv instead of uv. Slower by half a minute a Python, but they read an index set in pip.conf.
+UV ?= 1
+
+comma := ,
+space := $() $()
+VENV := .venv
+PYENV := $(if $(PYENV_ROOT),$(PYENV_ROOT),$(HOME)/.pyenv)
+SOURCES := pyproject.toml $(wildcard README.md) $(shell find src sql -type f ! -name '*.py[co]' 2>/dev/null)
+
+ifeq ($(UV),0)
+TOOLS := tox
+INSTALL := $(VENV)/bin/python -m pip install -q --disable-pip-version-check
+else
+TOOLS := tox tox-uv
+INSTALL := $(VENV)/bin/uv pip install -q --python $(VENV)/bin/python --reinstall-package audit-handler
+endif
+
+# Only Pythons that are already here are used: a missing one is reported, not downloaded.
+export UV_PYTHON_DOWNLOADS := never
+# A .venv or conda environment that happens to be active is not the one to install into.
+unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
+
+# A Python that was asked for by name (make test PYTHONS=3.12) has to be there; of the default list, one is enough.
+SKIP_MISSING := $(if $(filter file,$(origin PYTHONS)),true,false)
+
+define REPORT
+import json, sys
+environments = json.load(open(".tox/result.json"))["testenvs"]
+pythons = {f"3.{name[3:]}": env for name, env in sorted(environments.items()) if name.startswith("py3")}
+ran = [version for version, env in pythons.items() if env.get("test")]
+missing = [version for version, env in pythons.items() if env.get("result", {}).get("skipped")]
+print("Python versions tested:", *ran or ["none"], "- not found on this machine:", *missing or ["none"])
+sys.exit(0 if ran else "No test was run.")
+endef
+export REPORT
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint format coverage demo bench clean
+
+help:
+	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest)'
+	@echo 'make demo      install the demo and run it'
+	@echo 'make lint      ruff and mypy'
+	@echo 'make format    let ruff sort, mend and format'
+	@echo 'make coverage  branch coverage on one Python'
+	@echo 'make bench     run the benchmarks'
+	@echo 'make clean     remove what these made'
+
+# pyenv hides its Pythons behind shims that answer only for the active version. The newest release of each wanted
+# version goes to the end of PATH, where tox finds python3.X whatever pyenv has active.
+test: $(VENV)/.tools
+	@path="$$PATH"; \
+	for version in $(PYTHONS); do \
+	    newest=$$(ls '$(PYENV)/versions' 2>/dev/null | grep -E "^$$version\.[0-9]+$$" | sort -t. -k3,3n | tail -n 1); \
+	    if [ -n "$$newest" ]; then path="$$path:$(PYENV)/versions/$$newest/bin"; fi; \
+	done; \
+	mkdir -p .tox && rm -f .tox/result.json; \
+	PATH="$$path" $(VENV)/bin/tox run --result-json .tox/result.json --skip-missing-interpreters $(SKIP_MISSING) \
+	    -e lint,$(subst $(space),$(comma),$(subst .,,$(PYTHONS:%=py%))) -- $(ARGS); \
+	status=$$?; \
+	if [ -f .tox/result.json ]; then $(VENV)/bin/python -c "$$REPORT" || status=1; fi; \
+	exit $$status
+
+lint format coverage: $(VENV)/.tools
+	@$(VENV)/bin/tox run -q -e $@ -- $(ARGS)
+
+demo: $(VENV)/.demo
+	@$(VENV)/bin/python examples/demo.py
+
+bench: $(VENV)/.demo
+	@for file in benchmarks/[a-z]*.py; do \
+	    if [ ! -e "$$file" ]; then echo 'no benchmarks in benchmarks/'; break; fi; \
+	    echo "== $$file"; $(VENV)/bin/python "$$file" || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .tox dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+
+$(VENV)/.tools: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("%s is Python %d.%d; name a newer one: make PYTHON=python3.12" \
+	    % ((sys.executable,) + sys.version_info[:2]) if sys.version_info < (3, 10) else 0)'
+	@echo 'Preparing $(VENV) with $(TOOLS) ...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --upgrade $(TOOLS)
+	@touch $@
+
+# Not editable: the demo and the benchmarks run what a user installs. Installed anew when a source file changed.
+$(VENV)/.demo: $(VENV)/.tools $(SOURCES)
+	@echo 'Installing audit-handler with the demo extra (the first time about 200 MB to download) ...'
+	@$(INSTALL) '.[demo]'
+	@touch $@

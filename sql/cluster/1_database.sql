@@ -1,0 +1,1 @@
+CREATE DATABASE IF NOT EXISTS audit_db ON CLUSTER '{cluster}';

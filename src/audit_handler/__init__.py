@@ -1,0 +1,40 @@
+"""
+The audit trail for Python applications: ``logger.info(..., extra={"action": ...})`` becomes a row
+in ClickHouse.
+
+See `AuditHandler` for the handler, `bind` and `bound` for who is acting, and the README for the
+whole.
+"""
+
+from audit_handler.context import bind, bound, clear, current
+from audit_handler.errors import (
+    AuditHandlerError,
+    ConfigurationError,
+    DataError,
+    DeliveryError,
+    SetupError,
+    SpoolError,
+    SpoolFull,
+    SpoolUnavailable,
+    TransientError,
+)
+from audit_handler.handler import AuditHandler
+from audit_handler.status import Status
+
+__all__ = [
+    "AuditHandler",
+    "AuditHandlerError",
+    "ConfigurationError",
+    "DataError",
+    "DeliveryError",
+    "SetupError",
+    "SpoolError",
+    "SpoolFull",
+    "SpoolUnavailable",
+    "Status",
+    "TransientError",
+    "bind",
+    "bound",
+    "clear",
+    "current",
+]

@@ -1,0 +1,36 @@
+"""Time, passed in: what the rooms need of a clock, and the one that is used outside tests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+__all__ = ["Clock", "SystemClock"]
+
+
+class Clock(Protocol):
+    """A source of time and of waiting. Safe to call from several threads."""
+
+    def time(self) -> float:
+        """Unix seconds; may step back when the machine's clock is set."""
+
+    def monotonic(self) -> float:
+        """Seconds that never step back; only differences mean something."""
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> None:
+        """Wait on the held *condition* until it is notified or *timeout* seconds have passed."""
+
+
+class SystemClock:
+    """The operating system's clock."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> None:
+        # Condition.wait refuses more than threading.TIMEOUT_MAX; a day is long enough for a loop.
+        condition.wait(None if timeout is None else max(0.0, min(timeout, 86_400.0)))

@@ -1,0 +1,57 @@
+"""
+Time-ordered ids: UUID version 7 (RFC 9562) for events and writers.
+
+Within a process the low bits count instead of being random (the RFC's "fixed bit-length dedicated
+counter"): uniqueness then rests on a counter, not on luck, making an id costs no system call, and
+ids of neighbouring rows compress to a few bytes where random ones cost sixteen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+
+__all__ = ["EventIds", "new_writer_id"]
+
+_VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
+
+
+class EventIds:
+    """
+    Makes event ids: 48 bits of Unix milliseconds, 42 random bits per instance, a 32-bit counter.
+
+    Safe to call from several threads. Not to be shared across a fork: a child needs an instance of
+    its own. Two instances collide only if they drew the same 42 bits and stand at the same count in
+    the same millisecond.
+    """
+
+    __slots__ = ("_count", "_prefix_a", "_prefix_b")
+
+    def __init__(self) -> None:
+        drawn = int.from_bytes(os.urandom(6), "big")
+        self._prefix_a = (drawn & 0xFFF) << 64
+        self._prefix_b = ((drawn >> 12) & 0x3FFFFFFF) << 32
+        self._count = itertools.count()
+
+    def next(self, unix_seconds: float) -> str:
+        """
+        Return an id for an event at *unix_seconds* (1970 to 10889), as 36 lower-case characters.
+        """
+        milliseconds = int(unix_seconds * 1000) & 0xFFFFFFFFFFFF
+        number = (
+            milliseconds << 80
+            | _VERSION_AND_VARIANT
+            | self._prefix_a
+            | self._prefix_b
+            | next(self._count) & 0xFFFFFFFF
+        )
+        text = f"{number:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def new_writer_id() -> str:
+    """
+    Return the id of a new writer. Ids sort by the time they were made, so older writers come first.
+    """
+    return EventIds().next(time.time())

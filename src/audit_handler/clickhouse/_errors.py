@@ -1,0 +1,113 @@
+"""The driver's exceptions, mapped once to ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from audit_handler.clickhouse._codes import DATA_CODES, TOO_MANY_PARTS, VIEW_THREW, remedy
+from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
+
+__all__ = ["mapped_errors", "sort_error"]
+
+_ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
+_HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
+_HTTP_REMEDIES = {
+    401: "check user and password in the dsn",
+    403: "check user and password in the dsn, and what stands between here and ClickHouse",
+    404: "check host, port and proxy_path of the dsn: no ClickHouse answers there",
+}
+_PAYLOAD_TOO_LARGE = 413
+
+
+@contextmanager
+def mapped_errors(secret: str) -> Iterator[None]:
+    """
+    Raise whatever the driver raises inside as one of our `DeliveryError`s, without *secret* in its
+    text.
+    """
+    from clickhouse_connect.driver.exceptions import Error  # loaded by the thread that uses it
+
+    try:
+        yield
+    except (Error, OSError) as exc:
+        raise sort_error(exc, secret) from exc
+
+
+def sort_error(exc: Exception, secret: str) -> DeliveryError:
+    """
+    Return *exc* as retryable, as a fault of the data, or as one of the set-up, with a text that is
+    safe to log.
+    """
+    from clickhouse_connect.driver.exceptions import ProgrammingError
+
+    code: int | None = getattr(exc, "code", None)
+    text = str(exc)
+    if code is not None:
+        return _sort_code(code, getattr(exc, "name", None), text, secret)
+    if status := _http_status(text):
+        if status == _PAYLOAD_TOO_LARGE:
+            return DataError("HTTP status 413: the insert is too large for a proxy on the way")
+        if status in _HTTP_REMEDIES:
+            return SetupError(f"HTTP status {status}; {_HTTP_REMEDIES[status]}")
+        return TransientError(f"HTTP status {status}")
+    if isinstance(exc, ProgrammingError):
+        return _sort_driver_refusal(text, secret)
+    return _sort_transport_error(exc, text, secret)
+
+
+def _sort_code(code: int, name: str | None, text: str, secret: str) -> DeliveryError:
+    label = f"code {code} ({name})" if name else f"code {code}"
+    if code in DATA_CODES or (code == TOO_MANY_PARTS and "Too many partitions" in text):
+        # The server quotes the row, so its text stays out of the message; it goes to rejected/ with
+        # the row.
+        found = _ROW.search(text)
+        row = int(found[1] or found[2]) if found else None
+        return DataError(label, code=code, row=row, is_ambiguous=code == VIEW_THREW)
+    mend = remedy(code)
+    if mend is not None:
+        return SetupError(f"{label}: {_shown(text, secret)}; {mend}", code=code)
+    return TransientError(f"{label}: {_shown(text, secret)}", code=code)
+
+
+def _sort_driver_refusal(text: str, secret: str) -> DeliveryError:
+    if "readonly" in text or "unsupported setting" in text.lower():
+        return SetupError(f"{_shown(text, secret)}; the user's profile must allow it")
+    # A second process on the same chDB directory, a client closed at exit: both pass, and neither
+    # stored anything.
+    hint = (
+        "; another process has this directory open"
+        if "Unable to open the chdb engine" in text
+        else ""
+    )
+    return TransientError(f"{_shown(text, secret)}{hint}", is_ambiguous=False)
+
+
+def _sort_transport_error(exc: Exception, text: str, secret: str) -> DeliveryError:
+    from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, SSLError
+
+    if isinstance(exc, FileNotFoundError | PermissionError):
+        return SetupError(f"{_shown(text, secret)}; see ca_cert and client_cert in client_options")
+    cause = exc.__cause__
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    if isinstance(reason, SSLError) and "certificate" in str(reason).lower():
+        return SetupError(
+            f"TLS: {_shown(str(reason), secret)}; see ca_cert, client_cert and server_host_name"
+        )
+    # Refused, unknown host, no handshake: the request never left, so nothing can have been stored.
+    never_left = isinstance(reason, NewConnectionError | ConnectTimeoutError | SSLError)
+    return TransientError(_shown(text, secret), is_ambiguous=not never_left)
+
+
+def _http_status(text: str) -> int | None:
+    found = _HTTP_STATUS.search(text)
+    return int(found[1]) if found else None
+
+
+def _shown(text: str, secret: str) -> str:
+    """Return *text* on one line, shortened, and without *secret*."""
+    line = " ".join(text.split())
+    if secret:
+        line = line.replace(secret, "***")
+    return "".join(c if c.isprintable() else "?" for c in line)[:300]

@@ -1,0 +1,468 @@
+"""
+`AuditHandler`: the logging handler. Its life cycle, forks, the end of the process, `flush`,
+`close`, `status`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from audit_handler import context
+from audit_handler._clock import SystemClock
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.config import Settings
+from audit_handler.errors import ConfigurationError, SpoolClosed, SpoolError
+from audit_handler.listener import Listener
+from audit_handler.record import RecordEncoder
+from audit_handler.redaction import Redactor
+from audit_handler.spool import ROW_OVERHEAD_BYTES, DiskFiles, MemoryFiles, Spool, has_leftovers
+from audit_handler.status import Counters, Status
+
+__all__ = ["AuditHandler"]
+
+_logger = logging.getLogger(__name__)
+
+
+class AuditHandler(logging.Handler):
+    """
+    Stores audit records in ClickHouse: once, whole, whatever happens in between.
+
+    A record that carries an ``action`` is an audit; others pass by. The call returns when the row
+    is in the spool, and a background thread brings it to ClickHouse. Safe to call from several
+    threads and from signal handlers; a forked child gets a writer of its own with its first audit.
+    All arguments but *level* can come from the environment, see `audit_handler.config`; units,
+    ranges and defaults are explained there too.
+
+    Args:
+        dsn: ``https://user:password@host:8443/database``, ``http://host``, ``chdb:///directory`` or
+            ``chdb://memory`` (``CLICKHOUSE_URL``).
+        level: Least level of a record, as in `logging.Handler`.
+        database: The table's database.
+        table: The table.
+        cluster: Name of the cluster, where *create_table* is to create the tables of one.
+        profile: ``low``, ``medium`` or ``high``: batch sizes for that much traffic.
+        batch_size: Rows in one insert at most.
+        batch_bytes: Bytes in one insert at most.
+        flush_interval_ms: Milliseconds that a row waits for company at most.
+        spool_dir: Directory of the spool, by default in the user's state directory; ``"memory"``
+            for none.
+        max_spool_bytes: Bytes that may wait.
+        on_full: ``block``, ``drop`` or ``raise`` when no more rows can be taken.
+        block_timeout: Seconds that ``block`` waits for room.
+        fsync: ``never``, ``batch`` or ``always``.
+        capture: ``audit`` or ``all``.
+        service_name: Default of the column.
+        redact_keys: Parts of key names to redact besides the default ones.
+        redact_default_keys: False to redact *redact_keys* only.
+        max_value_bytes: Bytes of one value before it is cut.
+        async_insert: Let the server gather the inserts of many small writers.
+        create_table: Create database and table on connecting; by default for chDB only.
+        shutdown_timeout: Seconds that `flush`, `close` and the end of the process wait for
+            ClickHouse.
+        retry_min_ms: Milliseconds, bound of the first wait before a retry.
+        retry_max_ms: Milliseconds, bound of any wait before a retry.
+        client_options: Arguments of ``clickhouse_connect.get_client``: TLS, proxies, token,
+            settings.
+
+    Raises:
+        ConfigurationError: An argument or environment variable cannot work.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        level: int | str = logging.NOTSET,
+        database: str | None = None,
+        table: str | None = None,
+        cluster: str | None = None,
+        profile: str | None = None,
+        batch_size: int | None = None,
+        batch_bytes: int | None = None,
+        flush_interval_ms: int | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        max_spool_bytes: int | None = None,
+        on_full: str | None = None,
+        block_timeout: float | None = None,
+        fsync: str | None = None,
+        capture: str | None = None,
+        service_name: str | None = None,
+        redact_keys: Iterable[str] | None = None,
+        redact_default_keys: bool | None = None,
+        max_value_bytes: int | None = None,
+        async_insert: bool | None = None,
+        create_table: bool | None = None,
+        shutdown_timeout: float | None = None,
+        retry_min_ms: int | None = None,
+        retry_max_ms: int | None = None,
+        client_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        options = {
+            name: value
+            for name, value in locals().items()
+            if name not in ("self", "level", "__class__")
+        }
+        super().__init__(level)
+        self.settings = Settings.resolve(options, os.environ)
+        self._captures_all = self.settings.capture == "all"
+        self._block_timeout = (
+            self.settings.block_timeout if self.settings.on_full == "block" else 0.0
+        )
+        self._clock = SystemClock()
+        self._reset()
+        self._files = MemoryFiles() if self.settings.spool_dir is None else DiskFiles()
+        self._directory = (
+            self.settings.spool_dir or Path("/memory")
+        ) / self.settings.target.directory_name
+        try:
+            self._files.make_directory(self._directory)
+        except OSError as exc:
+            raise ConfigurationError(
+                f"spool_dir={self.settings.spool_dir} cannot be made ({exc.strerror}); give a "
+                "writable local directory, "
+                "or 'memory' for a spool that does not survive a crash"
+            ) from exc
+        _handlers.add(self)
+        if has_leftovers(self._files, self._directory):
+            # Rows of a process that died wait here, and must not wait for our first audit too.
+            self._opened()
+
+    def _reset(self) -> None:
+        """
+        Start afresh, as when made: in a forked child nothing is left of what the parent had open.
+        """
+        self._state_lock = threading.RLock()
+        self._counters = Counters()
+        self._pipeline: _Pipeline | None = None
+        self._is_dropping = False
+
+    # Taking records
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """
+        Take *record* if it is an audit, without the handler's lock: the spool has its own, held for
+        one write.
+
+        Records of this package are never taken, nor what the driver logs while it delivers: the
+        handler would feed itself.
+        """
+        if self.filters:
+            passed: Any = self.filter(record)
+            if not passed:
+                return False
+            if isinstance(passed, logging.LogRecord):
+                record = passed
+        if record.__dict__.get("action") is None and not self._captures_all:
+            return True
+        if record.name.startswith("audit_handler.") or self._is_listener_thread():
+            return True
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """
+        Put *record* into the spool. When this returns, its row survives the end of the process.
+
+        Raises:
+            SpoolError: With ``on_full="raise"`` only: the row was not taken.
+        """
+        try:
+            while True:
+                pipeline = self._pipeline or self._opened()
+                try:
+                    pipeline.put(record, self._block_timeout)
+                    break
+                except SpoolClosed:
+                    # Closed by another thread, or by a later dictConfig, while this handler is
+                    # still attached.
+                    self._forget(pipeline)
+        except SpoolError as exc:
+            self._note_dropped(exc)
+            if self.settings.on_full == "raise":
+                raise
+        except Exception as exc:  # noqa: BLE001  # the promise of logging: a bug of ours does not break the application
+            self._note_dropped(exc)
+            self.handleError(record)
+        else:
+            if self._is_dropping:
+                self._is_dropping = False
+                _logger.warning(
+                    "audit rows are taken again; %d were dropped so far",
+                    self._counters.rows_dropped,
+                )
+
+    def _is_listener_thread(self) -> bool:
+        pipeline = self._pipeline
+        return pipeline is not None and pipeline.listener.ident == threading.get_ident()
+
+    def _note_dropped(self, exc: Exception) -> None:
+        with self._state_lock:
+            self._counters.rows_dropped += 1
+            is_news, self._is_dropping = not self._is_dropping, True
+        if is_news:
+            _logger.error("an audit row was dropped, and the following may be: %s", exc)
+
+    # Life cycle
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
+        """
+        Send what waits, and wait until ClickHouse has acknowledged it.
+
+        Returns within *timeout* seconds (by default *shutdown_timeout*). True only if every row
+        emitted before the call is stored; False also when any was rejected, dropped or lost since
+        the handler was made, see `status`.
+        """
+        pipeline = self._pipeline
+        return self._told(pipeline is None or pipeline.flush(self._seconds(timeout)))
+
+    def close(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
+        """
+        Flush, then stop the thread and close the connection. Rows that are not acknowledged stay in
+        the spool.
+
+        Returns within *timeout* seconds, as `flush` does. May be called again. A record that
+        arrives later opens the handler again: a later ``dictConfig`` closes handlers that are still
+        attached to a logger.
+        """
+        with self._state_lock:
+            pipeline, self._pipeline = self._pipeline, None
+        super().close()
+        return self._told(pipeline is None or self._close(pipeline, self._seconds(timeout)))
+
+    def status(self) -> Status:
+        """
+        Return the counts of this moment. Takes no lock that a request to ClickHouse could hold.
+        """
+        pipeline, counters = self._pipeline, self._counters
+        spool = pipeline.spool if pipeline else None
+        return Status(
+            target=str(self.settings.target),
+            rows_emitted=counters.rows_emitted + (spool.last_seq if spool else 0),
+            rows_dropped=counters.rows_dropped,
+            rows_adopted=counters.rows_adopted,
+            rows_stored=counters.rows_stored,
+            rows_rejected=counters.rows_rejected,
+            rows_lost=counters.rows_lost,
+            rows_waiting=spool.waiting_rows if spool else 0,
+            bytes_waiting=spool.waiting_bytes if spool else 0,
+            max_spool_bytes=self.settings.max_spool_bytes,
+            oldest_waiting_seconds=spool.oldest_age() if spool else 0.0,
+            batches_stored=counters.batches_stored,
+            retries=counters.retries,
+            last_error=counters.last_error,
+        )
+
+    def __repr__(self) -> str:
+        pipeline = self._pipeline
+        waiting = pipeline.spool.waiting_rows if pipeline else 0
+        return (
+            f"<{type(self).__name__} {self.settings.target} "
+            f"({logging.getLevelName(self.level)}), {waiting} waiting>"
+        )
+
+    def _opened(self) -> _Pipeline:
+        with self._state_lock:
+            if self._pipeline is None:
+                pipeline = _Pipeline(
+                    self.settings, self._files, self._directory, self._counters, self._clock
+                )
+                self._pipeline = pipeline
+                pipeline.start()
+            return self._pipeline
+
+    def _forget(self, pipeline: _Pipeline) -> None:
+        with self._state_lock:
+            if self._pipeline is pipeline:
+                self._pipeline = None
+
+    def _close(self, pipeline: _Pipeline, timeout: float) -> bool:
+        is_flushed = pipeline.close(timeout)
+        with self._state_lock:
+            self._counters.rows_emitted += pipeline.spool.last_seq
+        return is_flushed
+
+    def _told(self, is_flushed: bool) -> bool:
+        counters = self._counters
+        return is_flushed and not (
+            counters.rows_rejected or counters.rows_dropped or counters.rows_lost
+        )
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self.settings.shutdown_timeout if timeout is None else timeout
+
+    def _abandon(self) -> None:
+        """Let go of the parent's spool and thread, in a forked child."""
+        pipeline = self._pipeline
+        self._reset()
+        if pipeline is not None:
+            pipeline.spool.abandon()
+
+
+class _Pipeline:
+    """What a handler has while it is open: an encoder, a spool and its listener."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        files: DiskFiles | MemoryFiles,
+        directory: Path,
+        counters: Counters,
+        clock: SystemClock,
+    ) -> None:
+        self._clock = clock
+        self.encoder = RecordEncoder(
+            redactor=Redactor(settings.redact_keys, use_default_keys=settings.redact_default_keys),
+            context=context.current,
+            service_name=settings.service_name,
+            max_value_bytes=settings.max_value_bytes,
+            max_row_bytes=settings.batch_bytes - ROW_OVERHEAD_BYTES,
+            now=time.time,
+        )
+        self.spool = Spool(
+            files,
+            directory,
+            batch_size=settings.batch_size,
+            batch_bytes=settings.batch_bytes,
+            flush_interval=settings.flush_interval_ms / 1000,
+            max_bytes=settings.max_spool_bytes,
+            fsync=settings.fsync,
+            clock=clock,
+        )
+        self.listener = Listener(
+            self.spool,
+            ClickHouse(
+                settings.target,
+                create_table=settings.create_table,
+                async_insert=settings.async_insert,
+                after_connect=_move_exit_hook if settings.target.is_embedded else None,
+            ),
+            counters=counters,
+            clock=clock,
+            retry_min=settings.retry_min_ms / 1000,
+            retry_max=settings.retry_max_ms / 1000,
+        )
+
+    def start(self) -> None:
+        """
+        Start the listener, if that is still possible; else the rows wait in the spool for the next
+        process.
+        """
+        if not _is_exiting:
+            try:
+                self.listener.start()
+            except RuntimeError:
+                # From Python 3.12 no thread starts once the interpreter is shutting down.
+                _logger.warning(
+                    "the interpreter is ending: audit rows wait in the spool for the next process"
+                )
+
+    def put(self, record: logging.LogRecord, timeout: float) -> None:
+        line, month = self.encoder.encode(record)
+        self.spool.put(line, month, timeout=timeout)
+
+    def flush(self, timeout: float) -> bool:
+        self.listener.hurry()
+        return self.spool.flush(timeout if self._may_wait() else 0.0)
+
+    def close(self, timeout: float) -> bool:
+        """Drain, stop, and tell whether everything was delivered; by the deadline."""
+        deadline = self._clock.monotonic() + timeout
+        if not self.listener.is_alive:
+            is_flushed = self.spool.flush(0.0)
+            self.spool.close()
+            return is_flushed
+        self.listener.drain()
+        if _holds_logging_lock():
+            # The listener may need that lock for a line of its own, or the driver's. It ends by
+            # itself.
+            _draining.add(self)
+            return self.spool.flush(0.0)
+        is_flushed = self.spool.flush(timeout)
+        self.listener.stop(max(0.0, deadline - self._clock.monotonic()))
+        return is_flushed
+
+    def _may_wait(self) -> bool:
+        return self.listener.is_alive and not _holds_logging_lock()
+
+
+def _holds_logging_lock() -> bool:
+    """
+    Whether this thread holds logging's module lock, as ``dictConfig`` does while it closes the
+    handlers before it.
+
+    Waiting for the listener then would wait for a thread that waits for us.
+    """
+    is_owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
+    return bool(is_owned and is_owned())
+
+
+# The end of the process, and forks
+
+_handlers: weakref.WeakSet[AuditHandler] = weakref.WeakSet()
+_draining: weakref.WeakSet[_Pipeline] = weakref.WeakSet()
+_is_exiting = False
+_forking: list[tuple[threading.RLock, AuditHandler]] = []
+
+
+def _close_all() -> None:
+    """
+    Deliver what waits, each handler within its *shutdown_timeout*. Later records stay in the spool.
+    """
+    global _is_exiting  # a fact about this process
+    _is_exiting = True
+    for pipeline in list(_draining):
+        pipeline.close(10.0)
+    for handler in list(_handlers):
+        handler.close()
+
+
+def _move_exit_hook() -> None:
+    """
+    Put our exit hook in front of those registered so far: they run last in, first out.
+
+    The driver's client closes the embedded engine in a hook of its own, registered when the client
+    is made.
+    """
+    atexit.unregister(_close_all)
+    atexit.register(_close_all)
+
+
+def _before_fork() -> None:
+    """Wait until no append is under way, so that the child inherits none."""
+    for handler in list(_handlers):
+        handler._state_lock.acquire()
+        pipeline = handler._pipeline
+        spool_lock = pipeline.spool.lock if pipeline else handler._state_lock
+        spool_lock.acquire()
+        _forking.append((spool_lock, handler))
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        spool_lock, handler = _forking.pop()
+        spool_lock.release()
+        handler._state_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    _forking.clear()
+    _draining.clear()
+    for handler in list(_handlers):
+        handler._abandon()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

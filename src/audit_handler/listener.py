@@ -1,0 +1,226 @@
+"""
+The background thread: takes segments from the spool, sees each one into ClickHouse, and never gives
+one up.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from logging.handlers import QueueListener
+from queue import Empty
+
+from audit_handler._clock import Clock
+from audit_handler._delivery import Delivery
+from audit_handler.clickhouse import Destination
+from audit_handler.errors import SetupError, TransientError
+from audit_handler.spool import Segment, Spool
+from audit_handler.status import Counters
+
+__all__ = ["Listener"]
+
+_logger = logging.getLogger(__name__)
+
+_ADOPT_SECONDS = 5.0
+# How soon the rows of a process that died are taken over. A look costs one directory listing and
+# one lock per writer.
+
+
+class Listener(QueueListener):
+    """
+    The stdlib's listener on a queue of segments: it overrides where a segment comes from and what
+    is done with it.
+
+    One thread per handler and process. `start` and `stop` as in the stdlib; when the thread ends it
+    closes the destination and the spool, whoever asked it to.
+
+    Args:
+        spool: The queue.
+        destination: Where segments go.
+        counters: Counted into.
+        clock: Time and waiting.
+        retry_min: Seconds, upper bound of the first wait.
+        retry_max: Seconds, upper bound of every wait.
+        jitter: Returns a number from 0 to 1, for full jitter: the wait is a random share of its
+            bound, so that many processes do not come back at the same moment.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        destination: Destination,
+        *,
+        counters: Counters,
+        clock: Clock,
+        retry_min: float,
+        retry_max: float,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        super().__init__(spool)  # type: ignore[arg-type]  # a queue by shape: get, task_done
+        self._spool = spool
+        self._destination = destination
+        self._counters = counters
+        self._clock = clock
+        self._retry_min = retry_min
+        self._retry_max = retry_max
+        self._jitter = jitter
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._is_draining = False
+        self._is_hurried = False
+        self._next_adoption = 0.0
+        self._trouble: tuple[type[BaseException], int | None] | None = None
+
+    def start(self) -> None:
+        """
+        Start the thread.
+
+        Raises:
+            RuntimeError: No thread can be started, as when the interpreter is shutting down.
+        """
+        thread = threading.Thread(target=self._run, name="audit-handler-listener", daemon=True)
+        thread.start()
+        self._thread = thread
+
+    def stop(self, timeout: float | None = None) -> None:
+        """
+        Ask the thread to end after the request it is in, and wait up to *timeout* seconds for it.
+
+        What is not delivered stays in the spool.
+        """
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        self._spool.wake(closing=True)
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def drain(self) -> None:
+        """Ask the thread to end by itself once the spool is empty. Does not wait."""
+        self._is_draining = True
+        self._spool.wake(closing=True)
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Cut a wait before a retry short: somebody is waiting for the rows."""
+        with self._changed:
+            self._is_hurried = True
+            self._changed.notify_all()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def ident(self) -> int | None:
+        """The thread's identifier."""
+        return self._thread.ident if self._thread else None
+
+    # On the thread
+
+    def _run(self) -> None:
+        try:
+            self._monitor()  # type: ignore[attr-defined]  # the stdlib's loop: dequeue, handle, task_done
+        finally:
+            try:
+                self._destination.close()
+            except Exception:
+                _logger.exception("closing the connection to ClickHouse failed")
+            self._spool.close()
+
+    def dequeue(self, block: bool) -> Segment | None:  # type: ignore[override]  # noqa: ARG002  # segments, not records
+        """Return the next segment, or None, the stdlib's sentinel, when it is time to end."""
+        while not self._is_stopping:
+            try:
+                self._adopt_when_due()
+                segment = self._spool.get(max(0.0, self._next_adoption - self._clock.monotonic()))
+            except Exception as exc:  # noqa: BLE001  # the top of the thread: a full disk must not end it
+                self._note_trouble(exc)
+                self._pause(self._retry_max)
+                continue
+            if segment is not None:
+                return segment
+            if self._is_draining:
+                break
+        return None
+
+    def handle(self, record: Segment) -> None:  # type: ignore[override]  # segments, not records
+        """
+        Deliver one segment, however long it takes. Raises `queue.Empty`, which ends the stdlib's
+        loop, on `stop`.
+        """
+        delivery = Delivery(record, self._spool, self._destination, self._counters)
+        failures = 0
+        while not self._is_stopping:
+            try:
+                delivery.run()
+            except FileNotFoundError as exc:
+                self._counters.rows_lost += record.rows
+                _logger.error(
+                    "%d rows were removed from the spool by somebody else: %s", record.rows, exc
+                )
+                return
+            except Exception as exc:  # noqa: BLE001  # the top of the thread: whatever it is, the rows stay
+                self._note_trouble(exc)
+                self._counters.retries += 1
+                self._pause(
+                    min(self._retry_max, self._retry_min * 2.0 ** min(failures, 60))
+                    * self._jitter()
+                )
+                failures += 1
+            else:
+                self._counters.batches_stored += 1
+                self._note_success()
+                return
+        raise Empty
+
+    def _adopt_when_due(self) -> None:
+        if self._clock.monotonic() < self._next_adoption or self._is_draining:
+            return
+        self._next_adoption = self._clock.monotonic() + _ADOPT_SECONDS
+        rows = self._spool.adopt()
+        if rows:
+            self._counters.rows_adopted += rows
+            _logger.info("taking over %d rows of processes that have ended", rows)
+
+    def _pause(self, seconds: float) -> None:
+        deadline = self._clock.monotonic() + seconds
+        with self._changed:
+            while not (self._is_stopping or self._is_hurried):
+                remaining = deadline - self._clock.monotonic()
+                if remaining <= 0:
+                    break
+                self._clock.wait(self._changed, remaining)
+            self._is_hurried = False
+
+    def _note_trouble(self, exc: BaseException) -> None:
+        """Log a failure when it is news: one line for each change, not for each retry."""
+        self._counters.last_error = f"{type(exc).__name__}: {exc}"
+        kind = (type(exc), getattr(exc, "code", None))
+        if kind == self._trouble:
+            return
+        self._trouble = kind
+        if isinstance(exc, SetupError):
+            _logger.error(
+                "ClickHouse cannot take rows until somebody mends this: %s. They are kept in the "
+                "spool",
+                exc,
+            )
+        elif isinstance(exc, TransientError):
+            _logger.warning(
+                "ClickHouse does not take rows: %s. They are kept in the spool, and tried again",
+                exc,
+            )
+        else:
+            _logger.error(
+                "delivery failed; the rows are kept in the spool, and tried again", exc_info=exc
+            )
+
+    def _note_success(self) -> None:
+        if self._trouble is not None:
+            self._trouble = None
+            self._counters.last_error = ""
+            _logger.info("ClickHouse takes rows again; %d are waiting", self._spool.waiting_rows)

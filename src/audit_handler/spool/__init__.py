@@ -1,0 +1,51 @@
+"""
+The spool: rows on their way, as segments on disk. Knows nothing of ClickHouse.
+
+Layout, below the directory of one target (one table of one server)::
+
+    <writer_id>/                       one per process; its lock is held while the process lives
+        lock
+        00000000000000000001.open      rows 1, 2, ...: one JSON object a line, appended to
+        00000000000000000001.ready     sealed: never written again
+        00000000000000000001.sending   an insert was attempted: its rows may be stored
+    rejected/                          rows that ClickHouse refused, each batch beside an
+    .error.json
+
+Invariants:
+
+1. A row is written with one ``write`` before `Spool.put` returns, so it survives the end of the
+   process.
+2. The rows of a writer are numbered 1, 2, 3, ... without a gap; a file's name is the number of its
+   first row.
+3. A segment has 1 to *batch_size* rows, at most *batch_bytes* bytes, and rows of one month.
+4. Names only change ``.open`` -> ``.ready`` -> ``.sending`` -> gone, each in one step. A file is
+   gone only when every row of it is stored, or stands in ``rejected/``.
+5. Files are readable by their user alone (0600, directories 0700).
+
+What is synced: with fsync="never" nothing, and a power loss may take what the kernel had not
+written; with "batch" a segment before it is sent, then the new name, so that a power loss never
+makes an attempted segment look new; with "always" also every row before `Spool.put` returns,
+concurrent callers sharing one sync.
+
+Recovery, at start and while running: a writer directory whose lock can be taken belongs to a dead
+process. In its files, a torn last line is cut off (its logger call never returned) and empty files
+are removed; an ``.open`` one becomes ``.ready``. A ``.sending`` one keeps its name: it must be
+looked up in ClickHouse before it is sent again. Whatever the process was doing when it died, it is
+one of these cases, since every change is one append or one rename.
+"""
+
+from audit_handler.spool._files import DiskFiles, Files, MemoryFiles
+from audit_handler.spool._recovery import has_leftovers
+from audit_handler.spool._segment import Segment
+from audit_handler.spool._spool import Spool
+from audit_handler.spool._writer import ROW_OVERHEAD_BYTES
+
+__all__ = [
+    "ROW_OVERHEAD_BYTES",
+    "DiskFiles",
+    "Files",
+    "MemoryFiles",
+    "Segment",
+    "Spool",
+    "has_leftovers",
+]

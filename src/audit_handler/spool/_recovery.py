@@ -1,0 +1,119 @@
+"""Recovery: what a dead process left behind, made deliverable again."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit_handler.spool._files import Files, Lock
+from audit_handler.spool._segment import OPEN, READY, SENDING, Segment
+from audit_handler.spool._writer import LOCK_NAME
+
+__all__ = ["REJECTED", "Adopted", "adopt_dead_writers", "has_leftovers", "is_writer_name"]
+
+REJECTED = "rejected"
+"""The directory beside the writers' for rows that ClickHouse refused."""
+
+
+@dataclass(slots=True)
+class Adopted:
+    """The directory of a dead writer, held by its lock until its segments are delivered."""
+
+    directory: Path
+    lock: Lock
+    waiting: int
+    """Segments not yet delivered."""
+
+    def close(self, files: Files) -> None:
+        """Release the lock; remove the directory when all of it was delivered."""
+        if self.waiting == 0:
+            with suppress(OSError):
+                files.unlink(self.directory / LOCK_NAME)
+            with suppress(OSError):
+                files.remove_directory(self.directory)
+        self.lock.release()
+
+
+def is_writer_name(name: str) -> bool:
+    """Whether a name in a target's directory is that of a writer."""
+    return name != REJECTED and not name.startswith(".")
+
+
+def has_leftovers(files: Files, target_directory: Path) -> bool:
+    """Whether there is any writer's directory; its process may be alive."""
+    return any(map(is_writer_name, files.names(target_directory)))
+
+
+def adopt_dead_writers(
+    files: Files, target_directory: Path, known: Container[str]
+) -> list[tuple[Adopted, list[Segment]]]:
+    """
+    Take over every writer under *target_directory* whose process is gone, oldest first.
+
+    A lock that can be taken says so: the operating system releases it when a process ends, however
+    it ends.
+
+    Args:
+        files: The file operations.
+        target_directory: The directory of one target; rows for other targets are none of our
+            business.
+        known: Names to leave alone: our own writer, and those adopted already.
+    """
+    adopted = []
+    for name in files.names(target_directory):
+        if not is_writer_name(name) or name in known:
+            continue
+        directory = target_directory / name
+        try:
+            lock = files.lock(directory / LOCK_NAME)
+        except OSError:
+            continue  # Removed a moment ago by a process that was done with it, or not ours.
+        if lock is None:
+            continue
+        segments = _recover(files, directory)
+        dead = Adopted(directory=directory, lock=lock, waiting=len(segments))
+        if segments:
+            adopted.append((dead, segments))
+        else:
+            dead.close(files)
+    return adopted
+
+
+def _recover(files: Files, directory: Path) -> list[Segment]:
+    """
+    Return the segments of a dead writer in the order of their rows, all of them sealed.
+
+    A torn last line is cut off: its logger call never returned. Files that only helped an insert
+    are removed.
+    """
+    segments = []
+    for name in files.names(directory):
+        path = directory / name
+        if path.suffix not in (OPEN, READY, SENDING):
+            if name != LOCK_NAME:
+                with suppress(OSError):
+                    files.unlink(path)
+            continue
+        content = files.read(path)
+        size = content.rfind(b"\n") + 1
+        if size < len(content):
+            files.cut(path, size)
+        if size == 0:
+            files.unlink(path)
+            continue
+        since = files.modified(path)
+        if path.suffix == OPEN:
+            files.rename(path, path := path.with_suffix(READY))
+        segments.append(
+            Segment(
+                writer_id=directory.name,
+                first_seq=int(path.stem),
+                rows=content.count(b"\n", 0, size),
+                size=size,
+                path=path,
+                since=since,
+            )
+        )
+    return segments

@@ -1,0 +1,400 @@
+"""The spool: the queue between the logger calls and the listener."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from audit_handler._clock import Clock
+from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull
+from audit_handler.spool._files import Files
+from audit_handler.spool._recovery import REJECTED, Adopted, adopt_dead_writers
+from audit_handler.spool._segment import SENDING, Segment
+from audit_handler.spool._writer import Writer
+
+__all__ = ["Spool"]
+
+_BLOCKED_CHECK_SECONDS = 0.5
+# Space may come back without our doing (somebody frees the disk), so a blocked call looks again
+# this often.
+
+
+class Spool:
+    """
+    A queue of rows in, segments out; `put`, `get` and `task_done` as in `queue.Queue`.
+
+    Any thread may `put` and `flush`; one thread, the listener, calls `get`, `task_done`, `adopt`,
+    and, last, `close`. Nothing is created on disk before the first `put`.
+
+    Args:
+        files: The file operations; `MemoryFiles` for a spool without a disk.
+        target_directory: This target's directory. Other processes may use the same one.
+        batch_size: Rows at which a segment is sealed.
+        batch_bytes: Bytes that a segment never exceeds.
+        flush_interval: Seconds after which an open segment is sealed if the listener has nothing
+            else to send.
+        max_bytes: Bytes that may wait here, those of adopted writers included.
+        fsync: ``never``, ``batch`` or ``always``.
+        clock: Time and waiting.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        target_directory: Path,
+        *,
+        batch_size: int,
+        batch_bytes: int,
+        flush_interval: float,
+        max_bytes: int,
+        fsync: str,
+        clock: Clock,
+    ) -> None:
+        self.files = files
+        self.target_directory = target_directory
+        self._batch_size = batch_size
+        self._batch_bytes = batch_bytes
+        self._flush_interval = flush_interval
+        self._max_bytes = max_bytes
+        self._is_synced = fsync != "never"
+        self._syncs_every_row = fsync == "always"
+        self._clock = clock
+        # Reentrant, because a signal handler may log while the interrupted thread is inside `put`.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._sync_lock = threading.Lock()
+        self._writer: Writer | None = None
+        self._is_appending = False
+        self._deferred: deque[tuple[bytes, str]] = deque()
+        self._sealed: deque[Segment] = deque()
+        self._adopted: dict[str, Adopted] = {}
+        self._adopted_segments: deque[Segment] = deque()
+        self._taken: Segment | None = None
+        self._bytes = 0
+        self._adopted_rows = 0
+        self._synced_seq = 0
+        self._finished_seq = 0
+        self._flush_seq = 0
+        self._is_closing = False
+        self._is_closed = False
+
+    # What the application's threads call
+
+    def put(self, body: bytes, month: str, *, timeout: float = 0.0) -> None:
+        """
+        Append one row. When this returns, the row survives the end of the process (fsync="always":
+        of the machine).
+
+        Args:
+            body: The row as one JSON object without line ends, at most *batch_bytes* less 128
+                bytes.
+            month: The month of its *event_time* as ``YYYY-MM``.
+            timeout: Seconds to wait for room when the spool is full or the disk refuses.
+
+        Raises:
+            SpoolFull: *max_bytes* are waiting; the row was not taken.
+            SpoolUnavailable: The file system refused; the row was not taken.
+            SpoolClosed: `close` was called; the row was not taken.
+        """
+        with self._lock:
+            if self._is_appending:
+                # Logged by a signal handler or finalizer on top of this very method: taken as it
+                # returns.
+                self._deferred.append((body, month))
+                return
+            self._is_appending = True
+            try:
+                self._append_when_possible(body, month, timeout)
+                while self._deferred:
+                    self._append_when_possible(*self._deferred.popleft(), timeout)
+            finally:
+                self._is_appending = False
+            seq = self._writer.last_seq if self._writer else 0
+        if self._syncs_every_row:
+            self._sync(seq)
+
+    def flush(self, timeout: float) -> bool:
+        """
+        Seal what is open, and wait up to *timeout* seconds until all rows put before are done with;
+        whether they are.
+        """
+        deadline = self._clock.monotonic() + timeout
+        with self._lock:
+            target_seq = self.last_seq
+            self._flush_seq = max(self._flush_seq, target_seq)
+            self._changed.notify_all()
+            while self._finished_seq < target_seq:
+                remaining = deadline - self._clock.monotonic()
+                if remaining <= 0:
+                    return False
+                self._clock.wait(self._changed, remaining)
+            return True
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last row put by this process."""
+        return self._writer.last_seq if self._writer else 0
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows put here or adopted, and not yet done with."""
+        return self.last_seq - self._finished_seq + self._adopted_rows
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the waiting rows."""
+        return self._bytes
+
+    def oldest_age(self) -> float:
+        """Return for how many seconds the oldest waiting row has waited; 0.0 when none waits."""
+        with self._lock:
+            sinces = [queue[0].since for queue in (self._adopted_segments, self._sealed) if queue]
+            if self._taken:
+                sinces.append(self._taken.since)
+            if sinces:
+                return max(0.0, self._clock.time() - min(sinces))
+            if self._writer and self._writer.open_rows:
+                return max(0.0, self._clock.monotonic() - self._writer.open_since)
+            return 0.0
+
+    # What the listener calls
+
+    def get(self, timeout: float | None) -> Segment | None:
+        """
+        Return the oldest segment, sealing the open one if it is due, or None after *timeout*
+        seconds or on `wake`.
+
+        The segment stays in the spool until `task_done`.
+        """
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        with self._lock:
+            while True:
+                if self._adopted_segments:
+                    self._taken = self._adopted_segments.popleft()
+                    return self._taken
+                due = self._seal_if_due()
+                if self._sealed:
+                    self._taken = self._sealed.popleft()
+                    return self._taken
+                now = self._clock.monotonic()
+                if self._is_closing or (deadline is not None and now >= deadline):
+                    return None
+                ends = [end for end in (deadline, due) if end is not None]
+                self._clock.wait(self._changed, min(ends) - now if ends else None)
+
+    def attempting(self, segment: Segment) -> Segment:
+        """
+        Note on disk, before the first insert of *segment*, that its rows may be stored from now on.
+        """
+        if segment.was_attempted:
+            return segment
+        if self._is_synced:
+            # Here and not when it is sealed: that may happen inside a logger call, which must not
+            # wait for a disk.
+            self.files.sync_file(segment.path)
+        renamed = replace(segment, path=segment.path.with_suffix(SENDING))
+        self.files.rename(segment.path, renamed.path)
+        if self._is_synced:
+            self.files.sync_directory(segment.path.parent)
+        with self._lock:
+            self._taken = renamed
+        return renamed
+
+    def task_done(self) -> None:
+        """Forget the segment that `get` returned last: every row of it is stored or set aside."""
+        segment = self._taken
+        if segment is None:
+            return
+        # Removed already is as good; a file that cannot be removed is looked up, and found stored,
+        # by the next process.
+        with suppress(OSError):
+            self.files.unlink(segment.path)
+        with self._lock:
+            self._taken = None
+            self._bytes -= segment.size
+            if self._writer and segment.writer_id == self._writer.writer_id:
+                self._finished_seq = segment.last_seq
+            else:
+                self._adopted_rows -= segment.rows
+                dead = self._adopted[segment.writer_id]
+                dead.waiting -= 1
+                if dead.waiting == 0:
+                    del self._adopted[segment.writer_id]
+                    dead.close(self.files)
+            self._changed.notify_all()
+
+    def adopt(self) -> int:
+        """Take over the rows of dead processes of this target; return how many rows."""
+        known = set(self._adopted) | ({self._writer.writer_id} if self._writer else set())
+        found = adopt_dead_writers(self.files, self.target_directory, known)
+        rows = 0
+        with self._lock:
+            for dead, segments in found:
+                self._adopted[dead.directory.name] = dead
+                self._adopted_segments.extend(segments)
+                rows += sum(segment.rows for segment in segments)
+                self._bytes += sum(segment.size for segment in segments)
+            self._adopted_rows += rows
+        return rows
+
+    def set_aside(self, name: str, content: bytes) -> Path:
+        """
+        Write *content* to the file *name* in ``rejected/``, synced, replacing what an interrupted
+        try left.
+        """
+        directory = self.target_directory / REJECTED
+        self.files.make_directory(directory)
+        return self._write_file(directory / name, content)
+
+    def helper_file(self, segment: Segment, name: str, content: bytes) -> Path:
+        """
+        Write *content* beside *segment*, for an insert that reads a file; recovery removes it.
+        """
+        return self._write_file(segment.path.with_name(name), content)
+
+    def wake(self, *, closing: bool = False) -> None:
+        """Make `get` return; with *closing* set, at once and always."""
+        with self._lock:
+            self._is_closing = self._is_closing or closing
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Seal, and release the locks, so that other processes deliver what still waits."""
+        with self._lock:
+            self._is_closed = True
+            self._changed.notify_all()
+            if self._writer:
+                with suppress(OSError):
+                    self._writer.close()
+            for dead in self._adopted.values():
+                dead.close(self.files)
+            self._adopted.clear()
+
+    def abandon(self) -> None:
+        """
+        Let go in a forked child: rows, files and locks are the parent's. This spool is not used any
+        more.
+        """
+        if self._writer:
+            self._writer.abandon()
+
+    @property
+    def lock(self) -> threading.RLock:
+        """
+        Held while a row is appended; taken around a fork, so that no child inherits a half-done
+        append.
+        """
+        return self._lock
+
+    # Inside
+
+    def _append_when_possible(self, body: bytes, month: str, timeout: float) -> None:
+        deadline = self._clock.monotonic() + timeout if timeout else 0.0
+        while True:
+            try:
+                self._append(body, month)
+            except SpoolError:
+                remaining = deadline - self._clock.monotonic() if timeout else 0.0
+                if remaining <= 0 or self._is_closed:
+                    raise
+                # Other threads come in meanwhile, and must not be taken for a signal handler.
+                self._is_appending = False
+                try:
+                    self._clock.wait(self._changed, min(remaining, _BLOCKED_CHECK_SECONDS))
+                finally:
+                    self._is_appending = True
+            else:
+                return
+
+    def _append(self, body: bytes, month: str) -> None:
+        if self._is_closed:
+            raise SpoolClosed("the spool is closed")
+        if self._bytes + len(body) > self._max_bytes:
+            raise SpoolFull(
+                f"the spool {self.target_directory} holds {self._bytes:,} of "
+                f"max_spool_bytes={self._max_bytes:,}; "
+                "see why ClickHouse does not take them, or raise max_spool_bytes"
+            )
+        writer = self._writer
+        if writer is None:
+            writer = self._writer = Writer(
+                self.files,
+                self.target_directory,
+                batch_size=self._batch_size,
+                batch_bytes=self._batch_bytes,
+                is_synced=self._syncs_every_row,
+                clock=self._clock,
+                on_sealed=self._on_sealed,
+            )
+        self._bytes += writer.append(body, month)
+        if writer.open_rows == 1:
+            # The listener sleeps until the first row comes, and counts the flush interval from it.
+            self._changed.notify_all()
+
+    def _on_sealed(self, segment: Segment) -> None:
+        self._sealed.append(segment)
+        self._changed.notify_all()
+
+    def _seal_if_due(self) -> float | None:
+        """
+        Seal the open segment if it is old enough or being flushed; else return when it will be, if
+        there is one.
+        """
+        writer = self._writer
+        if writer is None or not writer.open_rows or self._sealed:
+            return None
+        due = writer.open_since + self._flush_interval
+        if (
+            self._is_closing
+            or self._flush_seq > self._finished_seq
+            or self._clock.monotonic() >= due
+        ):
+            writer.seal()
+            return None
+        return due
+
+    def _sync(self, seq: int) -> None:
+        """
+        Return when row *seq* is on the disk. Concurrent callers share one sync: the first one syncs
+        for all.
+        """
+        with self._sync_lock:
+            if self._synced_seq >= seq:
+                return
+            with self._lock:
+                writer = self._writer
+                written = writer.last_seq if writer else 0
+                # A duplicate, because the segment may be sealed, and its handle closed, while we
+                # sync. A sealed segment has been synced by then.
+                handle = (
+                    self.files.duplicate(writer.handle)
+                    if writer and writer.handle is not None
+                    else None
+                )
+            if handle is not None:
+                try:
+                    self.files.sync(handle)
+                finally:
+                    self.files.close(handle)
+            self._synced_seq = written
+
+    def _write_file(self, path: Path, content: bytes) -> Path:
+        temporary = path.with_name(f".{path.name}.tmp")
+        with suppress(FileNotFoundError):
+            self.files.unlink(temporary)
+        handle = self.files.create(temporary)
+        try:
+            written = 0
+            while written < len(content):
+                written += self.files.write(handle, content[written:])
+            if self._is_synced:
+                self.files.sync(handle)
+        finally:
+            self.files.close(handle)
+        self.files.rename(temporary, path)
+        if self._is_synced:
+            self.files.sync_directory(path.parent)
+        return path

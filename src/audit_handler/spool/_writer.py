@@ -1,0 +1,291 @@
+"""The writer: numbers the rows of this process and appends them to its open segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from audit_handler._clock import Clock
+from audit_handler._ids import new_writer_id
+from audit_handler.errors import SpoolUnavailable
+from audit_handler.spool._files import Files
+from audit_handler.spool._segment import OPEN, READY, Segment, segment_name
+
+__all__ = ["LOCK_NAME", "ROW_OVERHEAD_BYTES", "Writer"]
+
+ROW_OVERHEAD_BYTES = 128
+"""Bytes that writer id, seq and punctuation add to a row at most: they take 87."""
+
+LOCK_NAME = "lock"
+
+
+class Writer:
+    """
+    One writer directory, held by its lock while this object is open.
+
+    Not safe to call from several threads: the spool's lock is around every call. Built to be
+    interrupted at any bytecode, because a signal handler may raise in the middle of a logger call
+    (``sys.exit`` in a SIGTERM handler, Ctrl-C): what was going on is settled by the next call from
+    what the file says.
+
+    Args:
+        files: The file operations.
+        target_directory: Where the writer makes its directory.
+        batch_size: Rows at which a segment is sealed.
+        batch_bytes: Bytes that a segment never exceeds.
+        is_synced: Whether a segment is synced when it is sealed, and its directory when it is
+            created.
+        clock: Tells since when a segment waits.
+        on_sealed: Called with each segment that is sealed.
+
+    Raises:
+        SpoolUnavailable: The directory cannot be made or locked.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        target_directory: Path,
+        *,
+        batch_size: int,
+        batch_bytes: int,
+        is_synced: bool,
+        clock: Clock,
+        on_sealed: Callable[[Segment], None],
+    ) -> None:
+        self._files = files
+        self._batch_size = batch_size
+        self._batch_bytes = batch_bytes
+        self._is_synced = is_synced
+        self._clock = clock
+        self._on_sealed = on_sealed
+        self._claim(target_directory)
+        self._prefix = b'{"writer_id":"%b","seq":' % self.writer_id.encode()
+        self._sealed_seq = 0
+        self._open: _OpenSegment | None = None
+
+    def _claim(self, target_directory: Path) -> None:
+        # A process that looks for the dead may take the lock between our mkdir and our lock; then
+        # the next id is tried.
+        for _ in range(10):
+            self.writer_id = new_writer_id()
+            self.directory = target_directory / self.writer_id
+            try:
+                self._files.make_directory(self.directory)
+                lock = self._files.lock(self.directory / LOCK_NAME)
+                if self._is_synced:
+                    self._files.sync_directory(target_directory)
+            except OSError as exc:
+                raise SpoolUnavailable(
+                    f"spool_dir: {self.directory} cannot be made ({exc.strerror}); "
+                    "give a writable local directory as spool_dir or AUDIT_SPOOL_DIR"
+                ) from exc
+            if lock is not None:
+                self._lock = lock
+                return
+        raise SpoolUnavailable(
+            f"spool_dir: no lock to be had in {target_directory}; is it on a local disk?"
+        )
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last row that was taken."""
+        return self._open.first_seq + self._open.rows - 1 if self._open else self._sealed_seq
+
+    @property
+    def open_rows(self) -> int:
+        """Rows in the open segment."""
+        return self._open.rows if self._open else 0
+
+    @property
+    def open_since(self) -> float:
+        """Monotonic seconds at which the open segment got its first row."""
+        return self._open.opened if self._open else 0.0
+
+    @property
+    def handle(self) -> int | None:
+        """The open segment's file handle, or None."""
+        return self._open.handle if self._open else None
+
+    def append(self, body: bytes, month: str) -> int:
+        """
+        Number *body*, a JSON object, and append it; return the bytes written.
+
+        When this returns the row survives the end of the process.
+
+        Raises:
+            SpoolUnavailable: The file system refused; nothing was written.
+        """
+        try:
+            opened = self._settled()
+            # 1. A segment is one insert block, 2. of no more rows than asked for, 3. and of one
+            # month, so that it is one part in ClickHouse.
+            if opened and (
+                opened.size + len(body) + ROW_OVERHEAD_BYTES > self._batch_bytes
+                or opened.rows >= self._batch_size
+                or opened.month != month
+            ):
+                self.seal()
+                opened = None
+            line = b"%b%d,%b\n" % (self._prefix, self.last_seq + 1, body[1:])
+            if opened is None:
+                opened = self._create(month)
+        except OSError as exc:
+            raise SpoolUnavailable(f"{self.directory} cannot be written: {exc.strerror}") from exc
+        opened.pending = len(line)
+        try:
+            written = self._files.write(opened.handle, line)
+            while written < len(line):
+                written += self._files.write(opened.handle, line[written:])
+        except OSError as exc:
+            self._settle(opened)
+            raise SpoolUnavailable(f"{opened.path} cannot be written: {exc.strerror}") from exc
+        # One assignment, so that an interruption finds the row counted or not, and never by half.
+        opened.counts = (opened.size + written, opened.rows + 1)
+        opened.pending = 0
+        if opened.rows >= self._batch_size:
+            # The row is taken; a seal that fails is tried again, and reported, by the next row.
+            with suppress(OSError):
+                self.seal()
+        return written
+
+    def seal(self) -> None:
+        """
+        Close the open segment and hand it to *on_sealed*; nothing happens when there is none.
+
+        Raises:
+            OSError: The file system refused; the next call tries again.
+        """
+        opened = self._open
+        if opened is None:
+            return
+        if opened.handle >= 0:
+            self._settle(opened)
+            if self._is_synced:
+                self._files.sync(opened.handle)
+            # Forgotten before it is closed: a closed number may belong to somebody's socket a
+            # moment later.
+            handle, opened.handle = opened.handle, -1
+            self._files.close(handle)
+        if opened.rows == 0:
+            self._files.unlink(opened.path)
+        elif not opened.is_handed_over:
+            ready = opened.path.with_suffix(READY)
+            # Not found: renamed by a call that was interrupted, or removed from outside, which the
+            # listener reports.
+            with suppress(FileNotFoundError):
+                self._files.rename(opened.path, ready)
+            opened.is_handed_over = True
+            self._on_sealed(
+                Segment(
+                    writer_id=self.writer_id,
+                    first_seq=opened.first_seq,
+                    rows=opened.rows,
+                    size=opened.size,
+                    path=ready,
+                    since=opened.since,
+                )
+            )
+        self._sealed_seq = opened.first_seq + opened.rows - 1
+        self._open = None
+
+    def close(self) -> None:
+        """Seal, release the lock, and remove the directory when nothing is left in it."""
+        self.seal()
+        if self._files.names(self.directory) in ([], [LOCK_NAME]):
+            self._remove_directory()
+        self._lock.release()
+
+    def abandon(self) -> None:
+        """Let go of everything in a forked child: the segment and its lock are the parent's."""
+        if self._open and self._open.handle >= 0:
+            handle, self._open.handle = self._open.handle, -1
+            self._files.close(handle)
+        self._open = None
+
+    def _remove_directory(self) -> None:
+        try:
+            if LOCK_NAME in self._files.names(self.directory):
+                self._files.unlink(self.directory / LOCK_NAME)
+            self._files.remove_directory(self.directory)
+        except OSError:
+            pass  # An empty directory costs nothing; the next process that starts here removes it.
+
+    def _create(self, month: str) -> _OpenSegment:
+        first_seq = self.last_seq + 1
+        path = self.directory / segment_name(first_seq, OPEN)
+        # An interrupted call may have created it before it could say so; it is empty then.
+        with suppress(FileNotFoundError):
+            self._files.unlink(path)
+        handle = self._files.create(path)
+        self._open = _OpenSegment(
+            path=path,
+            handle=handle,
+            first_seq=first_seq,
+            month=month,
+            opened=self._clock.monotonic(),
+            since=self._clock.time(),
+        )
+        if self._is_synced:
+            self._files.sync_directory(self.directory)
+        return self._open
+
+    def _settled(self) -> _OpenSegment | None:
+        """Return the open segment, after finishing what an interrupted call left half done."""
+        opened = self._open
+        if opened is not None and opened.handle < 0:
+            self.seal()
+            return None
+        if opened is not None:
+            self._settle(opened)
+        return opened
+
+    def _settle(self, opened: _OpenSegment) -> None:
+        """Bring the counts in line with the file after a write that failed or was interrupted."""
+        if not opened.pending:
+            return
+        size = self._files.size(opened.handle)
+        if size == opened.size + opened.pending:
+            opened.counts = (size, opened.rows + 1)
+        elif size > opened.size:
+            self._files.truncate(opened.handle, opened.size)
+        opened.pending = 0
+
+
+class _OpenSegment:
+    """The state of the segment that is being written."""
+
+    __slots__ = (
+        "counts",
+        "first_seq",
+        "handle",
+        "is_handed_over",
+        "month",
+        "opened",
+        "path",
+        "pending",
+        "since",
+    )
+
+    def __init__(
+        self, *, path: Path, handle: int, first_seq: int, month: str, opened: float, since: float
+    ) -> None:
+        self.path = path
+        self.handle = handle
+        self.first_seq = first_seq
+        self.month = month
+        self.opened = opened
+        self.since = since
+        self.counts = (0, 0)
+        self.pending = 0
+        """Bytes of a row that is being written at this moment."""
+        self.is_handed_over = False
+
+    @property
+    def size(self) -> int:
+        return self.counts[0]
+
+    @property
+    def rows(self) -> int:
+        return self.counts[1]

@@ -1,0 +1,63 @@
+"""What the handler has done so far, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Counters", "Status"]
+
+
+@dataclass(slots=True)
+class Counters:
+    """
+    The running counts of one handler. Each field has one writer: the logger calls under their lock,
+    or the listener.
+    """
+
+    rows_emitted: int = 0
+    rows_dropped: int = 0
+    rows_stored: int = 0
+    rows_rejected: int = 0
+    rows_adopted: int = 0
+    rows_lost: int = 0
+    batches_stored: int = 0
+    retries: int = 0
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """
+    A handler at one moment. Counts are since the handler was made, in this process.
+
+    Every row that was emitted here or adopted is stored, rejected, lost or waiting.
+    """
+
+    target: str
+    """Where the rows go, without credentials."""
+    rows_emitted: int
+    """Rows that logger calls handed over and the spool took."""
+    rows_dropped: int
+    """Rows that the spool did not take: it was full, or the disk refused."""
+    rows_adopted: int
+    """Rows taken over from processes that ended before theirs were delivered."""
+    rows_stored: int
+    """Rows that ClickHouse acknowledged."""
+    rows_rejected: int
+    """Rows that ClickHouse cannot take; they are in ``rejected/`` with the reason."""
+    rows_lost: int
+    """Rows whose segment was removed from the spool by somebody else."""
+    rows_waiting: int
+    """Rows in the spool."""
+    bytes_waiting: int
+    """Bytes in the spool."""
+    max_spool_bytes: int
+    oldest_waiting_seconds: float
+    batches_stored: int
+    retries: int
+    """Inserts that had to be tried again."""
+    last_error: str
+    """
+    The last trouble with ClickHouse, without secrets; empty when there was none, or none since the
+    last success.
+    """
