@@ -23,7 +23,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import clickhouse_connect
-import lz4.frame
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
@@ -197,7 +196,8 @@ def test_client_inserts_python_rows_as_native(
     client.insert(table, [[n, "a"] for n in range(1000)], column_names=COLUMNS)
 
     assert list(range(1000)) == stored(server, table)
-    assert server.requests("^INSERT")[0]["content_encoding"] == "lz4"  # of the whole body
+    # The statement too is compressed here: it is the first line of the body.
+    assert server.requests("^INSERT")[0]["content_encoding"] in ("lz4", "zstd")
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_bad_row_is_code_27_and_stores_nothing(
 def test_error_carries_code_status_and_text(
     server: LoopbackClickHouse, sql: str, parameters: dict[str, str], code: str, status: int
 ) -> None:
-    reply = Reply(server, sql.encode(), login=LOGIN, **parameters)
+    reply = Reply(server, sql.encode(), **parameters)
 
     assert (code, status) == (reply.code, reply.status)
     assert reply.body.startswith(f"Code: {code}. DB::Exception: ".encode())
@@ -327,13 +327,19 @@ def test_damaged_zstd_is_refused(server: LoopbackClickHouse, table: str) -> None
 # The HTTP interface
 
 
+def lz4_frame(body: bytes) -> bytes:
+    # From Python 3.14 on, the driver comes without it.
+    compressed: bytes = pytest.importorskip("lz4.frame").compress(body)
+    return compressed
+
+
 @pytest.mark.parametrize(
     ("encoding", "compress"),
     [
         ("identity", bytes),
         ("zstd", zstd.compress),
-        ("lz4", lz4.frame.compress),
-        ("lz4", lambda body: lz4.frame.compress(body[:5]) + lz4.frame.compress(body[5:])),
+        ("lz4", lambda body: lz4_frame(body)),
+        ("lz4", lambda body: lz4_frame(body[:5]) + lz4_frame(body[5:])),
         ("gzip", gzip.compress),
     ],
 )

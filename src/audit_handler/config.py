@@ -272,7 +272,7 @@ def _text(_name: str, text: str) -> str:
     return text
 
 
-def _strings(name: str, value: str | Iterable[str]) -> tuple[str, ...]:
+def _strings(name: str, value: Any) -> tuple[str, ...]:
     """Accept a list, or one comma-separated text as the environment and fileConfig have it."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
