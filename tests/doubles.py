@@ -1,0 +1,85 @@
+"""Doubles that are passed in: a clock that never waits, a ClickHouse that answers by script."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from audit_handler.errors import DeliveryError
+
+
+class SteppingClock:
+    """
+    A clock that stands still until somebody waits on it, and then jumps to the end of the wait.
+
+    For tests on one thread. A wait without an end is an error there, since nobody would ever end
+    it.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.unix_offset = 1_790_000_000.0
+        self.waits: list[float] = []
+
+    def time(self) -> float:
+        return self.unix_offset + self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> None:  # noqa: ARG002
+        assert timeout is not None, "this wait would never end"
+        self.waits.append(timeout)
+        self.now += timeout
+
+
+class ScriptedDestination:
+    """
+    A table in memory. Before it takes an insert it plays the next step of its script.
+
+    A step is None (take the rows), an exception (raise it, take nothing), or a pair of an exception
+    and True (take the rows and raise it all the same). When the script is over, inserts are taken.
+    """
+
+    def __init__(self, *script: DeliveryError | tuple[DeliveryError, bool] | None) -> None:
+        self.script = list(script)
+        self.refuse: Callable[[bytes], DeliveryError | None] = lambda _lines: None
+        self.rows: dict[bytes, None] = {}
+        self.tokens: list[str] = []
+        self.standard_tokens: list[str] = []
+        self.look_ups: list[tuple[int, int]] = []
+        self.can_look_up = True
+        self.is_closed = False
+
+    def insert(
+        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+    ) -> None:
+        assert path is None or path.read_bytes() == lines
+        self.tokens.append(token)
+        if is_standard:
+            self.standard_tokens.append(token)
+        step = self.script.pop(0) if self.script else None
+        if isinstance(step, DeliveryError):
+            raise step
+        if refusal := self.refuse(lines):
+            raise refusal
+        for line in lines.splitlines():
+            assert line not in self.rows, f"stored twice: {line!r}"
+            self.rows[line] = None
+        if step is not None:
+            raise step[0]
+
+    def stored(
+        self, writer_id: str, first_seq: int, last_seq: int, lines: bytes
+    ) -> set[int] | None:
+        self.look_ups.append((first_seq, last_seq))
+        if not self.can_look_up:
+            return None
+        wanted = {first_seq + index: line for index, line in enumerate(lines.splitlines())}
+        assert all(writer_id.encode() in line for line in wanted.values())
+        assert len(wanted) == last_seq - first_seq + 1
+        return {seq for seq, line in wanted.items() if line in self.rows}
+
+    def close(self) -> None:
+        self.is_closed = True

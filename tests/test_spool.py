@@ -1,0 +1,584 @@
+"""The spool: what is put comes out once, in order, and survives whatever ends the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_handler._clock import SystemClock
+from audit_handler.errors import SpoolClosed, SpoolFull, SpoolUnavailable
+from audit_handler.spool import DiskFiles, MemoryFiles, Segment, Spool
+from tests.doubles import SteppingClock
+
+MONTH = "2026-11"
+
+
+def make_spool(directory: Path, **options: Any) -> Spool:
+    settings: dict[str, Any] = {
+        "batch_size": 3,
+        "batch_bytes": 64 * 1024,
+        "flush_interval": 5.0,
+        "max_bytes": 10**9,
+        "fsync": "never",
+        "clock": SteppingClock(),
+    }
+    settings.update(options)
+    files = settings.pop("files", None) or DiskFiles()
+    files.make_directory(directory)
+    return Spool(files, directory, **settings)
+
+
+@pytest.fixture(params=["disk", "memory"])
+def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
+    """The same behaviour is expected of both kinds."""
+    files = DiskFiles() if request.param == "disk" else MemoryFiles()
+    spool = make_spool(tmp_path / "target", files=files)
+    yield spool
+    spool.close()
+
+
+def put_numbers(spool: Spool, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        spool.put(b'{"n":%d}' % number, MONTH)
+
+
+def numbers(spool: Spool, segment: Segment) -> list[int]:
+    return [json.loads(line)["n"] for line in spool.files.read(segment.path).splitlines()]
+
+
+def take_all(spool: Spool) -> list[int]:
+    """Acknowledge what waits, the open segment included; return its numbers in order."""
+    taken = []
+    while segment := spool.get(10.0):
+        taken += numbers(spool, segment)
+        spool.task_done()
+    return taken
+
+
+def test_rows_come_out_in_the_order_they_were_put(spool: Spool) -> None:
+    put_numbers(spool, 1, 10)
+
+    assert list(range(1, 11)) == take_all(spool)
+
+
+def test_a_line_carries_the_writer_and_counts_from_one(spool: Spool) -> None:
+    put_numbers(spool, 7, 9)
+    segment = spool.get(0.0)
+    assert segment is not None
+    lines = [json.loads(line) for line in spool.files.read(segment.path).splitlines()]
+
+    assert [
+        {"writer_id": segment.writer_id, "seq": seq, "n": seq + 6} for seq in (1, 2, 3)
+    ] == lines
+
+
+def test_a_full_segment_is_ready_at_once_and_says_which_rows_it_has(spool: Spool) -> None:
+    put_numbers(spool, 1, 6)
+    spool.get(0.0)
+    spool.task_done()
+
+    segment = spool.get(0.0)
+
+    assert segment is not None
+    assert (segment.first_seq, segment.last_seq, segment.rows) == (4, 6, 3)
+    assert segment.size == len(spool.files.read(segment.path))
+
+
+def test_an_open_segment_is_sealed_when_it_is_old_enough(spool: Spool) -> None:
+    put_numbers(spool, 1, 1)
+
+    assert spool.get(4.9) is None
+    segment = spool.get(0.2)
+    assert segment is not None
+    assert numbers(spool, segment) == [1]
+
+
+def test_an_open_segment_grows_while_there_is_something_else_to_send(tmp_path: Path) -> None:
+    """After an outage of hours there are full segments, not one for every flush interval."""
+    clock = SteppingClock()
+    spool = make_spool(tmp_path, clock=clock)
+    put_numbers(spool, 1, 4)
+    clock.now += 3600
+
+    assert spool.get(0.0) is not None
+    put_numbers(spool, 5, 6)
+    spool.task_done()
+    following = spool.get(0.0)
+    assert following is not None
+    assert numbers(spool, following) == [4, 5, 6]
+
+
+def test_a_segment_never_exceeds_its_bytes(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path, batch_size=10_000, batch_bytes=10_000)
+    for _ in range(50):
+        spool.put(b'{"x":"%b"}' % (b"y" * 900), MONTH)
+    sizes = []
+    while segment := spool.get(10.0):
+        sizes.append(segment.size)
+        spool.task_done()
+
+    assert max(sizes) <= 10_000
+    assert 5 <= len(sizes) <= 6
+
+
+def test_a_segment_has_rows_of_one_month(spool: Spool) -> None:
+    """One segment is one part in ClickHouse: its table has a partition for each month."""
+    spool.put(b'{"n":1}', "2026-11")
+    spool.put(b'{"n":2}', "2026-12")
+    segment = spool.get(0.0)
+    assert segment is not None
+
+    assert numbers(spool, segment) == [1]
+
+
+def test_a_segment_is_given_out_until_it_is_done(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path)
+    put_numbers(spool, 1, 3)
+    segment = spool.get(0.0)
+    assert segment is not None
+
+    assert segment.path.exists()
+    spool.task_done()
+    assert not segment.path.exists()
+
+
+def test_an_attempted_segment_is_marked_on_disk(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path, fsync="batch")
+    put_numbers(spool, 1, 3)
+    segment = spool.get(0.0)
+    assert segment is not None
+
+    attempted = spool.attempting(segment)
+
+    assert (segment.was_attempted, attempted.was_attempted) == (False, True)
+    assert [p.suffix for p in attempted.path.parent.glob("0*")] == [".sending"]
+    assert attempted == spool.attempting(attempted)
+
+
+def test_flush_seals_and_tells_when_all_is_done(spool: Spool) -> None:
+    assert spool.flush(0.0)
+    put_numbers(spool, 1, 1)
+    assert not spool.flush(0.0)
+
+    assert spool.get(0.0) is not None
+    spool.task_done()
+    assert spool.flush(0.0)
+
+
+def test_flush_returns_at_its_deadline(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    spool = make_spool(tmp_path, clock=clock)
+    put_numbers(spool, 1, 1)
+    began = clock.now
+
+    assert not spool.flush(7.0)
+    assert clock.now == began + 7.0
+
+
+def test_flush_waits_for_the_rows_before_it_and_no_others(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path, clock=SystemClock())
+    put_numbers(spool, 1, 2)
+    results: list[bool] = []
+    flushing = threading.Thread(target=lambda: results.append(spool.flush(30.0)))
+    flushing.start()
+
+    assert spool.get(30.0) is not None
+    put_numbers(spool, 3, 3)
+    spool.task_done()
+    flushing.join(30.0)
+    assert results == [True]
+
+
+def test_a_full_spool_refuses_and_takes_again_when_there_is_room(spool: Spool) -> None:
+    spool._max_bytes = 400
+    with pytest.raises(SpoolFull, match="max_spool_bytes=400"):
+        put_numbers(spool, 1, 100)
+    before = take_all(spool)
+    put_numbers(spool, 1000, 1000)
+
+    assert list(range(1, len(before) + 1)) == before
+    assert take_all(spool) == [1000]
+
+
+def test_a_refused_row_leaves_no_gap_in_seq(spool: Spool) -> None:
+    spool.put(b'{"n":1}', MONTH)
+    spool._max_bytes = 10
+    with pytest.raises(SpoolFull):
+        spool.put(b'{"n":2}', MONTH)
+    spool._max_bytes = 10**9
+    spool.put(b'{"n":3}', MONTH)
+    segment = spool.get(10.0)
+    assert segment is not None
+    seqs = [json.loads(line)["seq"] for line in spool.files.read(segment.path).splitlines()]
+
+    assert seqs == [1, 2]
+
+
+def test_a_blocked_put_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path, clock=SystemClock(), max_bytes=300)
+    put_numbers(spool, 1, 3)
+    blocked = threading.Thread(
+        target=lambda: spool.put(b'{"n":4,"x":"%b"}' % (b"y" * 100), MONTH, timeout=60.0)
+    )
+    blocked.start()
+    assert spool.get(60.0) is not None
+    spool.task_done()
+    blocked.join(60.0)
+
+    assert take_all(spool) == [4]
+
+
+def test_a_blocked_put_ends_at_its_bound(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    spool = make_spool(tmp_path, clock=clock, max_bytes=60)
+    put_numbers(spool, 1, 1)
+    began = clock.now
+
+    with pytest.raises(SpoolFull):
+        spool.put(b'{"n":2}', MONTH, timeout=10.0)
+    assert clock.now == pytest.approx(began + 10.0)
+
+
+def test_a_closed_spool_takes_nothing(spool: Spool) -> None:
+    spool.close()
+
+    with pytest.raises(SpoolClosed):
+        spool.put(b"{}", MONTH)
+
+
+def test_close_leaves_nothing_behind_when_nothing_waits(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path / "target")
+    put_numbers(spool, 1, 4)
+    take_all(spool)
+
+    spool.close()
+
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_files_are_for_the_user_alone(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path / "spool" / "target")
+    put_numbers(spool, 1, 4)
+    modes = {
+        path.relative_to(tmp_path): stat.S_IMODE(path.stat().st_mode)
+        for path in (tmp_path / "spool").rglob("*")
+    }
+
+    assert {0o600} == {mode for path, mode in modes.items() if (tmp_path / path).is_file()}
+    assert {0o700} == {mode for path, mode in modes.items() if (tmp_path / path).is_dir()}
+    assert len(modes) == 5  # target, writer, lock, a sealed and an open segment
+
+
+def test_threads_share_one_numbering(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path, batch_size=100, clock=SystemClock())
+
+    def work(thread: int) -> None:
+        for number in range(500):
+            spool.put(b'{"thread":%d,"n":%d}' % (thread, number), MONTH)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spool.wake(closing=True)
+    rows = []
+    while segment := spool.get(0.0):
+        rows += [json.loads(line) for line in spool.files.read(segment.path).splitlines()]
+        spool.task_done()
+
+    assert list(range(1, 4001)) == [row["seq"] for row in rows]
+    for thread_number in range(8):
+        own = [row["n"] for row in rows if row["thread"] == thread_number]
+        assert list(range(500)) == own
+
+
+def test_a_row_put_on_top_of_another_put_is_taken_after_it(tmp_path: Path) -> None:
+    """
+    A signal handler may log while the interrupted thread is inside ``put``: no deadlock, no mixed
+    lines.
+    """
+
+    class InterruptingFiles(DiskFiles):
+        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
+            if b'"n":1' in data:
+                spool.put(b'{"n":2}', MONTH)
+            return os.write(handle, data)
+
+    spool = make_spool(tmp_path, files=InterruptingFiles())
+    spool.put(b'{"n":1}', MONTH)
+
+    assert take_all(spool) == [1, 2]
+
+
+# What goes wrong with the disk
+
+
+class FaultyFiles(DiskFiles):
+    """A disk that, when told to, writes *partial* bytes of a row and then refuses."""
+
+    def __init__(self) -> None:
+        self.partial: int | None = None
+
+    def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
+        if self.partial is None:
+            return os.write(handle, data)
+        if self.partial:
+            written = os.write(handle, data[: self.partial])
+            self.partial = 0
+            return written
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("partial", [0, 1, 20])
+def test_a_full_disk_costs_the_row_and_leaves_no_torn_line(tmp_path: Path, partial: int) -> None:
+    files = FaultyFiles()
+    spool = make_spool(tmp_path, files=files)
+    put_numbers(spool, 1, 1)
+    files.partial = partial
+    with pytest.raises(SpoolUnavailable, match="No space left"):
+        put_numbers(spool, 2, 2)
+    files.partial = None
+    put_numbers(spool, 3, 3)
+
+    assert take_all(spool) == [1, 3]
+
+
+def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    spool = make_spool(target)
+    target.rmdir()
+    target.write_text("a file where a directory should be")
+
+    with pytest.raises(SpoolUnavailable, match=r"spool_dir.*writable local directory"):
+        put_numbers(spool, 1, 1)
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_an_exception_in_the_middle_of_a_write_leaves_the_counts_right(
+    tmp_path: Path, is_written: bool
+) -> None:
+    """
+    Ctrl-C, or ``sys.exit`` in a SIGTERM handler, may hit between the write and the count of it.
+    """
+
+    class InterruptedFiles(DiskFiles):
+        is_armed = False
+
+        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
+            if self.is_armed:
+                self.is_armed = False
+                if is_written:
+                    os.write(handle, data)
+                raise KeyboardInterrupt
+            return os.write(handle, data)
+
+    files = InterruptedFiles()
+    spool = make_spool(tmp_path, files=files, batch_size=10)
+    put_numbers(spool, 1, 1)
+    files.is_armed = True
+    with pytest.raises(KeyboardInterrupt):
+        put_numbers(spool, 2, 2)
+    put_numbers(spool, 3, 3)
+    segment = spool.get(10.0)
+    assert segment is not None
+    rows = [json.loads(line) for line in spool.files.read(segment.path).splitlines()]
+
+    assert ([1, 2, 3] if is_written else [1, 3]) == [row["n"] for row in rows]
+    assert list(range(1, len(rows) + 1)) == [row["seq"] for row in rows]
+    assert segment.rows == len(rows)
+
+
+def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> None:
+    """
+    Seven rows are written while the first one is being synced: the second sync is for all of them.
+    """
+
+    class SlowDisk(DiskFiles):
+        def __init__(self) -> None:
+            self.syncs = 0
+            self.is_syncing, self.may_end = threading.Event(), threading.Event()
+            self.written = threading.Semaphore(0)
+
+        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
+            self.written.release()
+            return os.write(handle, data)
+
+        def sync(self, handle: int) -> None:  # noqa: ARG002
+            self.syncs += 1
+            self.is_syncing.set()
+            assert self.may_end.wait(60.0)
+
+    disk = SlowDisk()
+    spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=100)
+    callers = [threading.Thread(target=put_numbers, args=(spool, n, n)) for n in range(8)]
+    callers[0].start()
+    assert disk.is_syncing.wait(60.0)
+    for caller in callers[1:]:
+        caller.start()
+    for _ in callers:
+        assert disk.written.acquire(timeout=60.0)
+    disk.may_end.set()
+    for caller in callers:
+        caller.join(60.0)
+
+    assert disk.syncs == 2
+
+
+def test_with_fsync_always_a_row_is_synced_before_put_returns(tmp_path: Path) -> None:
+    class SizingFiles(DiskFiles):
+        synced_bytes = 0
+
+        def sync(self, handle: int) -> None:
+            self.synced_bytes = self.size(handle)
+            super().sync(handle)
+
+    files = SizingFiles()
+    spool = make_spool(tmp_path, files=files, fsync="always")
+    for number in (1, 2):
+        put_numbers(spool, number, number)
+        assert files.synced_bytes == spool.waiting_bytes
+
+
+# Recovery
+
+
+def leave_behind(spool: Spool) -> None:
+    """End the spool as ``kill -9`` would: files stay as they are, the lock is free."""
+    assert spool._writer is not None
+    spool._writer._lock.release()
+
+
+def test_rows_of_a_dead_process_are_adopted_oldest_first(tmp_path: Path) -> None:
+    first, second = make_spool(tmp_path), make_spool(tmp_path)
+    put_numbers(first, 1, 5)
+    put_numbers(second, 6, 7)
+    leave_behind(second)
+    leave_behind(first)
+    heir = make_spool(tmp_path)
+    put_numbers(heir, 8, 8)
+
+    assert heir.adopt() == 7
+    assert list(range(1, 9)) == take_all(heir)
+
+
+def test_rows_of_a_living_process_are_left_alone(tmp_path: Path) -> None:
+    living, other = make_spool(tmp_path), make_spool(tmp_path)
+    put_numbers(living, 1, 5)
+
+    assert other.adopt() == 0
+    assert list(range(1, 6)) == take_all(living)
+
+
+@pytest.mark.parametrize("torn", [b'{"writer_id":"x","seq":5,"n"', b"{", b""])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+    dead = make_spool(tmp_path)
+    put_numbers(dead, 1, 4)
+    (opened,) = tmp_path.rglob("*.open")
+    with opened.open("ab") as file:
+        file.write(torn)
+    leave_behind(dead)
+    heir = make_spool(tmp_path)
+
+    assert heir.adopt() == 4
+    assert take_all(heir) == [1, 2, 3, 4]
+
+
+def test_an_adopted_segment_remembers_that_it_was_attempted(tmp_path: Path) -> None:
+    dead = make_spool(tmp_path)
+    put_numbers(dead, 1, 6)
+    segment = dead.get(0.0)
+    assert segment is not None
+    dead.attempting(segment)
+    leave_behind(dead)
+    heir = make_spool(tmp_path)
+    heir.adopt()
+    attempted = []
+    while adopted := heir.get(0.0):
+        attempted.append(adopted.was_attempted)
+        heir.task_done()
+
+    assert attempted == [True, False]
+
+
+def test_the_directory_of_a_dead_process_goes_when_its_rows_are_delivered(tmp_path: Path) -> None:
+    dead = make_spool(tmp_path)
+    put_numbers(dead, 1, 4)
+    dead.helper_file(
+        Segment(
+            writer_id="",
+            first_seq=1,
+            rows=1,
+            size=1,
+            since=0.0,
+            path=next(tmp_path.rglob("*.open")),
+        ),
+        "part.ndjson",
+        b"left by an insert that was under way",
+    )
+    leave_behind(dead)
+    heir = make_spool(tmp_path)
+    heir.adopt()
+    take_all(heir)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_adopted_rows_that_are_not_delivered_go_to_the_next(tmp_path: Path) -> None:
+    dead, heir, next_heir = (make_spool(tmp_path) for _ in range(3))
+    put_numbers(dead, 1, 4)
+    leave_behind(dead)
+    heir.adopt()
+    assert heir.get(0.0) is not None
+    heir.close()
+
+    assert next_heir.adopt() == 4
+    assert take_all(next_heir) == [1, 2, 3, 4]
+
+
+def test_set_aside_rows_are_no_writer(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path)
+    path = spool.set_aside("w-1-1.ndjson", b"{}\n")
+
+    assert spool.adopt() == 0
+    assert path.read_bytes() == b"{}\n"
+    assert path.parent == tmp_path / "rejected"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
+    """Random puts, deliveries, crashes and restarts against a plain list."""
+    chance = random.Random(seed)
+    expected: list[int] = []
+    delivered: list[int] = []
+    spool = make_spool(tmp_path, batch_size=chance.randint(1, 5))
+    for number in range(200):
+        action = chance.random()
+        if action < 0.7:
+            put_numbers(spool, number, number)
+            expected.append(number)
+        elif action < 0.9:
+            if segment := spool.get(chance.choice([0.0, 10.0])):
+                delivered += numbers(spool, segment)
+                spool.task_done()
+        else:
+            if spool._writer:
+                leave_behind(spool)
+            for dead in spool._adopted.values():
+                dead.lock.release()
+            spool = make_spool(tmp_path, batch_size=chance.randint(1, 5))
+            spool.adopt()
+    spool.adopt()
+    delivered += take_all(spool)
+
+    assert expected == delivered
+    spool.close()
+    assert list(tmp_path.iterdir()) == []
