@@ -232,6 +232,7 @@ def test_a_blocked_put_goes_on_when_there_is_room(tmp_path: Path) -> None:
     assert spool.get(60.0) is not None
     spool.task_done()
     blocked.join(60.0)
+    spool.wake(closing=True)
 
     assert take_all(spool) == [4]
 
