@@ -1,0 +1,153 @@
+"""
+Where the tests find a ClickHouse: the loopback server over chDB, and a real one where there is one.
+
+``AUDIT_TEST_CLICKHOUSE_URL`` names a real server (``http://user:password@127.0.0.1:8123``); without
+it testcontainers starts one where a Docker engine runs. With ``AUDIT_TEST_DOCKER`` set (CI), being
+without one is a failure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import pytest
+
+from audit_handler import AuditHandler
+from tests.loopback import LoopbackClickHouse
+
+_numbers = itertools.count(1)
+
+
+class Engine(Protocol):
+    """What a test needs of a ClickHouse, whichever it is."""
+
+    def dsn(self, database: str = "audit_db") -> str: ...
+
+    def query(self, sql: str) -> list[dict[str, Any]]: ...
+
+    def command(self, sql: str) -> object: ...
+
+
+class RealServer:
+    """A ClickHouse server, asked through the driver."""
+
+    def __init__(self, url: str) -> None:
+        import clickhouse_connect
+
+        self._parts = urlsplit(url)
+        self._client = clickhouse_connect.get_client(dsn=url)
+
+    def dsn(self, database: str = "audit_db") -> str:
+        return f"{self._parts.scheme}://{self._parts.netloc}/{database}"
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        return list(self._client.query(sql).named_results())
+
+    def command(self, sql: str) -> object:
+        return self._client.command(sql)
+
+
+def _real_server(request: pytest.FixtureRequest) -> RealServer:
+    """Return a real server, or skip saying why there is none."""
+    if url := os.environ.get("AUDIT_TEST_CLICKHOUSE_URL"):
+        return RealServer(url)
+    must = bool(os.environ.get("AUDIT_TEST_DOCKER"))
+    reason = "no real server: AUDIT_TEST_CLICKHOUSE_URL is not set, and no Docker engine runs here"
+    if not must and not (Path("/var/run/docker.sock").exists() or os.environ.get("DOCKER_HOST")):
+        pytest.skip(reason)
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import HttpWaitStrategy
+
+    container = DockerContainer("clickhouse/clickhouse-server:latest")
+    container.with_env("CLICKHOUSE_PASSWORD", "made-up").with_exposed_ports(8123)
+    container.waiting_for(HttpWaitStrategy(8123, "/ping").for_status_code(200))
+    container.start()
+    request.addfinalizer(container.stop)
+    host, port = container.get_container_host_ip(), container.get_exposed_port(8123)
+    return RealServer(f"http://default:made-up@{host}:{port}")
+
+
+@pytest.fixture(scope="session")
+def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackClickHouse]:
+    """One loopback server for the run. Tests that kill it, or change its users, start their own."""
+    with LoopbackClickHouse.start(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield server
+
+
+@pytest.fixture(
+    scope="session", params=["loopback", pytest.param("server", marks=pytest.mark.integration)]
+)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Every ClickHouse that there is here."""
+    if request.param == "loopback":
+        server: LoopbackClickHouse = request.getfixturevalue("loopback")
+        return server
+    return _real_server(request)
+
+
+@pytest.fixture
+def database() -> str:
+    """A database of this test's own."""
+    return f"audit_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture
+def faults(loopback: LoopbackClickHouse) -> Iterator[LoopbackClickHouse]:
+    """The loopback server, without faults and memories of other tests before and after."""
+    loopback.clear_faults()
+    loopback.forget_requests()
+    yield loopback
+    loopback.clear_faults()
+
+
+@pytest.fixture
+def make_handler(tmp_path: Path) -> Iterator[Callable[..., AuditHandler]]:
+    """
+    Make handlers with quick retries and a spool of this test's own; close them at the end.
+
+    ``logger=`` attaches one to a logger of that name.
+    """
+    made: list[tuple[AuditHandler, logging.Logger | None]] = []
+
+    def make(dsn: str, *, logger: str | None = None, **options: Any) -> AuditHandler:
+        settings: dict[str, Any] = {
+            "spool_dir": tmp_path / "spool",
+            "create_table": True,
+            "flush_interval_ms": 10,
+            "retry_min_ms": 1,
+            "retry_max_ms": 20,
+            "shutdown_timeout": 30.0,
+        }
+        handler = AuditHandler(dsn, **{**settings, **options})
+        log = logging.getLogger(logger) if logger else None
+        if log:
+            log.addHandler(handler)
+            log.setLevel(logging.DEBUG)
+        made.append((handler, log))
+        return handler
+
+    yield make
+    for handler, log in made:
+        if log:
+            log.removeHandler(handler)
+        handler.close(0.0)
+    shutil.rmtree(tmp_path / "spool", ignore_errors=True)
+
+
+def completeness(engine: Engine, table: str) -> list[dict[str, Any]]:
+    """
+    Return rows, gaps and repeats of each writer: how an auditor tells that nothing is missing or
+    doubled.
+    """
+    return engine.query(
+        "SELECT count() AS rows, max(seq) - uniqExact(seq) AS gaps, "
+        "count() - uniqExact(seq) AS repeats "
+        f"FROM {table} GROUP BY writer_id ORDER BY writer_id"
+    )

@@ -1,0 +1,505 @@
+"""
+The HTTP rules: which requests are audited, what they were about, and what is kept of them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from audit_handler._bodies import Body, pairs
+from audit_handler._http import (
+    Exchange,
+    HttpRules,
+    agent_fields,
+    request_fields,
+    session_fields,
+)
+from audit_handler.errors import ConfigurationError
+from audit_handler.redaction import REDACTED, Redactor
+
+JSON = {"content-type": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+SOME_UUID = "0190b6a4-7c1e-7a3b-9f00-3c5d6e7f8091"
+
+
+def body_of(data: bytes, headers: dict[str, str], limit: int = 65_536) -> Body:
+    """
+    Return a body that came in chunks of seven bytes.
+    """
+    body = Body(headers, limit)
+    for at in range(0, len(data), 7):
+        body.add(data[at : at + 7])
+    return body
+
+
+def answered(
+    method: str = "POST",
+    path: str = "/api/orders",
+    *,
+    request: Any = None,
+    response: Any = None,
+    status: int = 201,
+    **facts: Any,
+) -> Exchange:
+    """
+    Return an exchange whose bodies are JSON and whose response is complete.
+    """
+    exchange = Exchange(
+        rules=HttpRules(), method=method, path=path, request_headers=JSON, is_complete=True, **facts
+    )
+    if request is not None:
+        exchange.request_body.add(json.dumps(request).encode())
+    exchange.start_response(status, JSON)
+    if response is not None:
+        exchange.response_body.add(json.dumps(response).encode())
+    return exchange
+
+
+def resource(exchange: Exchange) -> tuple[str, str]:
+    fields = exchange.fields()
+    return fields.get("resource_type", ""), fields.get("resource_id", "")
+
+
+# Which requests
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_audited"),
+    [
+        ("POST", "/api/orders", True),
+        ("PUT", "/api/orders/17", True),
+        ("PATCH", "/api", True),
+        ("DELETE", "/api/orders/17", True),
+        ("GET", "/api/orders", False),
+        ("OPTIONS", "/api/orders", False),
+        ("POST", "/apis/orders", False),
+        ("POST", "/login", False),
+        ("POST", "/api/health", False),
+        ("POST", "/api/healthy", True),
+        ("POST", "/api/orders/17/approve", False),
+        ("POST", "/api/orders/17/18/approve", True),
+    ],
+)
+def test_rules_audit_writes_under_the_prefix_that_are_not_excluded(
+    method: str, path: str, is_audited: bool
+) -> None:
+    rules = HttpRules(exclude_paths=["/api/health", "/api/orders/*/approve"])
+
+    assert is_audited == rules.is_audited(method, path)
+
+
+def test_a_single_prefix_or_method_needs_no_list() -> None:
+    rules = HttpRules(methods="get", path_prefixes="/")
+
+    assert rules.is_audited("GET", "/anything")
+    assert not rules.is_audited("POST", "/anything")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"request_headers": ["Cookie"]}, "request_headers names 'cookie', a secret"),
+        ({"response_headers": ["Set-Cookie"]}, "response_headers names 'set-cookie', a secret"),
+        ({"request_headers": ["X-API-Key"]}, "names 'x-api-key', a secret"),
+        ({"path_prefixes": ["api"]}, "path 'api' does not start with a slash"),
+        ({"max_body_bytes": -1}, "max_body_bytes=-1 is out of range; use 0 to 1,048,576"),
+    ],
+)
+def test_rules_refuse_options_that_cannot_work(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        HttpRules(**options)
+
+
+# What was done, to what
+
+
+@pytest.mark.parametrize(
+    ("method", "action"),
+    [
+        ("POST", "CREATE"),
+        ("PUT", "UPDATE"),
+        ("PATCH", "UPDATE"),
+        ("DELETE", "DELETE"),
+        ("GET", "READ"),
+        ("PURGE", "PURGE"),
+    ],
+)
+def test_the_method_names_the_action(method: str, action: str) -> None:
+    assert action == answered(method).fields()["action"]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "expected"),
+    [
+        ("/api/orders", {}, ("orders", "")),
+        ("/api/orders/17", {}, ("orders", "17")),
+        ("/api/orders/17/", {"order_id": 17}, ("orders", "17")),
+        ("/api/v1/orders/17", {"order_id": 17}, ("orders", "17")),
+        ("/api/v2.1/orders", {}, ("orders", "")),
+        (f"/api/users/{SOME_UUID}", {}, ("users", SOME_UUID)),
+        (f"/api/users/{SOME_UUID.upper()}", {}, ("users", SOME_UUID.upper())),
+        ("/api/users/ada", {"username": "ada"}, ("users", "ada")),
+        ("/api/orders/17/items/3", {}, ("items", "3")),
+        ("/api/orders/17/items", {"order_id": 17}, ("items", "17")),
+        ("/api/users/ada/avatar", {"username": "ada"}, ("avatar", "ada")),
+        ("/api/acme/orders", {"tenant": "acme"}, ("orders", "acme")),
+        ("/api/files/a/b.txt", {"path": "a/b.txt"}, ("files", "a/b.txt")),
+        ("/api/orders/17", {"kind": "orders", "id": 17}, ("orders", "17")),
+        ("/orders/17", {"kind": "orders", "id": 17}, ("orders", "17")),
+        ("/users/ada", {"username": "ada"}, ("users", "ada")),
+        ("/17", {}, ("", "17")),
+        ("/", {}, ("", "")),
+    ],
+)
+def test_the_path_names_type_and_id(
+    path: str, params: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    assert expected == resource(answered(path=path, path_params=params))
+
+
+@pytest.mark.parametrize(
+    ("path", "request_body", "response_body", "query", "expected"),
+    [
+        ("/api/orders/17", {"id": 18}, {"id": 19}, "id=20", "17"),
+        ("/api/orders", {"id": 18}, {"id": 19}, "id=20", "18"),
+        ("/api/orders", {"order_id": 18}, {"id": 19}, "id=20", "18"),
+        ("/api/orders", {"customer_id": 4}, {"id": 19}, "id=20", "19"),
+        ("/api/orders", {}, {"orderId": "A-19"}, "id=20", "A-19"),
+        ("/api/orders", {}, [{"id": 19}], "id=20", "20"),
+        ("/api/categories", {"category_id": "c"}, {}, "", "c"),
+        ("/api/addresses", {"address_id": "a"}, {}, "", "a"),
+        ("/api/order-items", {"order_item_id": 0}, {}, "", "0"),
+        ("/api/orders/17/items", {"quantity": 2}, {"id": 3}, "", "3"),
+        ("/api/orders", {"id": None}, {"id": {"nested": 1}}, "", ""),
+        ("/api/orders", {"id": True}, "just text", "", ""),
+    ],
+)
+def test_the_id_is_looked_for_in_path_request_response_and_query(
+    path: str, request_body: Any, response_body: Any, query: str, expected: str
+) -> None:
+    exchange = answered(path=path, request=request_body, response=response_body, query=query)
+
+    assert expected == resource(exchange)[1]
+
+
+def test_the_resource_name_comes_from_the_request_before_the_response() -> None:
+    both = answered(request={"title": "Sent"}, response={"name": "Answered"})
+    one = answered(request={"name": ["no", "text"]}, response={"name": "Answered"})
+
+    assert "Sent" == both.fields()["resource_name"]
+    assert "Answered" == one.fields()["resource_name"]
+
+
+def test_a_secret_in_the_path_is_kept_nowhere() -> None:
+    exchange = answered(
+        path="/api/reset/s3cr3t-value/now",
+        path_params={"reset_token": "s3cr3t-value"},
+        route="/api/reset/{reset_token}/now",
+    )
+
+    fields = exchange.fields()
+
+    assert f"/api/reset/{REDACTED}/now" == fields["endpoint"]
+    assert ("now", REDACTED) == (fields["resource_type"], fields["resource_id"])
+    assert "s3cr3t" not in json.dumps(Redactor().clean(fields))
+
+
+# How it ended
+
+
+def test_a_whole_answer_takes_its_outcome_from_the_status() -> None:
+    outcomes = {s: answered(status=s).fields()["outcome"] for s in (200, 303, 307, 308, 404, 500)}
+
+    assert {
+        200: "success",
+        303: "success",
+        307: "unknown",
+        308: "unknown",
+        404: "failure",
+        500: "failure",
+    } == outcomes
+
+
+def test_a_refusal_says_why() -> None:
+    assert "no stock" == answered(status=409, response={"detail": "no stock"}).fields()[
+        "error_message"
+    ]
+    assert "error_message" not in answered(status=200, response={"detail": "x"}).fields()
+
+
+def test_an_exception_is_an_error_with_status_500() -> None:
+    exchange = Exchange(rules=HttpRules(), method="PUT", path="/api/a", request_headers={})
+    exchange.error = KeyError("x")
+
+    fields = exchange.fields()
+
+    assert ("ERROR", 500, "failure") == (
+        fields["action"],
+        fields["status_code"],
+        fields["outcome"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "mark"),
+    [
+        ({"is_disconnected": True}, 499, "client_disconnected"),
+        ({"is_disconnected": True, "status": 200}, 200, "client_disconnected"),
+        ({"is_disconnected": True, "error": OSError()}, 499, "client_disconnected"),
+        ({"error": KeyboardInterrupt()}, 499, "cancelled"),
+    ],
+)
+def test_an_exchange_that_was_broken_off_failed_without_an_error(
+    facts: dict[str, Any], status: int, mark: str
+) -> None:
+    exchange = Exchange(
+        rules=HttpRules(), method="PUT", path="/api/a", request_headers={}, **facts
+    )
+
+    fields = exchange.fields()
+
+    assert ("UPDATE", status, "failure") == (
+        fields["action"],
+        fields["status_code"],
+        fields["outcome"],
+    )
+    assert fields["metadata"][mark] is True
+
+
+def test_the_response_time_is_what_the_clock_says() -> None:
+    ticks = iter([10.0, 10.0426])
+
+    assert 43 == answered(clock=lambda: next(ticks)).fields()["response_time_ms"]
+
+
+def test_only_the_chosen_headers_are_kept() -> None:
+    headers = {"user-agent": "curl", "authorization": "Bearer x", "cookie": "a=b", "origin": "o"}
+    exchange = Exchange(rules=HttpRules(), method="PUT", path="/api/a", request_headers=headers)
+    exchange.start_response(200, {"content-type": "text/plain", "set-cookie": "a=b"})
+
+    fields = exchange.fields()
+
+    assert {"user-agent": "curl", "origin": "o"} == fields["request_headers"]
+    assert {"content-type": "text/plain"} == fields["response_headers"]
+
+
+def test_query_and_route_are_kept_as_metadata() -> None:
+    exchange = answered(
+        path="/api/orders/17",
+        path_params={"order_id": 17},
+        route="/api/orders/{order_id}",
+        query="dry=1&tag=a&tag=b&tag=c&empty=",
+    )
+
+    assert {
+        "query_params": {"dry": "1", "tag": ["a", "b", "c"], "empty": ""},
+        "path_params": {"order_id": 17},
+        "route": "/api/orders/{order_id}",
+    } == exchange.fields()["metadata"]
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("data", "headers", "expected"),
+    [
+        (b'{"a": [1, 1.5, null]}', JSON, {"a": [1, 1.5, None]}),
+        (b'{"a": 1}', {"content-type": "application/problem+json; charset=utf-8"}, {"a": 1}),
+        (b'{"a": 1}', FORM, {"a": 1}),
+        (b'{"a": 1}', {}, {"a": 1}),
+        ('{"a": "é"}'.encode("utf-16"), JSON, {"a": "é"}),
+        (b"{not json", JSON, "{not json"),
+        (b"[" * 5000, JSON, "[" * 5000),
+        (b"a=1&b=x%20y&b=z", FORM, {"a": "1", "b": ["x y", "z"]}),
+        (b"&".join([b"a=1"] * 1001), FORM, "<more than 1000 fields, 4003 characters>"),
+        (b"hello", {"content-type": "text/plain"}, "hello"),
+        (b"h\xe9", {"content-type": "text/plain; charset=ISO-8859-1"}, "hé"),
+        (b"h\xe9", {"content-type": "text/plain; charset=punycode"}, "h�"),
+        (b"\x89PNG", {"content-type": "image/png"}, "<image/png, 4 bytes>"),
+        (b"<password>x</password>", {"content-type": "text/xml"}, "<text/xml, 22 bytes>"),
+        (
+            gzip.compress(b"{}", mtime=0),
+            {**JSON, "content-encoding": "gzip"},
+            f"<gzip of application/json, {len(gzip.compress(b'{}'))} bytes>",
+        ),
+        (b"", JSON, None),
+    ],
+)
+def test_a_body_is_kept_by_its_type(data: bytes, headers: dict[str, str], expected: Any) -> None:
+    body = body_of(data, headers)
+
+    assert expected == body.value()
+    assert not body.is_cut
+
+
+def test_a_long_text_is_cut_and_says_so() -> None:
+    body = body_of(b"x" * 1000, {"content-type": "text/plain"}, limit=100)
+
+    assert "x" * 100 == body.value()
+    assert body.is_cut
+    assert 1000 == body.size
+
+
+def test_a_body_keeps_nothing_of_what_it_only_describes() -> None:
+    body = body_of(b"x" * 1000, {"content-type": "video/mp4"})
+
+    assert b"" == bytes(body._data)
+    assert "<video/mp4, 1000 bytes>" == body.value()
+
+
+def test_no_body_is_kept_with_a_limit_of_zero() -> None:
+    body = body_of(b"x" * 1000, {"content-type": "text/plain"}, limit=0)
+
+    assert body.value() is None
+    assert not body.is_cut
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        ("{", {}),
+        ('{"id": 7', {}),
+        ('{"id": 7, "us', {"id": 7}),
+        ('{"id": 7, "password": {"new', {"id": 7, "password": {}}),
+        ('{"password": {"new": "a\\"},}", "old": "b', {"password": {"new": 'a"},}'}}),
+        ('{"password": {"new": "a"}, "tags": [1, 2', {"password": {"new": "a"}, "tags": [1]}),
+        ('[{"id": 1}, {"id": 2}', [{"id": 1}, {"id": 2}]),
+    ],
+)
+def test_cut_json_is_closed_where_it_was_cut(kept: str, expected: Any) -> None:
+    """
+    As text, a secret that is an object or a list would be out of the redactor's reach.
+    """
+    body = body_of(f"{kept} and more".encode(), JSON, limit=len(kept))
+
+    assert expected == body.value()
+    assert body.is_cut
+
+
+@pytest.mark.parametrize("data", [b"}}}}" * 200, b'"' * 999, b"nonsense" * 100])
+def test_cut_nonsense_is_kept_as_text(data: bytes) -> None:
+    assert data[:500].decode() == body_of(data, JSON, limit=500).value()
+
+
+def test_cut_json_is_closed_no_deeper_than_the_redactor_goes() -> None:
+    """
+    Deeper, closing the brackets would take time that grows with the square of the body.
+    """
+    assert json.loads("[" * 64 + "]" * 64) == body_of(b"[" * 9000, JSON, limit=8000).value()
+
+
+def test_a_query_of_too_many_fields_is_described() -> None:
+    assert {} == pairs("")
+    assert "<more than 1000 fields, 2200 characters>" == pairs("a&" * 1100)
+
+
+# Who, and from where
+
+
+def test_a_plain_request_id_is_taken_over() -> None:
+    assert "order-7:a.b_C" == request_fields({"x-request-id": "order-7:a.b_C"}, None)["request_id"]
+
+
+@pytest.mark.parametrize("sent", ["", "x" * 129, "a b", "a\n", "ü", "'; DROP TABLE"])
+def test_a_strange_request_id_is_replaced(sent: str) -> None:
+    first = request_fields({"x-request-id": sent}, None)["request_id"]
+    second = request_fields({"x-request-id": sent}, None)["request_id"]
+
+    assert uuid.UUID(first) != uuid.UUID(second)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (f"00-{'a1' * 16}-{'b2' * 8}-01", "a1" * 16),
+        (f"42-{'a1' * 16}-{'b2' * 8}-01-later", "a1" * 16),
+        (f"ff-{'a1' * 16}-{'b2' * 8}-01", None),
+        (f"00-{'0' * 32}-{'b2' * 8}-01", None),
+        (f"00-{'a1' * 16}-{'0' * 16}-01", None),
+        (f"00-{'A1' * 16}-{'b2' * 8}-01", None),
+        ("00-abc", None),
+    ],
+)
+def test_the_trace_id_comes_from_a_valid_traceparent(sent: str, expected: str | None) -> None:
+    assert expected == request_fields({"traceparent": sent}, None).get("trace_id")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("testclient", None),
+        ("/run/app.sock", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_address_is_the_peers_or_none(host: str | None, expected: str | None) -> None:
+    fields = request_fields({"x-forwarded-for": "198.51.100.1"}, host)
+
+    assert expected == fields.get("ip_address")
+
+
+def test_a_session_is_known_by_a_hash_of_its_secret() -> None:
+    headers = {"cookie": 'theme=dark; sid="s3cr3t"; x=y'}
+
+    by_cookie = session_fields(headers, "sid")
+    by_session = session_fields(headers, "sid", {"session_id": "other"})
+
+    assert 32 == len(by_cookie["session_id"])
+    assert "s3cr3t" not in by_cookie["session_id"]
+    assert by_cookie == session_fields({}, None, "s3cr3t")
+    assert by_cookie != by_session
+    assert {} == session_fields(headers, "absent") == session_fields(headers, None, {"id": 7})
+
+
+@dataclass
+class Person:
+    """A user as an ORM has it."""
+
+    id: int
+    name: str
+    roles: tuple[str, ...]
+    is_authenticated: bool = True
+
+    @property
+    def email(self) -> str:
+        raise RuntimeError("the session is closed")
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (None, {}),
+        ("", {}),
+        ("u-7", {"agent_id": "u-7"}),
+        (7, {"agent_id": "7"}),
+        (
+            {"id": 7, "name": "Ada", "role": "admin", "email": "ada@example.org"},
+            {
+                "agent_id": "7",
+                "agent_name": "Ada",
+                "agent_role": "admin",
+                "agent_email": "ada@example.org",
+            },
+        ),
+        ({"sub": "auth0|7", "roles": ["b", "a"]}, {"agent_id": "auth0|7", "agent_role": "a, b"}),
+        (
+            Person(7, "Ada", ("clerk",)),
+            {"agent_id": "7", "agent_name": "Ada", "agent_role": "clerk"},
+        ),
+        (Person(7, "Ada", (), is_authenticated=False), {}),
+        ({"username": "ada"}, {"agent_id": "ada", "agent_name": "ada"}),
+    ],
+)
+def test_the_agent_is_read_from_what_frameworks_call_a_user(user: Any, expected: Any) -> None:
+    assert expected == agent_fields(user)
