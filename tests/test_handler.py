@@ -393,19 +393,19 @@ def test_rows_that_a_close_left_are_delivered_by_the_next_handler(
     faults.fault("http_status", status=503, times=-1)
     for _ in range(3):
         log.info("x", extra=AUDIT)
+    pipeline = first._pipeline
+    assert pipeline is not None
     assert not first.close(0.2)
+    # Its thread may still be in a request; it gives the rows up as it ends.
+    pipeline.listener.stop()
     log.handlers.clear()
     faults.clear_faults()
-    # The first one's thread may still be on its way out; it gives its rows up as it goes.
-    assert first._pipeline is None
     second = make_handler(faults.dsn(database), logger=log.name)
     log.info("x", extra=AUDIT)
     assert second.flush()
-    faults.wait_for_request(match=rf"^INSERT INTO `{database}`", count=2)
-    while second.status().rows_adopted < 3:
-        second.flush()
 
-    assert second.flush()
+    assert second.status().rows_adopted == 3
+    assert [{"n": 4}] == faults.query(f"SELECT count() AS n FROM {database}.audit_logs")
 
 
 def test_status_counts_what_happened(
@@ -460,11 +460,11 @@ def test_raise_fails_the_logger_call(make_handler: MakeHandler, log: logging.Log
         batch_bytes=65_536,
         max_spool_bytes=65_536,
     )
-    for _ in range(50):
+    for _ in range(20):
         log.info("fits", extra={**AUDIT, "new_value": "y" * 1_000})
 
     with pytest.raises(SpoolFull, match="max_spool_bytes"):
-        log.info("does not fit", extra={**AUDIT, "new_value": "y" * 20_000})
+        log.info("does not fit", extra={**AUDIT, "new_value": "y" * 60_000})
 
 
 def test_drop_counts_and_says_so_once(

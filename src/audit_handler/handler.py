@@ -386,7 +386,9 @@ class _Pipeline:
             _draining.add(self)
             return self.spool.flush(0.0)
         is_flushed = self.spool.flush(timeout)
-        self.listener.stop(max(0.0, deadline - self._clock.monotonic()))
+        # What was adopted from dead processes is not part of the answer, but is given the same time.
+        self.listener.join(max(0.0, deadline - self._clock.monotonic()))
+        self.listener.stop(0.0)
         return is_flushed
 
     def _may_wait(self) -> bool:

@@ -103,6 +103,11 @@ class Listener(QueueListener):
         self._spool.wake(closing=True)
         self.hurry()
 
+    def join(self, timeout: float) -> None:
+        """Wait up to *timeout* seconds for the thread to end by itself."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
     def hurry(self) -> None:
         """Cut a wait before a retry short: somebody is waiting for the rows."""
         with self._changed:
@@ -178,7 +183,11 @@ class Listener(QueueListener):
         raise Empty
 
     def _adopt_when_due(self) -> None:
-        if self._clock.monotonic() < self._next_adoption or self._is_draining:
+        # While draining, only if it has not happened yet: a short-lived process delivers for the dead
+        # as well, and then ends.
+        if self._clock.monotonic() < self._next_adoption or (
+            self._is_draining and self._next_adoption
+        ):
             return
         self._next_adoption = self._clock.monotonic() + _ADOPT_SECONDS
         rows = self._spool.adopt()

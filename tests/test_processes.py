@@ -1,0 +1,385 @@
+"""
+Processes: however one ends, each logger call that returned is stored once, by it or by the next
+one.
+
+Every test runs real programs. chDB is only opened in them, and by a loopback server that looks at
+the result: a process that has loaded it cannot fork safely, and pytest's must be able to.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Engine, completeness
+from tests.loopback import LoopbackClickHouse
+
+PRELUDE = """
+import logging, os, signal, sys, threading
+from audit_handler import AuditHandler
+
+handler = AuditHandler(
+    flush_interval_ms=10, retry_min_ms=1, retry_max_ms=50, create_table=True, batch_size=500,
+    shutdown_timeout=60
+)
+log = logging.getLogger("shop")
+log.addHandler(handler)
+log.setLevel("INFO")
+
+def audit(number):
+    log.info("n", extra={"action": "COUNT", "resource_type": "number", "resource_id": str(number)})
+    os.write(1, b"%d\\n" % number)  # only after the call has returned
+"""
+
+
+class World:
+    """A spool, a database, and programs that log into them."""
+
+    def __init__(
+        self, directory: Path, dsn: str, database: str, server: LoopbackClickHouse | None
+    ) -> None:
+        self.directory = directory
+        self.dsn = dsn
+        self.table = f"{database}.audit_logs"
+        self._server = server
+        self._environment = {
+            **os.environ,
+            "CLICKHOUSE_URL": dsn,
+            "CLICKHOUSE_DATABASE": database,
+            "AUDIT_SPOOL_DIR": str(directory / "spool"),
+        }
+
+    def start(self, program: str, prelude: str = PRELUDE) -> subprocess.Popen[bytes]:
+        """Start *program*; it prints the number of each audit whose call has returned."""
+        source = prelude + textwrap.dedent(program)
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", source],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, program: str, status: int = 0, prelude: str = PRELUDE) -> list[int]:
+        """Run *program* to its end, check how it ended, and return the numbers it printed."""
+        process = self.start(program, prelude)
+        printed, complaints = process.communicate(timeout=100)
+        assert process.returncode == status, complaints.decode()
+        return [int(line) for line in printed.splitlines()]
+
+    def finish(self) -> None:
+        """Run what an operator would: the same application once more."""
+        self.run("assert handler.flush() and handler.close()")
+
+    @contextmanager
+    def server(self) -> Iterator[Engine]:
+        if self._server:
+            yield self._server
+        else:
+            with LoopbackClickHouse.start(self.directory / "db") as server:
+                yield server
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        with self.server() as server:
+            return server.query(sql)
+
+    def assert_whole(self, acknowledged: list[int], *, surplus: int = 0) -> None:
+        """
+        Check that what was acknowledged is stored once, with no gap and no repeat in any writer's
+        numbering.
+
+        *surplus*: so many more rows may be stored, of calls that were cut off before they could say
+        so.
+        """
+        with self.server() as server:
+            rows = server.query(f"SELECT resource_id FROM {self.table}")
+            writers = completeness(server, self.table)
+        stored = Counter(int(row["resource_id"]) for row in rows)
+        assert {} == Counter(acknowledged) - stored, "lost"
+        unasked = stored - Counter(acknowledged)
+        assert sum(unasked.values()) <= surplus, "stored but never acknowledged, or doubled"
+        assert all(writer["gaps"] == writer["repeats"] == 0 for writer in writers), writers
+        waiting = [path for path in (self.directory / "spool").rglob("*") if path.is_file()]
+        assert [] == waiting
+
+
+@pytest.fixture(params=["http", "chdb"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> World:
+    if request.param == "http":
+        server: LoopbackClickHouse = request.getfixturevalue("loopback")
+        return World(tmp_path, server.dsn(database), database, server)
+    return World(tmp_path, f"chdb://{tmp_path}/db", database, None)
+
+
+@pytest.fixture
+def http_world(tmp_path: Path, database: str, loopback: LoopbackClickHouse) -> World:
+    """For what does not depend on the engine."""
+    return World(tmp_path, loopback.dsn(database), database, loopback)
+
+
+def test_a_program_that_simply_ends_has_delivered_all(world: World) -> None:
+    acknowledged = world.run("for number in range(5000): audit(number)")
+
+    assert 5_000 == len(acknowledged)
+    world.assert_whole(acknowledged)
+
+
+def test_eight_threads_on_chdb_lose_double_and_disorder_nothing(
+    tmp_path: Path, database: str
+) -> None:
+    world = World(tmp_path, f"chdb://{tmp_path}/db", database, None)
+    acknowledged = world.run(
+        """
+        threads = [
+            threading.Thread(target=lambda t=t: [audit(t * 2500 + n) for n in range(2500)]) for t in
+            range(8)
+        ]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        """
+    )
+
+    assert 20_000 == len(acknowledged)
+    world.assert_whole(acknowledged)
+    in_order = world.query(
+        "SELECT intDiv(toUInt32(resource_id), 2500) AS t, "
+        "groupArray(toUInt32(resource_id)) AS numbers "
+        f"FROM (SELECT * FROM {world.table} ORDER BY seq) GROUP BY t"
+    )
+    assert 8 == len(in_order)
+    assert all(row["numbers"] == sorted(row["numbers"]) for row in in_order)
+
+
+def test_what_a_killed_program_logged_is_delivered_by_the_next(world: World) -> None:
+    acknowledged: list[int] = []
+    for start in (0, 100_000, 200_000):
+        process = world.start(f"for number in range({start}, {start} + 100000): audit(number)")
+        assert process.stdout is not None
+        acknowledged += [int(process.stdout.readline()) for _ in range(2_000)]
+        process.kill()
+        acknowledged += [int(line) for line in process.stdout.read().split(b"\n")[:-1]]
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    world.finish()
+
+    # Each of the three may have been killed between the write of a row and the print of its number.
+    world.assert_whole(acknowledged, surplus=3)
+
+
+ENDINGS = {
+    "sys.exit": ("sys.exit(3)", 3),
+    "exception": ("raise ValueError('no handler for this one')", 1),
+    "os._exit": ("os._exit(4)", 4),
+    "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); signal.pause()", -signal.SIGTERM),
+    "SystemExit in a SIGTERM handler": (
+        """
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGTERM]).start()
+number = 1000
+while True:
+    audit(number)
+    number += 1
+""",
+        5,
+    ),
+    "audit in a SIGTERM handler": (
+        """
+def stop(*_):
+    audit(-1)
+    sys.exit(6)
+signal.signal(signal.SIGTERM, stop)
+threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGTERM]).start()
+number = 1000
+while True:
+    audit(number)
+    number += 1
+""",
+        6,
+    ),
+    "audit in an exit hook": ("import atexit; atexit.register(audit, 1000)", 0),
+    "audit in an exit hook that comes after ours": (
+        "import atexit; from audit_handler.handler import _close_all; atexit.unregister(_close_all); "
+        "atexit.register(audit, 1000); atexit.register(_close_all)",
+        0,
+    ),
+    "daemon thread": (
+        """
+started = threading.Event()
+def work():
+    number = 1000
+    while True:
+        audit(number)
+        number += 1
+        started.set()
+threading.Thread(target=work, daemon=True).start()
+started.wait()
+""",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_however_a_program_ends_nothing_is_lost(http_world: World, ending: str) -> None:
+    program, status = ENDINGS[ending]
+    acknowledged = http_world.run("for number in range(100): audit(number)\n" + program, status)
+    http_world.finish()
+
+    assert 100 <= len(acknowledged)
+    http_world.assert_whole(acknowledged, surplus=1)
+
+
+@pytest.mark.parametrize("ending", ["sys.exit", "os._exit", "audit in an exit hook"])
+def test_however_a_program_with_chdb_ends_nothing_is_lost(
+    tmp_path: Path, database: str, ending: str
+) -> None:
+    world = World(tmp_path, f"chdb://{tmp_path}/db", database, None)
+    program, status = ENDINGS[ending]
+    acknowledged = world.run("for number in range(100): audit(number)\n" + program, status)
+    world.finish()
+
+    world.assert_whole(acknowledged)
+
+
+def test_a_first_audit_while_the_interpreter_ends_is_delivered_by_the_next(
+    http_world: World,
+) -> None:
+    """From Python 3.12 no thread starts at that time, so there is no listener."""
+    acknowledged = http_world.run("import atexit; atexit.register(audit, 1)")
+    http_world.finish()
+
+    assert [1] == acknowledged
+    http_world.assert_whole(acknowledged)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("ending", ["os._exit(0)", "sys.exit(0)", "pass"])
+def test_parent_and_forked_child_are_each_whole(http_world: World, ending: str) -> None:
+    acknowledged = http_world.run(
+        f"""
+        for number in range(1000): audit(number)
+        child = os.fork()
+        if child == 0:
+            for number in range(1000, 2000): audit(number)
+            {ending}
+        else:
+            for number in range(2000, 3000): audit(number)
+            os.waitpid(child, 0)
+        """
+    )
+    http_world.finish()
+
+    assert 3_000 == len(acknowledged)
+    http_world.assert_whole(acknowledged)
+    assert 2 == len(
+        http_world.query(f"SELECT writer_id FROM {http_world.table} GROUP BY writer_id")
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forks_in_the_middle_of_other_threads_audits_are_whole(http_world: World) -> None:
+    """A child must not inherit a lock that another thread of its parent held at that moment."""
+    acknowledged = http_world.run(
+        """
+        def work(start):
+            for number in range(start, start + 2000): audit(number)
+        threads = [threading.Thread(target=work, args=(t * 10000,)) for t in range(3)]
+        for thread in threads: thread.start()
+        children = []
+        for child_number in range(10):
+            child = os.fork()
+            if child == 0:
+                for number in range(20): audit(100000 + child_number * 100 + number)
+                os._exit(0)
+            children.append(child)
+        for thread in threads: thread.join()
+        for child in children: os.waitpid(child, 0)
+        """
+    )
+    http_world.finish()
+
+    assert 6_200 == len(acknowledged)
+    http_world.assert_whole(acknowledged)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing_is_whole(http_world: World, tmp_path: Path, method: str) -> None:
+    if method == "fork" and not hasattr(os, "fork"):
+        pytest.skip("no fork on this system")
+    module = tmp_path / "workers.py"
+    module.write_text(
+        PRELUDE + "\ndef work(start):\n    for n in range(start, start + 100): audit(n)\n"
+    )
+    acknowledged = http_world.run(
+        f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        import multiprocessing, workers
+        context = multiprocessing.get_context({method!r})
+        processes = [context.Process(target=workers.work, args=(n * 1000,)) for n in range(1, 4)]
+        for process in processes: process.start()
+        for process in processes: process.join()
+        workers.audit(1)
+        """,
+        prelude="",
+    )
+    http_world.finish()
+
+    assert 301 == len(acknowledged)
+    http_world.assert_whole(acknowledged)
+
+
+def test_two_programs_share_a_spool_and_deliver_for_each_others_dead(http_world: World) -> None:
+    first = http_world.start(
+        """
+        for n in range(1000): audit(n)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    second = http_world.start(
+        """
+        for n in range(2000, 3000): audit(n)
+        # SIGALRM ends it if the rows never come.
+        signal.alarm(60)
+        while handler.status().rows_adopted == 0: handler.flush()
+        """
+    )
+    printed = first.communicate(timeout=100)[0] + second.communicate(timeout=100)[0]
+    http_world.finish()
+
+    assert second.returncode == 0
+    http_world.assert_whole([int(line) for line in printed.splitlines()])
+
+
+def test_applications_with_two_targets_never_mix(
+    tmp_path: Path, database: str, loopback: LoopbackClickHouse
+) -> None:
+    """The first is killed while its ClickHouse is away; the second one's rows go elsewhere."""
+    away = World(tmp_path, "http://127.0.0.1:1", database, loopback)
+    here = World(tmp_path, loopback.dsn(database), database, loopback)
+    acknowledged = away.run("for n in range(10): audit(n)\nos._exit(0)")
+    others = here.run("for n in range(100, 110): audit(n)")
+    here.finish()
+    stored = here.query(f"SELECT toUInt32(resource_id) AS n FROM {here.table} ORDER BY n")
+
+    assert 10 == len(acknowledged)
+    assert others == [row["n"] for row in stored]
+    assert 10 == sum(p.read_bytes().count(b"\n") for p in (tmp_path / "spool").rglob("*.open"))
+
+
+def test_the_driver_and_the_engine_are_loaded_by_the_listener_alone(http_world: World) -> None:
+    http_world.run(
+        """
+        assert "clickhouse_connect" not in sys.modules and "chdb" not in sys.modules
+        assert not [t for t in threading.enumerate() if t.name.startswith("audit")]
+        """
+    )
