@@ -1,0 +1,400 @@
+"""The ClickHouse room: what it sends, and what it makes of every answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.clickhouse._codes import DATA_CODES, SETUP_REMEDIES, TOO_MANY_PARTS
+from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
+from audit_handler.schema import COLUMNS, statements
+from audit_handler.target import Target, parse_dsn
+from tests.conftest import Engine
+from tests.loopback import LoopbackClickHouse
+
+Connect = Callable[..., ClickHouse]
+
+
+def rows(*numbers: int, **fields: Any) -> bytes:
+    """Return NDJSON as the spool writes it."""
+    lines = []
+    for number in numbers:
+        row = {
+            "writer_id": "w",
+            "seq": number,
+            "event_time": "2026-11-23 10:00:00.000001",
+            "event_id": f"00000000-0000-7000-8000-{number:012d}",
+            "action": "TRY",
+            **fields,
+        }
+        lines.append(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+    return b"".join(lines)
+
+
+def target_of(dsn: str, database: str, **fields: Any) -> Target:
+    parsed = {**parse_dsn(dsn, port=None, user=None, password=None), "database": database}
+    parsed["client_options"] = {**parsed["client_options"], **fields.pop("client_options", {})}
+    return Target(**parsed, **fields)
+
+
+@pytest.fixture
+def connect(database: str) -> Iterator[Connect]:
+    made = []
+
+    def make(dsn: str, **options: Any) -> ClickHouse:
+        settings: dict[str, Any] = {"create_table": True, "async_insert": False}
+        target_fields = {n: options.pop(n) for n in list(options) if n not in settings}
+        clickhouse = ClickHouse(
+            target_of(dsn, database, **target_fields), **{**settings, **options}
+        )
+        made.append(clickhouse)
+        return clickhouse
+
+    yield make
+    for clickhouse in made:
+        clickhouse.close()
+
+
+def count(server: Engine, database: str) -> int:
+    return int(server.query(f"SELECT count() AS n FROM {database}.audit_logs")[0]["n"])
+
+
+@pytest.fixture
+def ready(faults: LoopbackClickHouse, connect: Connect, database: str) -> ClickHouse:
+    """A connected room with a table that has one row."""
+    clickhouse = connect(faults.dsn(database))
+    clickhouse.insert(rows(1), token="first")
+    faults.forget_requests()
+    return clickhouse
+
+
+def test_the_table_has_the_columns_of_the_list_in_order(
+    engine: Engine, connect: Connect, database: str
+) -> None:
+    connect(engine.dsn(database)).insert(rows(1), token="t")
+    described = engine.query(
+        "SELECT name, comment FROM system.columns "
+        f"WHERE database = '{database}' AND table = 'audit_logs' ORDER BY position"
+    )
+
+    assert list(COLUMNS) == [column["name"] for column in described]
+    assert all(column["comment"] for column in described)
+
+
+def test_names_other_than_the_usual_ones_work(
+    faults: LoopbackClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(faults.dsn(database), table="trail")
+    clickhouse.insert(rows(1), token="t")
+
+    assert [{"n": 1}] == faults.query(f"SELECT count() AS n FROM {database}.trail")
+
+
+def test_an_insert_is_one_compressed_request_with_its_settings(
+    ready: ClickHouse, faults: LoopbackClickHouse
+) -> None:
+    ready.insert(rows(*range(2, 1_000)), token="w:2-999")
+    (request,) = faults.requests()
+    settings = request["settings"]
+
+    assert "zstd" == request["content_encoding"]
+    assert request["body_bytes"] < len(rows(*range(2, 1_000))) / 5
+    assert {
+        "insert_deduplication_token": "w:2-999",
+        "async_insert": "0",
+        "distributed_foreground_insert": "1",
+        "deduplicate_blocks_in_dependent_materialized_views": "1",
+        "input_format_parallel_parsing": "0",
+    }.items() <= settings.items()
+
+
+def test_async_insert_waits_for_the_acknowledgement(
+    faults: LoopbackClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(faults.dsn(database), async_insert=True)
+    clickhouse.insert(rows(1, 2), token="t")
+    request = faults.requests(match="^INSERT")[-1]
+
+    assert {"async_insert": "1", "wait_for_async_insert": "1"}.items() <= request[
+        "settings"
+    ].items()
+    assert 2 == count(faults, database)
+
+
+def test_the_same_token_stores_nothing_again(
+    engine: Engine, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(engine.dsn(database))
+    for _ in range(3):
+        clickhouse.insert(rows(1, 2), token="w:1-2")
+
+    assert 2 == count(engine, database)
+
+
+def test_what_is_stored_can_be_looked_up(engine: Engine, connect: Connect, database: str) -> None:
+    clickhouse = connect(engine.dsn(database))
+    clickhouse.insert(rows(1, 2, 5), token="t")
+
+    assert {2, 5} == clickhouse.stored("w", 2, 9, rows(*range(2, 10)))
+    assert set() == clickhouse.stored("w2", 1, 9, rows(*range(1, 10)))
+
+
+def test_a_bad_row_stores_nothing_and_is_named(
+    engine: Engine, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(engine.dsn(database))
+    bad = rows(1, 2) + rows(3, status_code="abc") + rows(4)
+    with pytest.raises(DataError) as caught:
+        clickhouse.insert(bad, token="t")
+
+    assert (27, 3) == (caught.value.code, caught.value.row)
+    assert 0 == count(engine, database)
+    assert "abc" not in str(caught.value)
+
+
+HOSTILE = {
+    27: {"status_code": "abc"},
+    72: {"status_code": -1},
+    676: {"ip_address": "n/a"},
+    376: {"event_id": "no"},
+    41: {"event_time": "later"},
+    469: {"event_time": "1999-01-01 00:00:00.000000"},
+    25: {"message": "\ud800"},
+}
+
+
+@pytest.mark.parametrize("code", HOSTILE)
+def test_every_kind_of_bad_row_is_a_data_error(ready: ClickHouse, code: int) -> None:
+    """The record room lets none of these through; a constraint or a column of the user's may."""
+    with pytest.raises(DataError) as caught:
+        ready.insert(rows(2) + rows(3, **HOSTILE[code]), token="t")
+
+    assert code == caught.value.code
+
+
+def test_a_row_that_an_added_column_refuses_fits_the_standard_ones(
+    faults: LoopbackClickHouse, database: str, connect: Connect
+) -> None:
+    connect(faults.dsn(database)).insert(rows(1), token="first")
+    faults.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN tenant UInt8")
+    clickhouse = connect(faults.dsn(database))
+    with pytest.raises(DataError):
+        clickhouse.insert(rows(2, tenant="acme"), token="t")
+    clickhouse.insert(rows(2, tenant="acme"), token="t", is_standard=True)
+
+    assert 2 == count(faults, database)
+
+
+# What went wrong on the way
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_stored"),
+    [
+        ("reset_before", False),
+        ("reset_during", False),
+        ("close_before", False),
+        ("execute_then_reset", True),
+    ],
+)
+def test_a_broken_connection_is_transient_unsure_and_sent_once(
+    ready: ClickHouse, faults: LoopbackClickHouse, database: str, kind: str, is_stored: bool
+) -> None:
+    """
+    The driver repeats an insert of bytes by itself; ours it must not, because only we look up
+    first.
+    """
+    faults.fault(kind)
+    with pytest.raises(TransientError) as caught:
+        ready.insert(rows(2), token="t")
+
+    assert caught.value.is_ambiguous
+    assert 1 == len(faults.requests(match="^INSERT"))
+    assert (2 if is_stored else 1) == count(faults, database)
+
+
+def test_a_timeout_is_transient_and_unsure(
+    faults: LoopbackClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(faults.dsn(database), client_options={"send_receive_timeout": 1})
+    clickhouse.insert(rows(1), token="a")
+    faults.fault("execute_then_hang")
+    with pytest.raises(TransientError) as caught:
+        clickhouse.insert(rows(2), token="b")
+
+    assert caught.value.is_ambiguous
+    assert 2 == count(faults, database)
+
+
+def test_a_server_that_is_away_is_transient_and_sure(connect: Connect) -> None:
+    with pytest.raises(TransientError) as caught:
+        connect("http://127.0.0.1:1").insert(rows(1), token="t")
+
+    assert not caught.value.is_ambiguous
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408])
+def test_the_pages_of_proxies_are_transient(
+    ready: ClickHouse, faults: LoopbackClickHouse, status: int
+) -> None:
+    faults.fault("http_status", status=status)
+    with pytest.raises(TransientError, match=str(status)):
+        ready.insert(rows(2), token="t")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_the_refusals_of_proxies_are_for_the_operator(
+    ready: ClickHouse, faults: LoopbackClickHouse, status: int
+) -> None:
+    faults.fault("http_status", status=status)
+    with pytest.raises(SetupError, match=f"{status}; check"):
+        ready.insert(rows(2), token="t")
+
+
+def test_an_insert_too_large_for_a_proxy_is_to_be_split(
+    ready: ClickHouse, faults: LoopbackClickHouse
+) -> None:
+    faults.fault("http_status", status=413)
+    with pytest.raises(DataError) as caught:
+        ready.insert(rows(2), token="t")
+
+    assert (None, None) == (caught.value.code, caught.value.row)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (252, TransientError),
+        (241, TransientError),
+        (202, TransientError),
+        (242, TransientError),
+        (999, TransientError),
+        (319, TransientError),
+        (123_456, TransientError),
+        (60, SetupError),
+        (81, SetupError),
+        (497, SetupError),
+        (516, SetupError),
+        (164, SetupError),
+        (27, DataError),
+        (395, DataError),
+    ],
+)
+def test_codes_are_sorted_by_what_can_be_done(
+    ready: ClickHouse, faults: LoopbackClickHouse, code: int, expected: type[DeliveryError]
+) -> None:
+    faults.fault("error", code=code, name="SOME_NAME", text="made up")
+    with pytest.raises(expected) as caught:
+        ready.insert(rows(2), token="t")
+
+    assert code == caught.value.code
+
+
+def test_too_many_partitions_is_a_fault_of_the_data(
+    ready: ClickHouse, faults: LoopbackClickHouse
+) -> None:
+    faults.fault("error", code=252, text="Too many partitions for single INSERT block")
+    with pytest.raises(DataError):
+        ready.insert(rows(2), token="t")
+
+
+def test_no_code_is_in_two_sets() -> None:
+    assert not DATA_CODES & SETUP_REMEDIES.keys()
+    assert TOO_MANY_PARTS not in DATA_CODES
+
+
+# What an operator mends
+
+
+def test_a_missing_table_is_named_with_the_command_and_used_once_it_is_there(
+    faults: LoopbackClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(faults.dsn("default"), create_table=False)
+    faults.command(f"CREATE DATABASE {database}")
+    with pytest.raises(SetupError, match="audit-handler init"):
+        clickhouse.insert(rows(1), token="t")
+    for statement in statements(target_of(faults.dsn(), database)):
+        faults.command(statement)
+    clickhouse.insert(rows(1), token="t")
+
+    assert 1 == count(faults, database)
+
+
+def test_a_missing_column_is_named_and_used_once_it_is_there(
+    ready: ClickHouse, faults: LoopbackClickHouse, database: str
+) -> None:
+    """
+    ClickHouse passes over a key that no column has, so a dropped column would lose its field
+    silently.
+    """
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP COLUMN user_agent")
+    for _ in range(2):
+        with pytest.raises(SetupError):
+            ready.insert(rows(2), token="t")
+    with pytest.raises(SetupError, match="lacks the columns user_agent"):
+        ready.insert(rows(2), token="t")
+    faults.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN user_agent String")
+    ready.insert(rows(2, user_agent="curl"), token="t")
+
+    assert [{"n": 1}] == faults.query(
+        f"SELECT count() AS n FROM {database}.audit_logs WHERE user_agent = 'curl'"
+    )
+
+
+def test_a_wrong_password_is_named_without_it_and_works_once_it_is_right(
+    tmp_path: Path, database: str, connect: Connect
+) -> None:
+    with LoopbackClickHouse.start(tmp_path / "db", user="app", password="right") as server:
+        server.command(f"CREATE DATABASE {database}")
+        clickhouse = connect(server.dsn("default", password="wr0ng"))
+        with pytest.raises(SetupError, match="CLICKHOUSE_PASSWORD") as caught:
+            clickhouse.insert(rows(1), token="t")
+        server.set_password("wr0ng")
+        clickhouse.insert(rows(1), token="t")
+
+        assert 516 == caught.value.code
+        assert "wr0ng" not in str(caught.value)
+        assert 1 == count(server, database)
+
+
+def test_without_the_right_to_select_nothing_is_looked_up(
+    ready: ClickHouse, faults: LoopbackClickHouse
+) -> None:
+    faults.deny(r"^\s*SELECT seq")
+    try:
+        assert ready.stored("w", 1, 1, rows(1)) is None
+        assert not ready.can_look_up
+    finally:
+        faults.deny()
+
+
+def test_an_option_that_the_driver_does_not_know_is_named(
+    connect: Connect, faults: LoopbackClickHouse
+) -> None:
+    with pytest.raises(SetupError, match=r"client_options.*no_such_option"):
+        connect(faults.dsn(), client_options={"no_such_option": 1}).insert(rows(1), token="t")
+
+
+def test_a_missing_certificate_is_named(connect: Connect, faults: LoopbackClickHouse) -> None:
+    dsn = f"https://127.0.0.1:{faults.port}"
+    clickhouse = connect(dsn, client_options={"ca_cert": "/nowhere/ca.pem"})
+    with pytest.raises(SetupError, match="ca_cert"):
+        clickhouse.insert(rows(1), token="t")
+
+
+# The SQL
+
+
+def test_the_cluster_statements_are_sql(faults: LoopbackClickHouse, database: str) -> None:
+    """Executed for real only where there is a cluster; the engine parses them here."""
+    target = target_of(faults.dsn(), database, cluster="c1")
+    for statement in statements(target):
+        quoted = statement.replace("\\", "\\\\").replace("'", "\\'")
+        (row,) = faults.query(f"SELECT formatQuerySingleLine('{quoted}') AS line")
+        assert row["line"].startswith("CREATE")
+        assert "ON CLUSTER c1" in row["line"]
