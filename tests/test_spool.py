@@ -583,3 +583,22 @@ def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
     assert expected == delivered
     spool.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_put_by_a_signal_handler_that_then_raises_is_taken(tmp_path: Path) -> None:
+    """
+    ``audit(...); sys.exit()`` in a SIGTERM handler: the call has returned, so the row must be there.
+    """
+
+    class InterruptingFiles(DiskFiles):
+        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
+            if b'"n":1' in data:
+                spool.put(b'{"n":2}', MONTH)
+                raise SystemExit
+            return os.write(handle, data)
+
+    spool = make_spool(tmp_path, files=InterruptingFiles())
+    with pytest.raises(SystemExit):
+        put_numbers(spool, 1, 1)
+
+    assert [2] == take_all(spool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ _HTTP_REMEDIES = {
     404: "check host, port and proxy_path of the dsn: no ClickHouse answers there",
 }
 _PAYLOAD_TOO_LARGE = 413
+_CERTIFICATE_FAULTS = (ssl.SSLCertVerificationError, FileNotFoundError, PermissionError)
 
 
 @contextmanager
@@ -87,16 +89,16 @@ def _sort_driver_refusal(text: str, secret: str) -> DeliveryError:
 def _sort_transport_error(exc: Exception, text: str, secret: str) -> DeliveryError:
     from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, SSLError
 
-    if isinstance(exc, FileNotFoundError | PermissionError):
-        return SetupError(f"{_shown(text, secret)}; see ca_cert and client_cert in client_options")
     cause = exc.__cause__
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    if isinstance(reason, SSLError) and "certificate" in str(reason).lower():
+    tls_fault = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
+    if any(isinstance(fault, _CERTIFICATE_FAULTS) for fault in (exc, tls_fault)):
         return SetupError(
-            f"TLS: {_shown(str(reason), secret)}; see ca_cert, client_cert and server_host_name"
+            f"TLS: {_shown(str(tls_fault or exc), secret)}; "
+            "see ca_cert, client_cert and server_host_name in client_options"
         )
-    # Refused, unknown host, no handshake: the request never left, so nothing can have been stored.
-    never_left = isinstance(reason, NewConnectionError | ConnectTimeoutError | SSLError)
+    # Refused, unknown host, no answer to the handshake: the request never left.
+    never_left = isinstance(reason, NewConnectionError | ConnectTimeoutError)
     return TransientError(_shown(text, secret), is_ambiguous=not never_left)
 
 

@@ -105,11 +105,13 @@ class Spool:
                 # returns.
                 self._deferred.append((body, month))
                 return
-            self._is_appending = True
             try:
-                self._append_when_possible(body, month, timeout)
-                while self._deferred:
-                    self._append_when_possible(*self._deferred.popleft(), timeout)
+                self._is_appending = True
+                try:
+                    self._append_when_possible(body, month, timeout)
+                finally:
+                    # Also when a signal handler has logged and then raised: its call has returned.
+                    self._take_deferred(timeout)
             finally:
                 self._is_appending = False
             seq = self._writer.last_seq if self._writer else 0
@@ -123,6 +125,7 @@ class Spool:
         """
         deadline = self._clock.monotonic() + timeout
         with self._lock:
+            self._take_deferred()
             target_seq = self.last_seq
             self._flush_seq = max(self._flush_seq, target_seq)
             self._changed.notify_all()
@@ -264,6 +267,8 @@ class Spool:
     def close(self) -> None:
         """Seal, and release the locks, so that other processes deliver what still waits."""
         with self._lock:
+            with suppress(SpoolError):
+                self._take_deferred()
             self._is_closed = True
             self._changed.notify_all()
             if self._writer:
@@ -308,6 +313,10 @@ class Spool:
                     self._is_appending = True
             else:
                 return
+
+    def _take_deferred(self, timeout: float = 0.0) -> None:
+        while self._deferred:
+            self._append_when_possible(*self._deferred.popleft(), timeout)
 
     def _append(self, body: bytes, month: str) -> None:
         if self._is_closed:
