@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit_handler._bodies import Body, pairs
 from audit_handler._http import (
@@ -176,6 +178,7 @@ def test_the_path_names_type_and_id(
         ("/api/addresses", {"address_id": "a"}, {}, "", "a"),
         ("/api/order-items", {"order_item_id": 0}, {}, "", "0"),
         ("/api/orders/17/items", {"quantity": 2}, {"id": 3}, "", "3"),
+        ("/api/tokens", {"token_id": "t0k"}, {}, "", ""),
         ("/api/orders", {"id": None}, {"id": {"nested": 1}}, "", ""),
         ("/api/orders", {"id": True}, "just text", "", ""),
     ],
@@ -227,9 +230,10 @@ def test_a_whole_answer_takes_its_outcome_from_the_status() -> None:
 
 
 def test_a_refusal_says_why() -> None:
-    assert "no stock" == answered(status=409, response={"detail": "no stock"}).fields()[
-        "error_message"
-    ]
+    assert (
+        "no stock"
+        == answered(status=409, response={"detail": "no stock"}).fields()["error_message"]
+    )
     assert "error_message" not in answered(status=200, response={"detail": "x"}).fields()
 
 
@@ -258,9 +262,7 @@ def test_an_exception_is_an_error_with_status_500() -> None:
 def test_an_exchange_that_was_broken_off_failed_without_an_error(
     facts: dict[str, Any], status: int, mark: str
 ) -> None:
-    exchange = Exchange(
-        rules=HttpRules(), method="PUT", path="/api/a", request_headers={}, **facts
-    )
+    exchange = Exchange(rules=HttpRules(), method="PUT", path="/api/a", request_headers={}, **facts)
 
     fields = exchange.fields()
 
@@ -398,6 +400,44 @@ def test_cut_json_is_closed_no_deeper_than_the_redactor_goes() -> None:
 def test_a_query_of_too_many_fields_is_described() -> None:
     assert {} == pairs("")
     assert "<more than 1000 fields, 2200 characters>" == pairs("a&" * 1100)
+
+
+TYPES = ["application/json", "application/x-www-form-urlencoded", "text/plain", "image/png", ""]
+CHARSETS = ["", "; charset=utf-16", "; charset=utf-16-le", "; charset=latin-1", "; charset=zip"]
+
+
+@settings(deadline=None)  # the first example pays for imports, and CI machines are slow
+@given(
+    data=st.binary(max_size=200) | st.text('{}[]",:\\\\au0', max_size=200).map(str.encode),
+    content_type=st.builds(str.__add__, st.sampled_from(TYPES), st.sampled_from(CHARSETS)),
+    limit=st.integers(0, 100),
+    path=st.text(max_size=50),
+    query=st.text(max_size=50),
+    params=st.dictionaries(st.text(max_size=9), st.text(max_size=9) | st.integers(), max_size=3),
+)
+def test_nothing_that_a_client_sends_raises(
+    data: bytes,
+    content_type: str,
+    limit: int,
+    path: str,
+    query: str,
+    params: dict[str, Any],
+) -> None:
+    headers = {"content-type": content_type}
+    rules = HttpRules(max_body_bytes=limit)
+    exchange = Exchange(
+        rules=rules,
+        method="POST",
+        path=path,
+        query=query,
+        path_params=params,
+        request_headers=headers,
+    )
+    exchange.request_body.add(data)
+    exchange.start_response(200, headers)
+    exchange.response_body.add(data)
+
+    assert "CREATE" == exchange.fields()["action"]
 
 
 # Who, and from where

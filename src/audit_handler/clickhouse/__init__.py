@@ -168,6 +168,19 @@ class ClickHouse:
             self._may_look_up = False
             return None
 
+    def create_table(self) -> None:
+        """
+        Run ``sql/``: create database and table, or a cluster's tables, where they are missing.
+
+        Raises:
+            TransientError, SetupError: See there.
+        """
+        if self._client is None:
+            self._client = self._connect()
+        with self._errors():
+            for statement in statements(self._target):
+                self._client.command(statement, use_database=False)
+
     def close(self) -> None:
         """Close the connection, or the engine. The next call opens it again."""
         client, self._client = self._client, None
@@ -196,9 +209,7 @@ class ClickHouse:
                 self._after_connect()
         if self._columns is None:
             if self._create_table:
-                with self._errors():
-                    for statement in statements(self._target):
-                        self._client.command(statement, use_database=False)
+                self.create_table()
             self._columns = self._usable_columns(self._client)
         return self._client, self._columns
 

@@ -1,0 +1,133 @@
+"""
+What is kept of HTTP bodies, forms and queries: values whose keys the redactor can see, or a
+description.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+__all__ = ["Body", "pairs"]
+
+_CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
+# Without these a text in UTF-16 would be read as letters with zeros between them, and no secret in
+# it found. Python's other codecs are left out: some of them are no character sets, some are slow.
+_CHARSETS = frozenset({"iso-8859-1", "latin-1", "windows-1252", "utf-16", "utf-16-le", "utf-16-be"})
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{},]', re.DOTALL)
+_MAX_DEPTH = 64
+# As deep as the redactor goes.
+_MAX_FIELDS = 1000
+# Of a form or query. No form that people fill in has more, and each costs time in the event loop.
+
+
+class Body:
+    """
+    What is kept of a body whose chunks pass by: its size, and of readable types the first *limit*
+    bytes.
+
+    JSON, forms and plain text are readable. XML and HTML are not: no secret would be found in them.
+
+    Args:
+        headers: The headers that came with the body, by lower-case name.
+        limit: Bytes to keep.
+    """
+
+    __slots__ = ("_charset", "_data", "_limit", "_type", "size")
+
+    def __init__(self, headers: Mapping[str, str], limit: int) -> None:
+        content_type = headers.get("content-type", "")
+        self._type = content_type.partition(";")[0].strip().lower()
+        charset = _CHARSET.search(content_type)
+        self._charset = charset[1].lower() if charset else "utf-8"
+        if headers.get("content-encoding", "identity") != "identity":
+            self._type = f"{headers['content-encoding']} of {self._type}"
+        self._limit = limit if self._is_readable else 0
+        self._data = bytearray()
+        self.size = 0
+
+    @property
+    def _is_readable(self) -> bool:
+        # A body without a type is mostly JSON that was sent in haste.
+        return self._is_json or self._type in (
+            "",
+            "application/x-www-form-urlencoded",
+            "text/plain",
+            "text/csv",
+        )
+
+    @property
+    def _is_json(self) -> bool:
+        return self._type == "application/json" or self._type.endswith("+json")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the limit left something out of a readable body."""
+        return 0 < self._limit < self.size
+
+    def add(self, chunk: bytes) -> None:
+        """Take note of the next chunk."""
+        self.size += len(chunk)
+        if (room := self._limit - len(self._data)) > 0:
+            self._data += chunk[:room]
+
+    def value(self) -> Any:
+        """Return the body as object or text, a description in angle brackets, or None for none."""
+        if not self.size:
+            return None
+        if not self._is_readable:
+            return f"<{self._type}, {self.size} bytes>"
+        data = bytes(self._data)
+        # curl -d sends JSON as a form, so what looks like JSON is tried as such, whatever its type.
+        if self._is_json or data.lstrip()[:1] in (b"{", b"["):
+            try:
+                return json.loads(_closed(data) if self.is_cut else data)
+            except (ValueError, RecursionError):
+                pass
+        charset = self._charset if self._charset in _CHARSETS else "utf-8"
+        text = data.decode(charset, "replace") or None
+        if text and self._type == "application/x-www-form-urlencoded":
+            return pairs(text)
+        return text
+
+
+def _closed(data: bytes) -> str:
+    """
+    Return cut JSON up to its last whole value, its brackets closed: JSON again, whose keys can be
+    seen.
+    """
+    text = data.decode(json.detect_encoding(data), "ignore")
+    expected: list[str] = []
+    end, closing = 0, ""
+    for token in _JSON_TOKEN.finditer(text):
+        sign = token[0]
+        if sign in ("{", "["):
+            expected.append("}" if sign == "{" else "]")
+            if len(expected) > _MAX_DEPTH:
+                break
+        elif sign in ("}", "]"):
+            if not expected or expected.pop() != sign:
+                break
+        elif sign != ",":
+            continue
+        end, closing = token.start() if sign == "," else token.end(), "".join(reversed(expected))
+    return text[:end] + closing
+
+
+def pairs(text: str) -> Any:
+    """Return a form or query as dict; a name that comes several times has a list."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        return f"<more than {_MAX_FIELDS} fields, {len(text)} characters>"
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            known = values[name]
+            values[name] = [*known, value] if isinstance(known, list) else [known, value]
+        else:
+            values[name] = value
+    return values
