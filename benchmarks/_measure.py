@@ -1,0 +1,210 @@
+"""
+What the benchmarks share: the records they log, interleaved rounds, medians with their spread,
+tables, and a loopback server.
+
+Machines are noisy and get faster and slower over minutes, so contestants take turns, many short
+ones each, and are compared within a round. Only the standard library is imported here: chDB must
+never be loaded in a process that forks afterwards.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import logging
+import statistics
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.loopback import LoopbackClickHouse
+
+__all__ = [
+    "SPREAD_HEADERS",
+    "Spread",
+    "close_undelivered",
+    "few_extras",
+    "full_extras",
+    "interleaved",
+    "logger_with",
+    "loopback",
+    "other_extras",
+    "print_table",
+    "scratch_directory",
+]
+
+# Records
+
+
+def full_extras(number: int) -> dict[str, Any]:
+    """Return a full audit: 20 extras, among them nested bodies and headers with secrets."""
+    order, agent = f"o-{number:08d}", f"u-{number * 7919 % 5000}"
+    change = {
+        "id": order,
+        "status": "paid",
+        "total": {"amount": 1999 + number % 1000, "currency": "EUR"},
+        "lines": [{"sku": f"sku-{number % 97}", "count": 2}, {"sku": "sku-77", "count": 1}],
+    }
+    return {
+        "agent_id": agent,
+        "agent_name": "Ada Lovelace",
+        "agent_role": "accountant",
+        "agent_email": f"{agent}@example.org",
+        "action": "UPDATE",
+        "resource_type": "order",
+        "resource_id": order,
+        "resource_name": f"Order {number}",
+        "ip_address": f"10.1.{number // 250 % 250}.{number % 250}",
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "session_id": f"s-{number * 31 % 9973:016x}",
+        "request_id": f"r-{number:024x}",
+        "endpoint": f"/api/v1/orders/{order}/pay",
+        "http_method": "POST",
+        "status_code": 200,
+        "response_time_ms": 17 + number % 50,
+        "request_body": {
+            "order": order,
+            "card": {"holder": "Ada Lovelace", "token": f"tok_{number:012d}", "country": "GB"},
+            "addresses": [{"city": "London", "zip": "W1"}, {"city": "Ockham", "zip": "GU23"}],
+        },
+        "request_headers": {
+            "Content-Type": "application/json",
+            "Authorization": "Bearer abc.def.ghi",
+            "X-Request-ID": f"r-{number:024x}",
+            "Accept": "application/json",
+        },
+        "old_value": {**change, "status": "open"},
+        "new_value": change,
+    }
+
+
+def few_extras(number: int) -> dict[str, Any]:
+    """Return a small audit: 4 extras, all of them short text."""
+    return {
+        "action": "LOGIN",
+        "agent_id": f"u-{number * 7919 % 5000}",
+        "resource_type": "session",
+        "resource_id": f"s-{number:08d}",
+    }
+
+
+def other_extras(number: int) -> dict[str, Any]:
+    """Return the extras of a record that is no audit: the same four, without an action."""
+    extras = few_extras(number)
+    extras["event"] = extras.pop("action")
+    return extras
+
+
+def logger_with(handler: logging.Handler) -> logging.Logger:
+    """Return a logger that has *handler* and no other, and passes nothing up."""
+    logger = logging.getLogger(f"shop.orders-{next(_numbers)}")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    return logger
+
+
+_numbers = itertools.count(1)
+
+
+# Rounds
+
+
+def interleaved(
+    contestants: Mapping[str, Callable[[], float]], rounds: int
+) -> dict[str, list[float]]:
+    """
+    Let every contestant have its turn in each round, and return what the turns returned, by round.
+
+    Each round begins with another one, so that none always comes after the same neighbour. Garbage
+    is collected before a turn, and as usual during it.
+    """
+    names = list(contestants)
+    results: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            gc.collect()
+            results[name].append(contestants[name]())
+    return results
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle of several measurements, and how far they lie apart."""
+
+    median: float
+    low: float
+    p25: float
+    p75: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0], values[0])
+        p25, median, p75 = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, min(values), p25, p75)
+
+    def cells(self, digits: int) -> list[str]:
+        """Return the cells "median", "min" and "p25-p75" of a table."""
+        return [
+            f"{self.median:,.{digits}f}",
+            f"{self.low:,.{digits}f}",
+            f"{self.p25:,.{digits}f}-{self.p75:,.{digits}f}",
+        ]
+
+
+SPREAD_HEADERS = ["median", "min", "p25-p75"]
+
+
+def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print *rows* under *headers*, the first column to the left and numbers to the right."""
+    lines = [list(headers), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    print(f"\n{title}")
+    for number, line in enumerate(lines):
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        print("  " + "  ".join(cells).rstrip())
+        if number == 0:
+            print("  " + "  ".join("-" * width for width in widths))
+
+
+# Surroundings
+
+
+def close_undelivered(handler: logging.Handler) -> None:
+    """
+    Close an `AuditHandler` that cannot reach its server, and wait until its listener has let go.
+
+    The listener seals the open segment as it ends, which may be after ``close()`` has returned.
+    """
+    handler.close(0.0)  # type: ignore[call-arg]  # AuditHandler's takes a timeout
+    for thread in threading.enumerate():
+        if thread.name == "audit-handler-listener":
+            thread.join(10.0)
+
+
+@contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """Give a directory for the length of a ``with`` block; TMPDIR says on which disk."""
+    with tempfile.TemporaryDirectory(prefix="audit-handler-bench-") as name:
+        yield Path(name)
+
+
+@contextmanager
+def loopback() -> Iterator[LoopbackClickHouse]:
+    """Run the tests' ClickHouse server, which is chDB behind HTTP in a process of its own."""
+    root = str(Path(__file__).resolve().parents[1])
+    if root not in sys.path:
+        sys.path.insert(0, root)  # run by its path, a benchmark sees only its own directory
+    from tests.loopback import LoopbackClickHouse
+
+    with scratch_directory() as directory, LoopbackClickHouse.start(directory) as server:
+        yield server

@@ -1,0 +1,341 @@
+"""
+Rows a second from the first logger call until ClickHouse has acknowledged all of them, over HTTP to
+a loopback server and on embedded chDB.
+
+Beside `AuditHandler` stand what people write by hand, and the limit: a bare `raw_insert` of the
+same bytes in the same batches, with nothing around it. All of them store the same rows in the same
+table, made by `audit_handler.schema`, in a process and a database of their own, connected before
+the clock starts. Hand-written inserts get their rows ready-made, redacted and typed, so they show
+the cost of inserting alone. Afterwards the rows are counted in SQL.
+
+`AuditHandler` also reports how it fares under a caller that never pauses: which share of the rows
+was stored when the last call returned, and which within five seconds of it.
+
+This process never loads chDB; the contestants' processes do, and start no others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from _measure import (
+    SPREAD_HEADERS,
+    Spread,
+    close_undelivered,
+    full_extras,
+    interleaved,
+    logger_with,
+    loopback,
+    print_table,
+    scratch_directory,
+)
+
+from audit_handler import AuditHandler
+from audit_handler.schema import WRITTEN_COLUMNS, statements
+from audit_handler.target import Target, parse_dsn
+
+LIMIT, AUDIT = "raw_insert, same batches (limit)", "AuditHandler"
+PACKED, SINGLE, BATCH_100 = "raw_insert, zstd", "insert, 1 row each", "insert, batches of 100"
+GRACE = 5.0  # seconds after the last call in which a flat-out caller's rows should be stored
+SLOW_SHARE = {SINGLE: 200, BATCH_100: 20}  # of so many rows one, or the benchmark takes minutes
+
+
+def dsn_parts(dsn: str) -> Target:
+    return Target(**parse_dsn(dsn, port=None, user=None, password=None))
+
+
+# One contestant, in a process of its own
+
+
+@dataclass
+class Work:
+    """What a contestant is given."""
+
+    dsn: str
+    rows: int
+    segments: Path
+    """Directory of the batches as `AuditHandler` makes them, one NDJSON file each."""
+    scratch: Path
+
+    def batches(self) -> list[bytes]:
+        return [path.read_bytes() for path in sorted(self.segments.iterdir())]
+
+    def typed_rows(self) -> list[list[Any]]:
+        """Return the rows as the driver's `insert` takes them."""
+        lines = b"".join(self.batches()).splitlines()[: self.rows]
+        return [[typed(name, row.get(name)) for name in WRITTEN_COLUMNS] for row in decoded(lines)]
+
+
+def decoded(lines: list[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        yield json.loads(line)
+
+
+def typed(name: str, value: Any) -> Any:
+    """Return *value* of a row as the type of its column."""
+    if name == "event_time":
+        return datetime.fromisoformat(value).replace(tzinfo=timezone.utc)
+    if name == "event_id":
+        return UUID(value)
+    if name in ("status_code", "response_time_ms", "seq"):
+        return value or 0
+    if name == "ip_address":
+        return value or "::"
+    return json.dumps(value) if isinstance(value, dict | list) else value or ""
+
+
+def connected(dsn: str) -> Any:
+    """Return a client of its own for a contestant that writes by hand."""
+    import clickhouse_connect  # here: on chDB it loads the engine, and the parent starts processes
+
+    target = dsn_parts(dsn)
+    if target.is_embedded:
+        return clickhouse_connect.get_client(interface="chdb", path=target.path)
+    return clickhouse_connect.get_client(host=target.host, port=target.port)
+
+
+def run_audit(work: Work) -> dict[str, float]:
+    """Log the rows flat out and flush."""
+    handler = AuditHandler(work.dsn, spool_dir=work.scratch / "spool", create_table=True)
+    logger = logger_with(handler)
+    extras = [full_extras(number) for number in range(work.rows)]
+
+    begun = time.perf_counter()
+    logger.info("warm", extra=extras[0])
+    is_flushed = handler.flush(120.0)
+    connected_after = time.perf_counter() - begun
+
+    started = time.perf_counter()
+    for extra in extras:
+        logger.info("order %s: %s", "paid", "by card", extra=extra)
+    logged = time.perf_counter()
+    stored_at_last_call = handler.status().rows_stored - 1
+    is_flushed = handler.flush(GRACE) and is_flushed
+    stored_in_grace = handler.status().rows_stored - 1
+    is_flushed = handler.flush(120.0)
+    seconds = time.perf_counter() - started
+    status = handler.status()
+    handler.close()
+    if not is_flushed:
+        raise SystemExit(f"not everything was delivered: {status}")
+    return {
+        "seconds": seconds,
+        "logging_seconds": logged - started,
+        "connect_seconds": connected_after,
+        "at_last_call": stored_at_last_call / work.rows,
+        "in_grace": stored_in_grace / work.rows,
+        "inserts": status.batches_stored - 1,
+        "extra_rows": 1,
+    }
+
+
+def run_raw(work: Work, *, is_packed: bool) -> dict[str, float]:
+    """Insert ready-made batches."""
+    client, batches = connected(work.dsn), work.batches()
+    options: dict[str, Any] = {"fmt": "JSONEachRow"}
+    if is_packed:
+        from audit_handler.clickhouse import compress
+
+        options["compression"] = "zstd"
+    settings = {"async_insert": 0, "input_format_parallel_parsing": 0}
+    started = time.perf_counter()
+    for batch in batches:
+        block = compress(batch) if is_packed else batch
+        client.raw_insert(
+            "audit_db.audit_logs", WRITTEN_COLUMNS, block, settings=settings, **options
+        )
+    return {"seconds": time.perf_counter() - started}
+
+
+def run_insert(work: Work, size: int) -> dict[str, float]:
+    """Insert Python rows, *size* at a time."""
+    client, rows = connected(work.dsn), work.typed_rows()
+    started = time.perf_counter()
+    for first in range(0, len(rows), size):
+        client.insert("audit_db.audit_logs", rows[first : first + size], list(WRITTEN_COLUMNS))
+    return {"seconds": time.perf_counter() - started}
+
+
+CONTESTANTS: Mapping[str, Callable[[Work], dict[str, float]]] = {
+    LIMIT: lambda work: run_raw(work, is_packed=False),
+    PACKED: lambda work: run_raw(work, is_packed=True),
+    AUDIT: run_audit,
+    BATCH_100: lambda work: run_insert(work, 100),
+    SINGLE: lambda work: run_insert(work, 1),
+}
+
+
+def count(dsn: str) -> tuple[int, int]:
+    """Return the rows of the table and how many distinct ones they are."""
+    sql = "SELECT count(), uniqExact(writer_id, seq) FROM audit_db.audit_logs"
+    found: tuple[int, int] = connected(dsn).query(sql).result_rows[0]
+    return found
+
+
+def contest(name: str, work: Work) -> None:
+    """Run one contestant in this process, count its rows, and print what it measured as JSON."""
+    if name != AUDIT:
+        client = connected(work.dsn)
+        for statement in statements(dsn_parts(work.dsn)):
+            client.command(statement, use_database=False)
+        client.query("SELECT 1")
+    measured = CONTESTANTS[name](work)
+    expected = work.rows + int(measured.pop("extra_rows", 0))
+    rows, distinct = count(work.dsn)
+    if (rows, distinct) != (expected, expected):
+        raise SystemExit(f"{name}: {expected} rows went in, {rows} are stored, {distinct} distinct")
+    print(json.dumps({**measured, "rows_per_second": work.rows / measured["seconds"]}))
+
+
+# The benchmark
+
+
+def run(name: str, work: Work) -> dict[str, float]:
+    """Run one contestant in a process of its own and return what it measured."""
+    command = [sys.executable, __file__, "--contestant", name, "--dsn", work.dsn]
+    command += ["--rows", str(work.rows), "--segments", str(work.segments)]
+    command += ["--scratch", str(work.scratch)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603  # this file
+    if done.returncode:
+        sys.exit(f"{name} on {work.dsn} failed:\n{done.stdout}{done.stderr}")
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def make_segments(rows: int, directory: Path) -> Path:
+    """
+    Let `AuditHandler` write the rows to its spool while no server is there, and return its batches.
+    """
+    logging.getLogger().addHandler(logging.NullHandler())  # the listener reports the closed port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        handler = AuditHandler(
+            f"http://127.0.0.1:{probe.getsockname()[1]}", spool_dir=directory / "spool"
+        )
+        logger = logger_with(handler)
+        for number in range(rows):
+            logger.info("order %s: %s", "paid", "by card", extra=full_extras(number))
+        close_undelivered(handler)
+        segments = directory / "segments"
+        segments.mkdir()
+        kept = collect(directory / "spool", segments)
+    if kept != rows:
+        sys.exit(f"{kept} of {rows} rows are in the spool")
+    return segments
+
+
+def collect(spool: Path, segments: Path) -> int:
+    """Move the segments under *spool* to *segments*, and return how many rows these hold."""
+    for path in spool.glob("*/*/*"):
+        if path.name != "lock":
+            path.replace(segments / f"{path.stem}.ndjson")
+    return sum(path.read_bytes().count(b"\n") for path in segments.iterdir())
+
+
+@contextmanager
+def databases(transport: str, directory: Path) -> Iterator[Callable[[], str]]:
+    """Give a function that returns the dsn of an empty database."""
+    if transport == "chDB":
+        numbers = iter(range(1_000_000))
+        yield lambda: f"chdb://{directory / f'chdb-{next(numbers)}'}"
+        return
+    with loopback() as server:
+
+        def emptied() -> str:
+            server.command("DROP DATABASE IF EXISTS audit_db SYNC")
+            return server.dsn()
+
+        yield emptied
+
+
+def compare(transport: str, rows: int, rounds: int, segments: Path) -> None:
+    """Measure all contestants over *transport* and print them."""
+    details: dict[str, list[dict[str, float]]] = {
+        name: []
+        for name in CONTESTANTS
+        if transport == "HTTP" or name != PACKED  # in the same process there is nothing to pack
+    }
+
+    def turn(name: str, empty_dsn: Callable[[], str], directory: Path) -> float:
+        share = max(1, rows // SLOW_SHARE.get(name, 1))
+        scratch = directory / f"{transport}-{sum(map(len, details.values()))}"
+        measured = run(name, Work(empty_dsn(), share, segments, scratch))
+        details[name].append(measured)
+        return measured["rows_per_second"]
+
+    with scratch_directory() as directory, databases(transport, directory) as empty_dsn:
+        results = interleaved(
+            {name: partial(turn, name, empty_dsn, directory) for name in details}, rounds
+        )
+    table = []
+    for name, values in results.items():
+        ratios = [
+            Spread.of([a / b for a, b in zip(values, results[other], strict=True)]).median
+            for other in (LIMIT, SINGLE)
+        ]
+        table.append([name, *Spread.of(values).cells(0), f"{ratios[0]:.3f}", f"{ratios[1]:,.1f}"])
+    print_table(
+        f"{transport}: rows a second, full record",
+        ["", *SPREAD_HEADERS, "/ limit", "/ 1 row each"],
+        table,
+    )
+    print_audit(details[AUDIT], rows)
+
+
+def print_audit(measured: list[dict[str, float]], rows: int) -> None:
+    """Print what is known of AuditHandler alone."""
+    middle = {name: Spread.of([one[name] for one in measured]).median for name in measured[0]}
+    least = min(one["in_grace"] for one in measured)
+    print(
+        f"  AuditHandler: {middle['logging_seconds'] / rows * 1e6:.0f} us a call, of the rows "
+        f"{middle['at_last_call']:.0%} stored at the last call and {least:.1%} (least of all "
+        f"rounds) within {GRACE:.0f} s of it,\n  in {middle['inserts']:.0f} inserts; the first row "
+        f"of the process was acknowledged after {middle['connect_seconds']:.2f} s "
+        "(load the driver, connect, create the table)"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("--rows", type=int, default=20_000, help="rows of one turn")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
+    parser.add_argument("--transport", choices=["HTTP", "chDB"], help="one only; both by default")
+    for name in ("--contestant", "--dsn", "--segments", "--scratch"):
+        parser.add_argument(name, help=argparse.SUPPRESS)  # for the contestants' processes
+    arguments = parser.parse_args()
+    if arguments.contestant:
+        scratch = Path(arguments.scratch)
+        work = Work(arguments.dsn, arguments.rows, Path(arguments.segments), scratch)
+        contest(arguments.contestant, work)
+        return
+    with scratch_directory() as directory:
+        segments = make_segments(arguments.rows, directory)
+        sizes = [path.stat().st_size for path in segments.iterdir()]
+        print(
+            f"Python {sys.version.split()[0]}; {arguments.rounds} rounds of {arguments.rows:,} "
+            f"rows of {sum(sizes) // arguments.rows:,} bytes, in {len(sizes)} batches; "
+            + "; ".join(
+                f"{arguments.rows // share:,} of them by {name!r}"
+                for name, share in SLOW_SHARE.items()
+            )
+        )
+        for transport in [arguments.transport] if arguments.transport else ["HTTP", "chDB"]:
+            compare(transport, arguments.rows, arguments.rounds, segments)
+
+
+if __name__ == "__main__":
+    main()
