@@ -156,11 +156,11 @@ def test_an_attempted_segment_is_marked_on_disk(tmp_path: Path) -> None:
     segment = spool.get(0.0)
     assert segment is not None
 
-    attempted = spool.attempting(segment)
+    attempted, content = spool.attempting(segment)
 
     assert (segment.was_attempted, attempted.was_attempted) == (False, True)
     assert [p.suffix for p in attempted.path.parent.glob("0*")] == [".sending"]
-    assert attempted == spool.attempting(attempted)
+    assert (attempted, content) == spool.attempting(attempted)
 
 
 def test_flush_seals_and_tells_when_all_is_done(spool: Spool) -> None:
@@ -587,7 +587,7 @@ def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
 
 def test_a_row_put_by_a_signal_handler_that_then_raises_is_taken(tmp_path: Path) -> None:
     """
-    ``audit(...); sys.exit()`` in a SIGTERM handler: the call has returned, so the row must be there.
+    ``audit(...); sys.exit()`` in a SIGTERM handler: the call has returned, so the row is there.
     """
 
     class InterruptingFiles(DiskFiles):

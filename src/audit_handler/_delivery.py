@@ -74,8 +74,7 @@ class Delivery:
             FileNotFoundError: Somebody removed the segment.
             OSError: The spool's disk refused.
         """
-        self._segment = self._spool.attempting(self._segment)
-        content = self._spool.files.read(self._segment.path)
+        self._segment, content = self._spool.attempting(self._segment)
         while self._todo:
             part = self._todo[0]
             if part.is_unsure:

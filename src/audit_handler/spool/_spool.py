@@ -188,23 +188,25 @@ class Spool:
                 ends = [end for end in (deadline, due) if end is not None]
                 self._clock.wait(self._changed, min(ends) - now if ends else None)
 
-    def attempting(self, segment: Segment) -> Segment:
+    def attempting(self, segment: Segment) -> tuple[Segment, bytes]:
         """
-        Note on disk, before the first insert of *segment*, that its rows may be stored from now on.
+        Note on disk, before an insert of *segment*, that its rows may be stored from now on.
+
+        Returns:
+            The segment under its new name, and its content.
         """
         if segment.was_attempted:
-            return segment
-        if self._is_synced:
-            # Here and not when it is sealed: that may happen inside a logger call, which must not
-            # wait for a disk.
-            self.files.sync_file(segment.path)
+            return segment, self.files.read(segment.path)
+        # Synced here and not when it is sealed: that may happen inside a logger call, which must
+        # not wait for a disk.
+        content = self.files.read(segment.path, is_synced=self._is_synced)
         renamed = replace(segment, path=segment.path.with_suffix(SENDING))
         self.files.rename(segment.path, renamed.path)
         if self._is_synced:
             self.files.sync_directory(segment.path.parent)
         with self._lock:
             self._taken = renamed
-        return renamed
+        return renamed, content
 
     def task_done(self) -> None:
         """Forget the segment that `get` returned last: every row of it is stored or set aside."""

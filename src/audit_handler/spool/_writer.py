@@ -215,10 +215,12 @@ class Writer:
     def _create(self, month: str) -> _OpenSegment:
         first_seq = self.last_seq + 1
         path = self.directory / segment_name(first_seq, OPEN)
-        # An interrupted call may have created it before it could say so; it is empty then.
-        with suppress(FileNotFoundError):
+        try:
+            handle = self._files.create(path)
+        except FileExistsError:
+            # An interrupted call created it before it could say so; it is empty.
             self._files.unlink(path)
-        handle = self._files.create(path)
+            handle = self._files.create(path)
         self._open = _OpenSegment(
             path=path,
             handle=handle,
