@@ -32,7 +32,8 @@ class Bench:
     def __init__(
         self, directory: Path, *script: DeliveryError | tuple[DeliveryError, bool] | None
     ) -> None:
-        self.directory = directory
+        # Below a directory of its own: its neighbours there would be other targets.
+        self.directory = directory / "target"
         self.clock = SteppingClock()
         self.counters = Counters()
         self.destination = ScriptedDestination(*script)
@@ -242,7 +243,9 @@ def test_bad_rows_are_set_aside_and_their_neighbours_stored(
 
 def test_a_bad_row_is_found_among_ten_thousand_with_few_inserts(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.spool = make_spool(tmp_path, batch_size=10_000, batch_bytes=8 << 20, clock=bench.clock)
+    bench.spool = make_spool(
+        bench.directory, batch_size=10_000, batch_bytes=8 << 20, clock=bench.clock
+    )
     bench.destination.refuse = refuse_rows(6_000, names_row=False)
     put_numbers(bench.spool, 1, 10_000)
     bench.deliver()
@@ -295,7 +298,7 @@ def test_when_the_table_takes_nothing_the_rows_are_kept(tmp_path: Path) -> None:
     the mend.
     """
     bench = Bench(tmp_path)
-    bench.spool = make_spool(tmp_path, batch_size=100, clock=bench.clock)
+    bench.spool = make_spool(bench.directory, batch_size=100, clock=bench.clock)
     refuse = refuse_rows(*range(1, 101))
     complaints = []
 
@@ -403,3 +406,26 @@ def test_hurry_cuts_a_wait_short(bench: Bench) -> None:
     listener._pause(30.0)
 
     assert bench.clock.now == began + 30.0
+
+
+def test_rows_for_a_target_that_nobody_serves_are_reported_and_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The dsn was changed while rows were waiting: they stay until somebody serves the old one."""
+    dead = make_spool(tmp_path / "old-target")
+    put_numbers(dead, 1, 3)
+    leave_behind(dead)
+    living = make_spool(tmp_path / "other-application")
+    put_numbers(living, 4, 6)
+    (tmp_path / "not-a-spool").mkdir()
+    (tmp_path / "a-file").touch()
+    bench = Bench(tmp_path)
+    put_numbers(bench.spool, 7, 9)
+    bench.deliver()
+
+    said = [r.getMessage() for r in caplog.records if "no process serves" in r.getMessage()]
+    assert len(said) == 1
+    assert str(tmp_path / "old-target") in said[0]
+    assert bench.stored == [7, 8, 9]
+    assert [] == list((tmp_path / "not-a-spool").iterdir())
+    assert len(list((tmp_path / "old-target").rglob("*.ready"))) == 1

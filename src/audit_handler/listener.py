@@ -183,12 +183,18 @@ class Listener(QueueListener):
         raise Empty
 
     def _adopt_when_due(self) -> None:
-        # While draining, only if it has not happened yet: a short-lived process delivers for the dead
-        # as well, and then ends.
-        if self._clock.monotonic() < self._next_adoption or (
-            self._is_draining and self._next_adoption
-        ):
+        is_first = not self._next_adoption
+        # While draining only the first time: a short-lived process delivers for the dead as well,
+        # and then ends.
+        if not is_first and (self._is_draining or self._clock.monotonic() < self._next_adoption):
             return
+        if is_first:
+            for directory in self._spool.neglected_targets():
+                _logger.warning(
+                    "audit rows wait in %s for a target that no process serves; they are sent by a "
+                    "handler with that dsn, database and table, and by no other",
+                    directory,
+                )
         self._next_adoption = self._clock.monotonic() + _ADOPT_SECONDS
         rows = self._spool.adopt()
         if rows:

@@ -11,7 +11,7 @@ from audit_handler.spool._files import Files, Lock
 from audit_handler.spool._segment import OPEN, READY, SENDING, Segment
 from audit_handler.spool._writer import LOCK_NAME
 
-__all__ = ["REJECTED", "Adopted", "adopt_dead_writers", "has_leftovers", "is_writer_name"]
+__all__ = ["REJECTED", "Adopted", "adopt_dead_writers", "has_leftovers", "neglected_targets"]
 
 REJECTED = "rejected"
 """The directory beside the writers' for rows that ClickHouse refused."""
@@ -36,14 +36,53 @@ class Adopted:
         self.lock.release()
 
 
-def is_writer_name(name: str) -> bool:
+def neglected_targets(files: Files, target_directory: Path) -> list[Path]:
+    """
+    Return the directories of other targets in this spool where rows wait and no process lives.
+
+    They are left alone: a row that waits for one table must never end in another.
+    """
+    neglected = []
+    for name in files.names(target_directory.parent):
+        other = target_directory.parent / name
+        if other != target_directory and any(
+            _is_dead(files, other / writer) for writer in _names(files, other)
+        ):
+            neglected.append(other)
+    return neglected
+
+
+def _is_dead(files: Files, directory: Path) -> bool:
+    """Whether *directory* is that of a writer with segments whose process is gone."""
+    names = _names(files, directory)
+    # Looked for first, because taking the lock would create it in any directory that stands here.
+    if LOCK_NAME not in names or not any(_is_segment(Path(name)) for name in names):
+        return False
+    lock = files.lock(directory / LOCK_NAME)
+    if lock is not None:
+        lock.release()
+    return lock is not None
+
+
+def _names(files: Files, directory: Path) -> list[str]:
+    try:
+        return files.names(directory)
+    except OSError:
+        return []  # No directory, or not ours to read.
+
+
+def _is_segment(path: Path) -> bool:
+    return path.suffix in (OPEN, READY, SENDING)
+
+
+def _is_writer_name(name: str) -> bool:
     """Whether a name in a target's directory is that of a writer."""
     return name != REJECTED and not name.startswith(".")
 
 
 def has_leftovers(files: Files, target_directory: Path) -> bool:
     """Whether there is any writer's directory; its process may be alive."""
-    return any(map(is_writer_name, files.names(target_directory)))
+    return any(map(_is_writer_name, files.names(target_directory)))
 
 
 def adopt_dead_writers(
@@ -63,7 +102,7 @@ def adopt_dead_writers(
     """
     adopted = []
     for name in files.names(target_directory):
-        if not is_writer_name(name) or name in known:
+        if not _is_writer_name(name) or name in known:
             continue
         directory = target_directory / name
         try:
@@ -91,7 +130,7 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
     segments = []
     for name in files.names(directory):
         path = directory / name
-        if path.suffix not in (OPEN, READY, SENDING):
+        if not _is_segment(path):
             if name != LOCK_NAME:
                 with suppress(OSError):
                     files.unlink(path)

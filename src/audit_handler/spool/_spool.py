@@ -11,7 +11,12 @@ from pathlib import Path
 from audit_handler._clock import Clock
 from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull
 from audit_handler.spool._files import Files
-from audit_handler.spool._recovery import REJECTED, Adopted, adopt_dead_writers
+from audit_handler.spool._recovery import (
+    REJECTED,
+    Adopted,
+    adopt_dead_writers,
+    neglected_targets,
+)
 from audit_handler.spool._segment import SENDING, Segment
 from audit_handler.spool._writer import Writer
 
@@ -244,6 +249,10 @@ class Spool:
                 self._bytes += sum(segment.size for segment in segments)
             self._adopted_rows += rows
         return rows
+
+    def neglected_targets(self) -> list[Path]:
+        """Return the directories of other targets in this spool whose rows nobody delivers."""
+        return neglected_targets(self.files, self.target_directory)
 
     def set_aside(self, name: str, content: bytes) -> Path:
         """
