@@ -487,6 +487,51 @@ def test_drop_counts_and_says_so_once(
     assert 1 == len(said)
 
 
+def test_what_was_dropped_is_told_in_the_trail_itself(
+    faults: LoopbackClickHouse, database: str, make_handler: MakeHandler, log: logging.Logger
+) -> None:
+    handler = make_handler(
+        faults.dsn(database),
+        logger=log.name,
+        on_full="drop",
+        batch_bytes=65_536,
+        max_spool_bytes=65_536,
+    )
+    faults.fault("http_status", status=503, times=-1)
+    for _ in range(100):
+        log.info("x", extra={**AUDIT, "new_value": "y" * 2_000})
+    faults.clear_faults()
+    handler.flush()
+    dropped = handler.status().rows_dropped
+    log.info("x", extra=AUDIT)
+    handler.flush()
+    told = faults.query(
+        "SELECT outcome, JSONExtractInt(metadata, 'rows_dropped') AS n, error_message "
+        f"FROM {database}.audit_logs WHERE action = 'AUDIT_DROPPED'"
+    )
+
+    assert dropped > 0
+    assert [("failure", dropped)] == [(row["outcome"], row["n"]) for row in told]
+    assert "max_spool_bytes=65,536" in told[0]["error_message"]
+
+
+def test_whether_a_row_could_be_taken_can_be_asked(
+    make_handler: MakeHandler, log: logging.Logger
+) -> None:
+    handler = make_handler(
+        "http://127.0.0.1:1",
+        logger=log.name,
+        on_full="raise",
+        batch_bytes=65_536,
+        max_spool_bytes=65_536,
+    )
+    before = handler.can_take()
+    for _ in range(40):
+        log.info("x", extra={**AUDIT, "new_value": "y" * 1_000})
+
+    assert (True, False) == (before, handler.can_take())
+
+
 def test_a_spool_in_memory_delivers_too(
     faults: LoopbackClickHouse,
     database: str,

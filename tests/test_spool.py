@@ -353,6 +353,22 @@ def test_a_full_disk_costs_the_row_and_leaves_no_torn_line(tmp_path: Path, parti
     assert take_all(spool) == [1, 3]
 
 
+def test_after_a_refusal_the_disk_is_probed_until_it_takes_writes_again(tmp_path: Path) -> None:
+    """Who asks first, and is told no, puts nothing: without a probe the answer would stay no."""
+    files = FaultyFiles()
+    spool = make_spool(tmp_path, files=files)
+    files.partial = 0
+    with pytest.raises(SpoolUnavailable):
+        put_numbers(spool, 1, 1)
+    with pytest.raises(SpoolUnavailable):
+        spool.check_room()
+    files.partial = None
+    spool.check_room()
+    put_numbers(spool, 2, 2)
+
+    assert [2] == take_all(spool)
+
+
 def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
     target = tmp_path / "target"
     spool = make_spool(target)

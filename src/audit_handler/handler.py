@@ -9,21 +9,17 @@ import atexit
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from audit_handler import context
 from audit_handler._clock import SystemClock
-from audit_handler.clickhouse import ClickHouse
+from audit_handler._drops import Drops
+from audit_handler._pipeline import Pipeline
 from audit_handler.config import Settings
 from audit_handler.errors import ConfigurationError, SpoolClosed, SpoolError
-from audit_handler.listener import Listener
-from audit_handler.record import RecordEncoder
-from audit_handler.redaction import Redactor
-from audit_handler.spool import ROW_OVERHEAD_BYTES, DiskFiles, MemoryFiles, Spool, has_leftovers
+from audit_handler.spool import DiskFiles, MemoryFiles, has_leftovers
 from audit_handler.status import Counters, Status
 
 __all__ = ["AuditHandler"]
@@ -141,8 +137,8 @@ class AuditHandler(logging.Handler):
         """
         self._state_lock = threading.RLock()
         self._counters = Counters()
-        self._pipeline: _Pipeline | None = None
-        self._is_dropping = False
+        self._pipeline: Pipeline | None = None
+        self._drops: Drops | None = None
 
     # Taking records
 
@@ -192,23 +188,51 @@ class AuditHandler(logging.Handler):
             self._note_dropped(exc)
             self.handleError(record)
         else:
-            if self._is_dropping:
-                self._is_dropping = False
-                _logger.warning(
-                    "audit rows are taken again; %d were dropped so far",
-                    self._counters.rows_dropped,
-                )
+            if self._drops is not None:
+                self._tell_drops(pipeline)
 
     def _is_listener_thread(self) -> bool:
         pipeline = self._pipeline
         return pipeline is not None and pipeline.listener.ident == threading.get_ident()
 
+    def can_take(self) -> bool:
+        """
+        Whether the spool would take a row now: it has room, and its disk takes writes.
+
+        For those who must not act without an audit: ask before, with ``on_full="raise"``.
+        """
+        try:
+            self._opened().spool.check_room()
+        except SpoolError:
+            return False
+        return True
+
     def _note_dropped(self, exc: Exception) -> None:
+        now = self._clock.time()
         with self._state_lock:
             self._counters.rows_dropped += 1
-            is_news, self._is_dropping = not self._is_dropping, True
+            is_news = self._add_drops(Drops(rows=1, first=now, last=now, reason=str(exc)))
         if is_news:
             _logger.error("an audit row was dropped, and the following may be: %s", exc)
+
+    def _add_drops(self, drops: Drops) -> bool:
+        """Remember *drops* until they can be told; return whether they are the first ones."""
+        with self._state_lock:
+            before = self._drops
+            self._drops = before + drops if before else drops
+            return before is None
+
+    def _tell_drops(self, pipeline: Pipeline) -> None:
+        """Say, in the log and in the trail itself, how many rows were dropped and when."""
+        with self._state_lock:
+            drops, self._drops = self._drops, None
+        if not drops:
+            return  # Another thread was faster.
+        _logger.warning("audit rows are taken again; %d were dropped", drops.rows)
+        try:
+            pipeline.put(drops.record(), 0.0)
+        except SpoolError:
+            self._add_drops(drops)
 
     # Life cycle
 
@@ -268,22 +292,29 @@ class AuditHandler(logging.Handler):
             f"({logging.getLevelName(self.level)}), {waiting} waiting>"
         )
 
-    def _opened(self) -> _Pipeline:
+    def _opened(self) -> Pipeline:
         with self._state_lock:
             if self._pipeline is None:
-                pipeline = _Pipeline(
-                    self.settings, self._files, self._directory, self._counters, self._clock
+                pipeline = Pipeline(
+                    self.settings,
+                    self._files,
+                    self._directory,
+                    self._counters,
+                    self._clock,
+                    after_connect=_move_exit_hook if self.settings.target.is_embedded else None,
                 )
                 self._pipeline = pipeline
-                pipeline.start()
+                if not _is_exiting:
+                    pipeline.start()
             return self._pipeline
 
-    def _forget(self, pipeline: _Pipeline) -> None:
+    def _forget(self, pipeline: Pipeline) -> None:
         with self._state_lock:
             if self._pipeline is pipeline:
                 self._pipeline = None
 
-    def _close(self, pipeline: _Pipeline, timeout: float) -> bool:
+    def _close(self, pipeline: Pipeline, timeout: float) -> bool:
+        _closing.add(pipeline)
         is_flushed = pipeline.close(timeout)
         with self._state_lock:
             self._counters.rows_emitted += pipeline.spool.last_seq
@@ -306,110 +337,10 @@ class AuditHandler(logging.Handler):
             pipeline.spool.abandon()
 
 
-class _Pipeline:
-    """What a handler has while it is open: an encoder, a spool and its listener."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        files: DiskFiles | MemoryFiles,
-        directory: Path,
-        counters: Counters,
-        clock: SystemClock,
-    ) -> None:
-        self._clock = clock
-        self.encoder = RecordEncoder(
-            redactor=Redactor(settings.redact_keys, use_default_keys=settings.redact_default_keys),
-            context=context.current,
-            service_name=settings.service_name,
-            max_value_bytes=settings.max_value_bytes,
-            max_row_bytes=settings.batch_bytes - ROW_OVERHEAD_BYTES,
-            now=time.time,
-        )
-        self.spool = Spool(
-            files,
-            directory,
-            batch_size=settings.batch_size,
-            batch_bytes=settings.batch_bytes,
-            flush_interval=settings.flush_interval_ms / 1000,
-            max_bytes=settings.max_spool_bytes,
-            fsync=settings.fsync,
-            clock=clock,
-        )
-        self.listener = Listener(
-            self.spool,
-            ClickHouse(
-                settings.target,
-                create_table=settings.create_table,
-                async_insert=settings.async_insert,
-                after_connect=_move_exit_hook if settings.target.is_embedded else None,
-            ),
-            counters=counters,
-            clock=clock,
-            retry_min=settings.retry_min_ms / 1000,
-            retry_max=settings.retry_max_ms / 1000,
-        )
-
-    def start(self) -> None:
-        """
-        Start the listener, if that is still possible; else the rows wait in the spool for the next
-        process.
-        """
-        if not _is_exiting:
-            try:
-                self.listener.start()
-            except RuntimeError:
-                # From Python 3.12 no thread starts once the interpreter is shutting down.
-                _logger.warning(
-                    "the interpreter is ending: audit rows wait in the spool for the next process"
-                )
-
-    def put(self, record: logging.LogRecord, timeout: float) -> None:
-        line, month = self.encoder.encode(record)
-        self.spool.put(line, month, timeout=timeout)
-
-    def flush(self, timeout: float) -> bool:
-        self.listener.hurry()
-        return self.spool.flush(timeout if self._may_wait() else 0.0)
-
-    def close(self, timeout: float) -> bool:
-        """Drain, stop, and tell whether everything was delivered; by the deadline."""
-        deadline = self._clock.monotonic() + timeout
-        if not self.listener.is_alive:
-            is_flushed = self.spool.flush(0.0)
-            self.spool.close()
-            return is_flushed
-        self.listener.drain()
-        if _holds_logging_lock():
-            # The listener may need that lock for a line of its own, or the driver's. It ends by
-            # itself.
-            _draining.add(self)
-            return self.spool.flush(0.0)
-        is_flushed = self.spool.flush(timeout)
-        # What was adopted from dead processes is not part of the answer, but is given the same time.
-        self.listener.join(max(0.0, deadline - self._clock.monotonic()))
-        self.listener.stop(0.0)
-        return is_flushed
-
-    def _may_wait(self) -> bool:
-        return self.listener.is_alive and not _holds_logging_lock()
-
-
-def _holds_logging_lock() -> bool:
-    """
-    Whether this thread holds logging's module lock, as ``dictConfig`` does while it closes the
-    handlers before it.
-
-    Waiting for the listener then would wait for a thread that waits for us.
-    """
-    is_owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
-    return bool(is_owned and is_owned())
-
-
 # The end of the process, and forks
 
 _handlers: weakref.WeakSet[AuditHandler] = weakref.WeakSet()
-_draining: weakref.WeakSet[_Pipeline] = weakref.WeakSet()
+_closing: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 _is_exiting = False
 _forking: list[tuple[threading.RLock, AuditHandler]] = []
 
@@ -420,7 +351,7 @@ def _close_all() -> None:
     """
     global _is_exiting  # a fact about this process
     _is_exiting = True
-    for pipeline in list(_draining):
+    for pipeline in list(_closing):
         pipeline.close(10.0)
     for handler in list(_handlers):
         handler.close()
@@ -456,7 +387,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     _forking.clear()
-    _draining.clear()
+    _closing.clear()
     for handler in list(_handlers):
         handler._abandon()
 

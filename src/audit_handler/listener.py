@@ -120,6 +120,11 @@ class Listener(QueueListener):
         return self._thread is not None and self._thread.is_alive()
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called; the thread may still be in its last request."""
+        return self._is_stopping
+
+    @property
     def ident(self) -> int | None:
         """The thread's identifier."""
         return self._thread.ident if self._thread else None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from audit_handler._clock import Clock
-from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull
+from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull, SpoolUnavailable
 from audit_handler.spool._files import Files
 from audit_handler.spool._recovery import (
     REJECTED,
@@ -25,6 +25,9 @@ __all__ = ["Spool"]
 _BLOCKED_CHECK_SECONDS = 0.5
 # Space may come back without our doing (somebody frees the disk), so a blocked call looks again
 # this often.
+
+_USUAL_ROW_BYTES = 16 * 1024
+# For the question whether a row could be taken: above what a request with its bodies takes mostly.
 
 
 class Spool:
@@ -83,6 +86,7 @@ class Spool:
         self._synced_seq = 0
         self._finished_seq = 0
         self._flush_seq = 0
+        self._has_disk_failed = False
         self._is_closing = False
         self._is_closed = False
 
@@ -122,6 +126,18 @@ class Spool:
             seq = self._writer.last_seq if self._writer else 0
         if self._syncs_every_row:
             self._sync(seq)
+
+    def check_room(self) -> None:
+        """
+        Raise what `put` would raise for a row of the usual size; nothing is put.
+
+        Raises:
+            SpoolFull, SpoolUnavailable, SpoolClosed: See `put`.
+        """
+        with self._lock:
+            self._refuse_when_full(_USUAL_ROW_BYTES)
+            if self._has_disk_failed:
+                self._probe_disk()
 
     def flush(self, timeout: float) -> bool:
         """
@@ -278,6 +294,8 @@ class Spool:
     def close(self) -> None:
         """Seal, and release the locks, so that other processes deliver what still waits."""
         with self._lock:
+            if self._is_closed:
+                return
             with suppress(SpoolError):
                 self._take_deferred()
             self._is_closed = True
@@ -330,29 +348,48 @@ class Spool:
             self._append_when_possible(*self._deferred.popleft(), timeout)
 
     def _append(self, body: bytes, month: str) -> None:
+        self._refuse_when_full(len(body))
+        writer = self._writer or self._new_writer()
+        try:
+            self._bytes += writer.append(body, month)
+        except SpoolUnavailable:
+            self._has_disk_failed = True
+            raise
+        self._has_disk_failed = False
+        if writer.open_rows == 1:
+            # The listener sleeps until the first row comes, and counts the flush interval from it.
+            self._changed.notify_all()
+
+    def _refuse_when_full(self, size: int) -> None:
         if self._is_closed:
             raise SpoolClosed("the spool is closed")
-        if self._bytes + len(body) > self._max_bytes:
+        if self._bytes + size > self._max_bytes:
             raise SpoolFull(
                 f"the spool {self.target_directory} holds {self._bytes:,} of "
                 f"max_spool_bytes={self._max_bytes:,}; "
                 "see why ClickHouse does not take them, or raise max_spool_bytes"
             )
-        writer = self._writer
-        if writer is None:
-            writer = self._writer = Writer(
-                self.files,
-                self.target_directory,
-                batch_size=self._batch_size,
-                batch_bytes=self._batch_bytes,
-                is_synced=self._syncs_every_row,
-                clock=self._clock,
-                on_sealed=self._on_sealed,
-            )
-        self._bytes += writer.append(body, month)
-        if writer.open_rows == 1:
-            # The listener sleeps until the first row comes, and counts the flush interval from it.
-            self._changed.notify_all()
+
+    def _new_writer(self) -> Writer:
+        self._writer = Writer(
+            self.files,
+            self.target_directory,
+            batch_size=self._batch_size,
+            batch_bytes=self._batch_bytes,
+            is_synced=self._syncs_every_row,
+            clock=self._clock,
+            on_sealed=self._on_sealed,
+        )
+        return self._writer
+
+    def _probe_disk(self) -> None:
+        """Write a file as large as a row usually is, after the disk has refused a row."""
+        directory = self._writer.directory if self._writer else self.target_directory
+        try:
+            probe = self._write_file(directory / "probe", b" " * _USUAL_ROW_BYTES)
+            self.files.unlink(probe)
+        except OSError as exc:
+            raise SpoolUnavailable(f"{directory} cannot be written: {exc.strerror}") from exc
 
     def _on_sealed(self, segment: Segment) -> None:
         self._sealed.append(segment)
