@@ -158,7 +158,8 @@ class AuditHandler(logging.Handler):
                 record = passed
         if record.__dict__.get("action") is None and not self._captures_all:
             return True
-        if record.name.startswith("audit_handler.") or self._is_listener_thread():
+        # str(), because makeLogRecord leaves the name None.
+        if str(record.name).startswith("audit_handler.") or self._is_listener_thread():
             return True
         self.emit(record)
         return True

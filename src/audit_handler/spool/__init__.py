@@ -35,7 +35,7 @@ one of these cases, since every change is one append or one rename.
 """
 
 from audit_handler.spool._files import DiskFiles, Files, MemoryFiles
-from audit_handler.spool._recovery import has_leftovers
+from audit_handler.spool._recovery import has_leftovers, rejected_directory
 from audit_handler.spool._segment import Segment
 from audit_handler.spool._spool import Spool
 from audit_handler.spool._writer import ROW_OVERHEAD_BYTES
@@ -48,4 +48,5 @@ __all__ = [
     "Segment",
     "Spool",
     "has_leftovers",
+    "rejected_directory",
 ]

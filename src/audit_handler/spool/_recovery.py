@@ -11,10 +11,15 @@ from audit_handler.spool._files import Files, Lock
 from audit_handler.spool._segment import OPEN, READY, SENDING, Segment
 from audit_handler.spool._writer import LOCK_NAME
 
-__all__ = ["REJECTED", "Adopted", "adopt_dead_writers", "has_leftovers", "neglected_targets"]
+__all__ = [
+    "Adopted",
+    "adopt_dead_writers",
+    "has_leftovers",
+    "neglected_targets",
+    "rejected_directory",
+]
 
-REJECTED = "rejected"
-"""The directory beside the writers' for rows that ClickHouse refused."""
+_REJECTED = "rejected"
 
 
 @dataclass(slots=True)
@@ -75,9 +80,14 @@ def _is_segment(path: Path) -> bool:
     return path.suffix in (OPEN, READY, SENDING)
 
 
+def rejected_directory(target_directory: Path) -> Path:
+    """Return the directory, beside the writers', for rows that ClickHouse refused."""
+    return target_directory / _REJECTED
+
+
 def _is_writer_name(name: str) -> bool:
     """Whether a name in a target's directory is that of a writer."""
-    return name != REJECTED and not name.startswith(".")
+    return name != _REJECTED and not name.startswith(".")
 
 
 def has_leftovers(files: Files, target_directory: Path) -> bool:

@@ -12,10 +12,10 @@ from audit_handler._clock import Clock
 from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull, SpoolUnavailable
 from audit_handler.spool._files import Files
 from audit_handler.spool._recovery import (
-    REJECTED,
     Adopted,
     adopt_dead_writers,
     neglected_targets,
+    rejected_directory,
 )
 from audit_handler.spool._segment import SENDING, Segment
 from audit_handler.spool._writer import Writer
@@ -275,7 +275,7 @@ class Spool:
         Write *content* to the file *name* in ``rejected/``, synced, replacing what an interrupted
         try left.
         """
-        directory = self.target_directory / REJECTED
+        directory = rejected_directory(self.target_directory)
         self.files.make_directory(directory)
         return self._write_file(directory / name, content)
 
