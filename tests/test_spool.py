@@ -465,6 +465,32 @@ def test_with_fsync_always_a_row_is_synced_before_put_returns(tmp_path: Path) ->
         assert files.synced_bytes == spool.waiting_bytes
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_new_directory_that_is_taken_for_a_dead_writers_is_no_loss(
+    tmp_path: Path, is_removed: bool
+) -> None:
+    """Found by the suite on Python 3.12: our own listener looked between the mkdir and the lock."""
+
+    class ContendedFiles(DiskFiles):
+        robbed: int = 0
+
+        def lock(self, path: Path) -> Any:
+            if self.robbed < 3:
+                self.robbed += 1
+                if is_removed:
+                    path.parent.rmdir()
+                else:
+                    return None
+            return super().lock(path)
+
+    files = ContendedFiles()
+    spool = make_spool(tmp_path, files=files)
+    put_numbers(spool, 1, 2)
+
+    assert [1, 2] == take_all(spool)
+    assert files.robbed == 3
+
+
 # Recovery
 
 

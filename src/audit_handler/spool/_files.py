@@ -73,7 +73,12 @@ class Files(Protocol):
     def unlink(self, path: Path) -> None: ...
 
     def lock(self, path: Path) -> Lock | None:
-        """Take the lock file at *path*, which is created, or return None when somebody holds it."""
+        """
+        Take the lock file at *path*, which is created, or return None when somebody holds it.
+
+        Raises:
+            FileNotFoundError: The directory is not there (any more).
+        """
 
 
 class DiskFiles:
@@ -162,14 +167,49 @@ class DiskFiles:
         path.unlink()
 
     def lock(self, path: Path) -> Lock | None:
-        # thread_local=False: the thread that takes it (a logger call) is not the one that gives it
-        # back (the listener).
-        lock = filelock.FileLock(path, mode=0o600, thread_local=False)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        # Known before it is locked, so that a fork at any later moment closes the child's copy.
+        _lock_handles.add(handle)
+        lock = _DescriptorLock(handle)
         try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            return None
-        return lock
+            is_locked = filelock.lock_descriptor(handle, blocking=False)
+            # Whoever held it before may have removed the file, and its directory, while we came.
+            if is_locked and path.stat().st_ino == os.fstat(handle).st_ino:
+                return lock
+        except BaseException:
+            lock.release()
+            raise
+        lock.release()
+        return None
+
+
+class _DescriptorLock:
+    """A lock on an open file. It lasts until that is closed, by us or by the end of the process."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def release(self) -> None:
+        if self._handle in _lock_handles:
+            _lock_handles.discard(self._handle)
+            os.close(self._handle)
+
+
+_lock_handles: set[int] = set()
+
+
+def _close_inherited_locks() -> None:
+    """
+    Close the child's copies after a fork: the locks stay with the parent.
+
+    With a copy open here they would outlive it, and its rows would wait for our end too.
+    """
+    while _lock_handles:
+        os.close(_lock_handles.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited_locks)
 
 
 class MemoryFiles:

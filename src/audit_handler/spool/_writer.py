@@ -20,6 +20,10 @@ ROW_OVERHEAD_BYTES = 128
 LOCK_NAME = "lock"
 
 
+_CLAIM_TRIES = 20
+# Losing to a process that looks for the dead takes a moment that comes once in five seconds.
+
+
 class Writer:
     """
     One writer directory, held by its lock while this object is open.
@@ -66,9 +70,9 @@ class Writer:
         self._open: _OpenSegment | None = None
 
     def _claim(self, target_directory: Path) -> None:
-        # A process that looks for the dead may take the lock between our mkdir and our lock; then
-        # the next id is tried.
-        for _ in range(10):
+        # Who looks for the dead may find the new directory before we have locked it, take it for
+        # one of theirs, and hold its lock or have removed it: then another id is tried.
+        for _ in range(_CLAIM_TRIES):
             self.writer_id = new_writer_id()
             self.directory = target_directory / self.writer_id
             try:
@@ -76,6 +80,8 @@ class Writer:
                 lock = self._files.lock(self.directory / LOCK_NAME)
                 if self._is_synced:
                     self._files.sync_directory(target_directory)
+            except FileNotFoundError:
+                continue
             except OSError as exc:
                 raise SpoolUnavailable(
                     f"spool_dir: {self.directory} cannot be made ({exc.strerror}); "
@@ -85,7 +91,8 @@ class Writer:
                 self._lock = lock
                 return
         raise SpoolUnavailable(
-            f"spool_dir: no lock to be had in {target_directory}; is it on a local disk?"
+            f"spool_dir: no directory in {target_directory} could be made and locked; "
+            "is it on a local disk?"
         )
 
     @property
