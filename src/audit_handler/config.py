@@ -117,6 +117,9 @@ class Settings:
         self._check_range("shutdown_timeout", 0, 3_600)
         self._check_range("retry_min_ms", 1, 60_000)
         self._check_range("retry_max_ms", self.retry_min_ms, 3_600_000)
+        self._check_type("service_name", str, "a text")
+        for option in ("redact_default_keys", "async_insert", "create_table"):
+            self._check_type(option, bool, "True or False")
         self._check_choice("on_full", "block", "drop", "raise")
         self._check_choice("fsync", "never", "batch", "always")
         self._check_choice("capture", "audit", "all")
@@ -128,14 +131,18 @@ class Settings:
 
     def _check_range(self, option: str, low: float, high: float) -> None:
         value = getattr(self, option)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not low <= value <= high
-        ):
+        # Seconds may have a fraction; rows, bytes and milliseconds are counted.
+        kinds = (int, float) if option.endswith("timeout") else (int,)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            kind = "number" if float in kinds else "whole number"
             raise ConfigurationError(
-                f"{option}={value!r} is out of range; use a number from {low:,} to {high:,}"
+                f"{option}={value!r} is out of range; use a {kind} from {low:,} to {high:,}"
             )
+
+    def _check_type(self, option: str, kind: type, remedy: str) -> None:
+        value = getattr(self, option)
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{option}={value!r} is of the wrong type; use {remedy}")
 
     def _check_choice(self, option: str, *choices: str) -> None:
         value = getattr(self, option)
@@ -190,6 +197,11 @@ def _resolve_target(given: dict[str, Any], environ: Mapping[str, str]) -> Target
             "no dsn: pass dsn=... to AuditHandler or set the environment variable CLICKHOUSE_URL; "
             f"use {DSN_FORMS}"
         )
+    if not isinstance(dsn, str):
+        raise ConfigurationError(f"the dsn is no text but {type(dsn).__name__}; use {DSN_FORMS}")
+    client_options = given.pop("client_options", {})
+    if not isinstance(client_options, Mapping):
+        raise ConfigurationError("client_options is no mapping; use {'verify': False} and the like")
     port = environ.get("CLICKHOUSE_PORT")
     target = parse_dsn(
         dsn,
@@ -203,7 +215,7 @@ def _resolve_target(given: dict[str, Any], environ: Mapping[str, str]) -> Target
     for option in ("database", "table", "cluster"):
         if option in given:
             target[option] = given.pop(option)
-    target["client_options"] = {**target["client_options"], **given.pop("client_options", {})}
+    target["client_options"] = {**target["client_options"], **client_options}
     return Target(**target)
 
 
@@ -221,6 +233,9 @@ def _environment_password(environ: Mapping[str, str]) -> str | None:
         raise ConfigurationError(
             f"CLICKHOUSE_PASSWORD_FILE={path} cannot be read: {exc.strerror}"
         ) from exc
+    except UnicodeDecodeError:
+        # Without its cause, which quotes the content.
+        raise ConfigurationError(f"CLICKHOUSE_PASSWORD_FILE={path} is no UTF-8 text") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, timezone
+from enum import Enum
 from ipaddress import ip_address
 from typing import Any
 
@@ -50,11 +51,27 @@ _EARLIEST = 1_577_836_800.0
 # older row.
 _AHEAD = 86_400.0
 # A day: clocks of two machines differ by less, and a row far ahead would outlive its retention.
-_MIN_CUT = 256
+_MIN_CUT = 64
+# So that every column cut to it, with every character escaped, still fits the smallest row.
 _KNOWN_ADDRESSES_LIMIT = 4096
 # Clients of the moment; the limit keeps a scan of the address space from filling the memory.
 
+_MARKS = ("_invalid", "_truncated")
+_SPAN_COLUMNS = {"request_id": 0, "trace_id": 0, "span_id": 1}
+
+# Reading a member from its Enum costs more than all else that is done for a plain value.
+_TEXT = Kind.TEXT
+_CONTENT = Kind.CONTENT
+_KINDS = {
+    name: kind
+    for name, kind in COLUMNS.items()
+    if kind not in (Kind.RECORD, Kind.SERVER) and name != "metadata"
+}
+"""The columns that an extra may fill by itself."""
+
 _encode = msgspec.json.Encoder().encode
+_UNENCODABLE = (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError)
+# Lone surrogates, which ClickHouse would refuse, and integers of more digits than Python writes.
 
 
 class RecordEncoder:
@@ -69,7 +86,8 @@ class RecordEncoder:
         service_name: Column *service_name* of records that bring none.
         max_value_bytes: UTF-8 bytes a value may have; longer ones are cut and listed in
             ``metadata._truncated``.
-        max_row_bytes: Bytes an encoded row may have; values are cut further until it fits.
+        max_row_bytes: Bytes an encoded row may have, at least 64 KiB less a spool's overhead;
+            values are cut further until it fits.
         now: Returns Unix seconds, for the check of times that an extra brings.
     """
 
@@ -86,12 +104,21 @@ class RecordEncoder:
         self._redactor = redactor
         self._context = context
         self._service_name = service_name
-        self._max_value_bytes = max_value_bytes
+        self._limits = _limits(max_value_bytes)
+        self._uncut_bytes = min(max_value_bytes, max_row_bytes)
         self._max_row_bytes = max_row_bytes
         self._now = now
         self._ids = EventIds()
         self._second = (0, "")
         self._addresses: dict[str, bool] = {}
+        self._readers: Mapping[Kind, Callable[[Any], Any]] = {
+            Kind.UINT16: lambda value: _whole_number(value, 0xFFFF),
+            Kind.UINT32: lambda value: _whole_number(value, 0xFFFFFFFF),
+            Kind.IP: self._address,
+            Kind.OUTCOME: _known_outcome,
+            Kind.UUID: lambda value: str(value if type(value) is uuid.UUID else uuid.UUID(value)),
+            Kind.TIME: self._time,
+        }
 
     def encode(self, record: logging.LogRecord) -> tuple[bytes, str]:
         """
@@ -101,12 +128,18 @@ class RecordEncoder:
         """
         row = self.row(record)
         month = row["event_time"][:7]
-        limit = self._max_value_bytes
-        while True:
-            line = self._encode_row(row, limit)
-            if len(line) <= self._max_row_bytes or limit <= _MIN_CUT:
+        with suppress(*_UNENCODABLE):
+            # A String column stores an embedded object's JSON text byte for byte. Where the whole
+            # row is no longer than one value may be, there is nothing to cut.
+            line = _encode(row)
+            if len(line) <= self._uncut_bytes:
                 return line, month
-            limit = max(_MIN_CUT, limit // 8)
+        for limit in self._limits:
+            line = _encode_cut(row, limit)
+            if len(line) <= self._max_row_bytes:
+                return line, month
+        # More extras than a row can hold: what is left of them is in metadata.
+        return _encode_cut({name: row[name] for name in row if name in COLUMNS}, _MIN_CUT), month
 
     def row(self, record: logging.LogRecord) -> dict[str, Any]:
         """
@@ -115,46 +148,45 @@ class RecordEncoder:
 
         Columns without a value are left out; ClickHouse fills in its defaults.
         """
-        fields = dict(self._context())
-        fields.update(item for item in record.__dict__.items() if item[0] not in _NOT_EXTRAS)
+        clean = self._redactor.clean
+        extras = {name: v for name, v in record.__dict__.items() if name not in _NOT_EXTRAS}
+        level, name = record.levelname, record.name
         row: dict[str, Any] = {
             "event_time": "",
             "event_id": "",
-            "level": record.levelname,
-            "logger": record.name,
+            "level": level if type(level) is str else self._as_text(level),
+            "logger": name if type(name) is str else self._as_text(name),
             "message": self._redactor.clean_text(_message(record)),
         }
-        metadata: dict[str, Any] = {}
+        others: dict[str, Any] = {}
         invalid: dict[str, Any] = {}
-        for name, value in fields.items():
+        for name, value in {**self._context(), **extras}.items():
             if value is None:
                 continue
-            kind = COLUMNS.get(name)
-            if kind is Kind.TEXT:
+            kind = _KINDS.get(name)
+            if kind is _TEXT:
                 row[name] = value if type(value) is str else self._as_text(value)
-            elif kind is Kind.CONTENT:
-                if name == "metadata":
-                    continue
-                row[name] = (
-                    self._redactor.clean_text(value)
-                    if type(value) is str
-                    else self._redactor.clean(value)
-                )
-            elif kind is None or kind is Kind.RECORD or kind is Kind.SERVER:
-                metadata[name] = (
-                    "***REDACTED***"
-                    if self._redactor.is_secret(name)
-                    else self._redactor.clean(value)
-                )
+            elif kind is _CONTENT:
+                row[name] = clean(value)
+            elif kind is None:
+                others[name] = value
             else:
                 checked = self._checked(kind, value)
                 if checked is None:
-                    invalid[name] = self._redactor.clean(value)
+                    invalid[name] = clean(value)
                 else:
                     row[name] = checked
+        given = others.pop("metadata", None)
+        metadata = clean(others) if others else {}
         if record.exc_info or record.exc_text or record.stack_info:
             self._add_exception(record, row, metadata)
-        self._add_times_and_ids(record, row, invalid)
+        self._add_times(record, row, invalid)
+        if span := active_span_ids():
+            # 1. An explicit extra wins, 2. then the active span, 3. then what a middleware has
+            # bound.
+            for name, index in _SPAN_COLUMNS.items():
+                if extras.get(name) is None or not row[name]:
+                    row[name] = span[index]
         if "outcome" not in row:
             row["outcome"] = _outcome(row, record)
         if not row.get("service_name") and self._service_name:
@@ -162,8 +194,11 @@ class RecordEncoder:
         # Extras of a name that the table may have a column for; never those whose columns are
         # filled otherwise.
         row.update((name, value) for name, value in metadata.items() if name not in COLUMNS)
-        if given := fields.get("metadata"):
+        if given is not None:
             metadata = {**self._given_metadata(given), **metadata}
+        for mark in _MARKS:
+            if mark in metadata:
+                invalid[mark] = metadata.pop(mark)
         if invalid:
             metadata["_invalid"] = invalid
         if metadata:
@@ -179,21 +214,13 @@ class RecordEncoder:
     def _checked(self, kind: Kind, value: Any) -> Any:
         """Return *value* as its column takes it, or None when the column cannot hold it."""
         try:
-            if kind is Kind.UINT16 or kind is Kind.UINT32:
-                return _whole_number(value, 0xFFFF if kind is Kind.UINT16 else 0xFFFFFFFF)
-            if kind is Kind.IP:
-                return self._address(value)
-            if kind is Kind.OUTCOME:
-                text = str(value).lower()
-                return text if text in ("success", "failure", "unknown") else None
-            if kind is Kind.UUID:
-                return str(value if isinstance(value, uuid.UUID) else uuid.UUID(value))
-            seconds = _unix_seconds(value)
-            return (
-                self._time_text(seconds) if _EARLIEST <= seconds <= self._now() + _AHEAD else None
-            )
+            return self._readers[kind](value)
         except Exception:  # noqa: BLE001  # whatever a foreign value does, it is then no valid one
             return None
+
+    def _time(self, value: Any) -> str | None:
+        seconds = _unix_seconds(value)
+        return self._time_text(seconds) if _EARLIEST <= seconds <= self._now() + _AHEAD else None
 
     def _address(self, value: Any) -> str | None:
         text = str(value)
@@ -203,7 +230,7 @@ class RecordEncoder:
                 known = "%" not in ip_address(text).compressed
             except ValueError:
                 known = False
-            if len(self._addresses) < _KNOWN_ADDRESSES_LIMIT:
+            if len(self._addresses) < _KNOWN_ADDRESSES_LIMIT and len(text) < 64:
                 self._addresses[text] = known
         return text if known else None
 
@@ -212,26 +239,19 @@ class RecordEncoder:
             with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
                 given = msgspec.json.decode(given)
         cleaned = self._redactor.clean(given)
-        return cleaned if isinstance(cleaned, dict) else {"metadata": cleaned}
+        return cleaned if type(cleaned) is dict else {"metadata": cleaned}
 
     # Time, ids, outcome
 
-    def _add_times_and_ids(
+    def _add_times(
         self, record: logging.LogRecord, row: dict[str, Any], invalid: dict[str, Any]
     ) -> None:
-        created = record.created
-        if not _EARLIEST <= created <= self._now() + _AHEAD:
-            invalid.setdefault("event_time", created)
+        created: Any = record.created
+        if not (isinstance(created, float | int) and _EARLIEST <= created <= self._now() + _AHEAD):
+            invalid.setdefault("event_time", self._redactor.clean(created))
             created = max(_EARLIEST, self._now())
         row["event_time"] = row["event_time"] or self._time_text(created)
         row["event_id"] = row["event_id"] or self._ids.next(created)
-        if span := active_span_ids():
-            # 1. An explicit extra wins, 2. then the active span, 3. then what a middleware has
-            # bound.
-            extras = record.__dict__
-            trace_id, span_id = span
-            ids = {"request_id": trace_id, "trace_id": trace_id, "span_id": span_id}
-            row.update((name, value) for name, value in ids.items() if not extras.get(name))
 
     def _time_text(self, unix_seconds: float) -> str:
         """
@@ -254,77 +274,41 @@ class RecordEncoder:
         names.
         """
         clean_text = self._redactor.clean_text
-        error = record.exc_info[1] if record.exc_info else None
+        error = _exception(record)
         if error is not None:
             name = type(error).__name__
             row.setdefault("error_message", clean_text(f"{name}: {self._as_text(error)}"))
             metadata["exception.type"] = name
             metadata["exception.stacktrace"] = clean_text(_stack(error))
         elif record.exc_text:
-            metadata["exception.stacktrace"] = clean_text(record.exc_text)
+            metadata["exception.stacktrace"] = self._as_text(record.exc_text)
         if record.stack_info:
-            metadata["code.stacktrace"] = clean_text(record.stack_info)
+            metadata["code.stacktrace"] = self._as_text(record.stack_info)
 
-    # Encoding
 
-    def _encode_row(self, row: Mapping[str, Any], limit: int) -> bytes:
-        """
-        Encode *row* with every value cut to *limit* bytes; *metadata* lists what was cut and what
-        was altered.
-        """
-        out: dict[str, Any] = {}
-        cut: dict[str, int] = {}
-        for name, value in row.items():
-            if type(value) is str:
-                if (
-                    len(value) * 4 > limit
-                    and len(encoded := value.encode("utf-8", "backslashreplace")) > limit
-                ):
-                    cut[name] = len(encoded)
-                    value = encoded[:limit].decode("utf-8", "ignore")
-                out[name] = value
-            elif type(value) is int:
-                out[name] = value
-            elif name != "metadata":
-                encoded = _encode_safely(value)
-                if len(encoded) > limit:
-                    cut[name] = len(encoded)
-                    out[name] = encoded[:limit].decode("utf-8", "ignore")
-                else:
-                    # Embedded as it is: a String column stores an object's JSON text byte for byte.
-                    out[name] = msgspec.Raw(encoded)
-        metadata = row.get("metadata", {})
-        try:
-            if metadata or cut:
-                out["metadata"] = msgspec.Raw(_encode_metadata(metadata, cut, limit))
-            return _encode(out)
-        except (UnicodeEncodeError, TypeError, RecursionError, ValueError):
-            # The rare case: lone surrogates. ClickHouse refuses them, so they are written as their
-            # escapes.
-            raw = {name: value for name, value in out.items() if isinstance(value, msgspec.Raw)}
-            texts = {name: value for name, value in out.items() if name not in raw}
-            plain = {
-                **_without_surrogates(texts),
-                **{_without_surrogates(name): raw[name] for name in raw},
-            }
-            altered = {
-                name: value
-                for name, value in plain.items()
-                if name in COLUMNS and texts.get(name, value) != value
-            }
-            marked = {**metadata, "_invalid": {**metadata.get("_invalid", {}), **altered}}
-            plain["metadata"] = msgspec.Raw(_encode_metadata(marked, cut, limit))
-            return _encode(plain)
+def _limits(max_value_bytes: int) -> tuple[int, ...]:
+    """Return the sizes to which values are cut, one after the other, until the row fits."""
+    limits = [max_value_bytes]
+    while limits[-1] > _MIN_CUT:
+        limits.append(max(_MIN_CUT, limits[-1] // 8))
+    return tuple(limits)
 
 
 def _message(record: logging.LogRecord) -> str:
     try:
-        return str(record.getMessage())
+        return str.__str__(record.getMessage())
     except Exception as exc:  # noqa: BLE001  # wrong arguments, or a __str__ that raises: the row matters more
         template = (
             record.msg if type(record.msg) is str else f"<unreadable {type(record.msg).__name__}>"
         )
         return f"{template} <message arguments: {type(exc).__name__}>"
+
+
+def _exception(record: logging.LogRecord) -> BaseException | None:
+    """Return the exception that *record* carries, if it is still there."""
+    info: Any = record.exc_info
+    error = info[1] if isinstance(info, tuple) and len(info) == 3 else info
+    return error if isinstance(error, BaseException) else None
 
 
 def _stack(error: BaseException) -> str:
@@ -335,14 +319,22 @@ def _stack(error: BaseException) -> str:
 
 
 def _outcome(row: Mapping[str, Any], record: logging.LogRecord) -> str:
-    status = row.get("status_code")
-    if (status is not None and status >= 400) or (record.exc_info and record.exc_info[1]):
+    status = row.get("status_code", 0)
+    # A record that was sent by SocketHandler has the exception's text alone.
+    if status >= 400 or record.exc_text or _exception(record) is not None:
         return "failure"
-    return "unknown" if not status else "success"
+    return "success" if status else "unknown"
+
+
+def _known_outcome(value: Any) -> str | None:
+    text = str(value.value if isinstance(value, Enum) else value).lower()
+    return text if text in ("success", "failure", "unknown") else None
 
 
 def _whole_number(value: Any, high: int) -> int | None:
-    number = round(value) if isinstance(value, float) else int(value)
+    if type(value) is bool:
+        return None
+    number = int(value) if isinstance(value, int | str) else round(value)
     return number if 0 <= number <= high else None
 
 
@@ -359,32 +351,63 @@ def _unix_seconds(value: Any) -> float:
     return float(value)
 
 
+def _encode_cut(row: Mapping[str, Any], limit: int) -> bytes:
+    """
+    Encode *row* with every value cut to *limit* bytes; *metadata* lists what was cut and what was
+    altered.
+    """
+    out: dict[str, Any] = {}
+    cut: dict[str, int] = {}
+    altered: dict[str, str] = {}
+    for column, value in row.items():
+        if column == "metadata":
+            continue
+        name = _printable(column)
+        is_text = type(value) is str
+        encoded = value.encode("utf-8", "backslashreplace") if is_text else _encode_safely(value)
+        if len(encoded) > limit:
+            cut[name] = len(encoded)
+            out[name] = encoded[:limit].decode("utf-8", "ignore")
+        elif is_text:
+            out[name] = encoded.decode()
+            if name in COLUMNS and out[name] != value:
+                altered[name] = out[name]
+        else:
+            out[name] = msgspec.Raw(encoded)
+    metadata = row.get("metadata", {})
+    if altered:
+        metadata = {**metadata, "_invalid": {**metadata.get("_invalid", {}), **altered}}
+    if metadata or cut:
+        out["metadata"] = msgspec.Raw(_encode_metadata(metadata, cut, limit))
+    return _encode(out)
+
+
 def _encode_metadata(metadata: Mapping[str, Any], cut: Mapping[str, int], limit: int) -> bytes:
     """
-    Encode *metadata* as a JSON object of at most about *limit* bytes, with the sizes of what was
+    Encode *metadata* as a JSON object of about *limit* bytes at most, with the sizes of what was
     cut.
     """
-    marked = {**metadata, "_truncated": dict(cut)} if cut else metadata
-    encoded = _encode_safely(marked)
+    encoded = _encode_safely({**metadata, "_truncated": cut} if cut else metadata)
     if len(encoded) <= limit:
         return encoded
-    # Keep it an object: values are kept while there is room, longest names of loss first in the
-    # list.
+    # Keep it an object: the small values whole, of the others what there is room for, as text.
     kept: dict[str, Any] = {}
     sizes = dict(cut)
     room = limit
-    for name, value in sorted(metadata.items(), key=lambda item: len(_encode_safely(item[1]))):
-        text = _encode_safely(value)
+    pairs = [(_printable(name), value, _encode_safely(value)) for name, value in metadata.items()]
+    for name, value, text in sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[2])):
+        room -= len(_encode(name)) + 2
         if len(text) <= room:
             kept[name] = value
-            room -= len(text) + len(name) + 4
+            room -= len(text)
         else:
             sizes[f"metadata.{name}"] = len(text)
-            kept[name] = text[: max(0, min(room, limit // 2))].decode("utf-8", "ignore")
-            room = max(0, room - len(text))
-    if len(sizes) > 100:
+            if room > 0:
+                # Half, because its quotes and backslashes are escaped once more.
+                kept[name] = text[: room // 2].decode("utf-8", "ignore")
+                room = 0
+    if len(_encode(sizes)) > limit:
         sizes = {"values": len(sizes)}
-        kept = {"_cut": _encode_safely(kept)[: limit // 2].decode("utf-8", "ignore")}
     return _encode_safely({**kept, "_truncated": sizes})
 
 
@@ -395,18 +418,18 @@ def _encode_safely(value: Any) -> bytes:
     """
     try:
         return _encode(value)
-    except (UnicodeEncodeError, TypeError, RecursionError, ValueError):
-        return _encode(_without_surrogates(value))
+    except _UNENCODABLE:
+        return _encode(_printable(value))
 
 
-def _without_surrogates(value: Any) -> Any:
+def _printable(value: Any) -> Any:
     """Return a copy of a cleaned value that every JSON encoder takes."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        return {_printable(key): _printable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
+        return [_printable(item) for item in value]
     if isinstance(value, int) and value.bit_length() > 4096:
         # Python refuses to write more than 4,300 decimal digits; hexadecimal has no such limit.
         return hex(value)

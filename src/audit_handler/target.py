@@ -48,9 +48,9 @@ class Target:
         for option in ("database", "table"):
             require_identifier(option, getattr(self, option))
         if self.cluster:
-            require_identifier(
-                "cluster", self.cluster.strip("{}").replace("-", "_"), shown=self.cluster
-            )
+            # A dash, or a macro in braces, stands in quotes there.
+            name = str(self.cluster).strip("{}").replace("-", "_")
+            require_identifier("cluster", name, shown=self.cluster)
 
     @property
     def is_embedded(self) -> bool:
@@ -90,9 +90,9 @@ class Target:
         return f"{self.location} table {self.database}.{self.table}"
 
 
-def require_identifier(option: str, value: str, *, shown: str | None = None) -> None:
+def require_identifier(option: str, value: Any, *, shown: str | None = None) -> None:
     """Raise ConfigurationError unless *value* can stand in SQL as a plain name."""
-    if not _IDENTIFIER.fullmatch(value):
+    if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
         raise ConfigurationError(
             f"{option}={shown or value!r} is no plain SQL name; use letters, digits and _, not "
             "starting with a digit"
@@ -116,8 +116,12 @@ def parse_dsn(
     try:
         parts = urlsplit(dsn)
         dsn_port = parts.port
-    except ValueError as exc:
-        raise ConfigurationError(f"the dsn cannot be read ({exc}); use {DSN_FORMS}") from None
+    except ValueError:
+        # Its text quotes what stands behind the colon: a piece of a password with a "/" in it.
+        raise ConfigurationError(
+            "the dsn cannot be read (in user and password, write / as %2F, @ as %40 and so on); "
+            f"use {DSN_FORMS}"
+        ) from None
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     if parts.scheme == "chdb":
         return {
@@ -131,10 +135,11 @@ def parse_dsn(
             f"{DSN_FORMS}"
         )
     database, _, rest = parts.path.strip("/").partition("/")
-    if rest:
+    if rest or "@" in database:
+        # Not repeated: behind an unescaped / of a password, this is the rest of it.
         raise ConfigurationError(
-            f"the dsn's path /{database}/{rest} has two parts; give the database alone, "
-            "and the path of a proxy as client_options={'proxy_path': ...}"
+            "the dsn's path is more than a database; give the database alone, the path of a proxy "
+            "as client_options={'proxy_path': ...}, and a / in a password as %2F"
         )
     fields = {
         "scheme": parts.scheme,
@@ -155,7 +160,7 @@ def _chdb_path(netloc: str, path: str) -> str:
         return ":memory:"
     if netloc or path in ("", "/"):
         raise ConfigurationError(
-            f"chdb://{netloc}{path} names no absolute directory; use chdb:///var/lib/app/audit or "
+            "the dsn names no absolute directory for chdb; use chdb:///var/lib/app/audit or "
             "chdb://memory"
         )
     # realpath, because chDB and our spool compare paths as text.
