@@ -312,6 +312,29 @@ def test_forks_in_the_middle_of_other_threads_audits_are_whole(http_world: World
     http_world.assert_whole(acknowledged)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_forked_while_the_driver_is_being_imported_delivers_by_itself(
+    http_world: World,
+) -> None:
+    """
+    The parent's listener imports it at the first audit. A child that inherited the import's lock
+    would wait for a thread that it does not have.
+    """
+    acknowledged = http_world.run(
+        """
+        audit(0)
+        for number in range(1, 6):
+            if (child := os.fork()) == 0:
+                audit(number)
+                os._exit(0 if handler.close(30) else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        """
+    )
+
+    assert list(range(6)) == sorted(acknowledged)
+    http_world.assert_whole(acknowledged)
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_multiprocessing_is_whole(http_world: World, tmp_path: Path, method: str) -> None:
     if method == "fork" and not hasattr(os, "fork"):

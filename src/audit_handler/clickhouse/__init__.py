@@ -9,14 +9,13 @@ imported it hangs in it).
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from audit_handler.clickhouse._errors import mapped_errors
+from audit_handler.clickhouse._loading import load_driver, zstd
 from audit_handler.errors import SetupError
 from audit_handler.schema import WRITTEN_COLUMNS, statements
 from audit_handler.target import Target
@@ -214,13 +213,11 @@ class ClickHouse:
         return self._client, self._columns
 
     def _connect(self) -> Client:
-        if self._target.is_embedded:
-            _require_chdb()
-        import clickhouse_connect  # here, so that the listener loads it and not the application
-
+        driver = load_driver(is_embedded=self._target.is_embedded)
         try:
             with self._errors():
-                return clickhouse_connect.get_client(**connect_arguments(self._target))
+                client: Client = driver.get_client(**connect_arguments(self._target))
+                return client
         except (TypeError, ValueError) as exc:
             raise SetupError(f"client_options do not fit clickhouse-connect: {exc}") from exc
 
@@ -297,15 +294,9 @@ def insert_settings(*, async_insert: bool) -> dict[str, Any]:
 
 
 def compress(data: bytes) -> bytes:
-    """
-    Compress with zstd level 1: a tenth of the size; level 3 is slower and gains nothing on JSON
-    rows.
-    """
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # with the driver, not at import
-    else:
-        from backports import zstd
-    return zstd.compress(data, level=1)
+    """Compress with zstd level 1: to a tenth; level 3 is slower and gains nothing on JSON rows."""
+    compressed: bytes = zstd().compress(data, level=1)
+    return compressed
 
 
 def _literal(value: object) -> str:
@@ -313,30 +304,3 @@ def _literal(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _require_chdb() -> None:
-    """Load chDB, or raise SetupError when this process cannot use it."""
-    if _engine_was_inherited:
-        raise SetupError(
-            "chDB was loaded before this process was forked, and hangs in such a child; the rows "
-            "are kept for the "
-            "parent. Use a ClickHouse server for several processes, or start the children before "
-            "the first audit"
-        )
-    try:
-        import chdb  # noqa: F401  # by the listener, after any fork
-    except ImportError as exc:
-        raise SetupError("chdb:// needs chDB: pip install 'audit-handler[embedded]'") from exc
-
-
-_engine_was_inherited = False
-
-
-def _note_inherited_engine() -> None:
-    global _engine_was_inherited  # a fact about this process
-    _engine_was_inherited = "chdb" in sys.modules
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_inherited_engine)

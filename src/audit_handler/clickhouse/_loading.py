@@ -1,0 +1,92 @@
+"""
+Loading driver and engine: by the thread that uses them, and never across a fork.
+
+A fork in the middle of an import leaves the child with module locks whose holder is gone, and its
+own import would wait for ever. So a fork waits for the import, a fraction of a second once in the
+life of a process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+from audit_handler.errors import SetupError
+
+__all__ = ["load_driver", "zstd"]
+
+_FORK_PATIENCE_SECONDS = 5.0
+# Ten times what the import takes on a slow machine. Not for ever: a program that forks while it
+# imports may hold the lock of a module that our import waits for.
+
+# What the driver itself loads late: in the middle of a request is no better moment for a fork.
+_LATE_MODULES = (
+    "clickhouse_connect.driver.httpclient",
+    "encodings.idna",
+    "zoneinfo",
+    "urllib3.exceptions",
+)
+_ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+
+_importing = threading.Lock()
+_fork = threading.local()
+_engine_was_inherited = False
+
+
+def load_driver(*, is_embedded: bool) -> ModuleType:
+    """
+    Import clickhouse-connect, and chDB where it is needed, and return the former.
+
+    Raises:
+        SetupError: chDB is not installed, or cannot work in this process.
+    """
+    if is_embedded and _engine_was_inherited:
+        raise SetupError(
+            "chDB was loaded before this process was forked, and hangs in such a child; the rows "
+            "are kept for the "
+            "parent. Use a ClickHouse server for several processes, or fork before the first audit"
+        )
+    with _importing:
+        driver = importlib.import_module("clickhouse_connect")
+        for name in (*_LATE_MODULES, _ZSTD):
+            importlib.import_module(name)
+        if is_embedded:
+            try:
+                importlib.import_module("chdb")
+            except ImportError as exc:
+                raise SetupError(
+                    "chdb:// needs chDB: pip install 'audit-handler[embedded]'"
+                ) from exc
+        return driver
+
+
+def zstd() -> Any:
+    """Return the zstd module: the standard library's from Python 3.14."""
+    return importlib.import_module(_ZSTD)
+
+
+def _before_fork() -> None:
+    _fork.has_waited_out = _importing.acquire(timeout=_FORK_PATIENCE_SECONDS)
+
+
+def _after_fork_in_parent() -> None:
+    if _fork.has_waited_out:
+        _importing.release()
+
+
+def _after_fork_in_child() -> None:
+    global _importing, _engine_was_inherited  # facts about this process
+    _importing = threading.Lock()
+    _engine_was_inherited = _engine_was_inherited or "chdb" in sys.modules
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
