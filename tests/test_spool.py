@@ -644,3 +644,45 @@ def test_a_row_put_by_a_signal_handler_that_then_raises_is_taken(tmp_path: Path)
         put_numbers(spool, 1, 1)
 
     assert [2] == take_all(spool)
+
+
+def test_links_in_the_spool_are_not_followed(tmp_path: Path) -> None:
+    """Somebody who may write there could otherwise have any file sent, cut or removed."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "00000000000000000001.ready").write_bytes(b'{"secret":1}\ntorn')
+    target = tmp_path / "target"
+    dead = make_spool(target)
+    put_numbers(dead, 1, 1)
+    leave_behind(dead)
+    (target / "0-a-linked-writer").symlink_to(elsewhere)
+    (next(target.glob("*/lock")).parent / "00000000000000000009.ready").symlink_to(
+        elsewhere / "00000000000000000001.ready"
+    )
+    heir = make_spool(target)
+
+    assert heir.adopt() == 1
+    assert [1] == take_all(heir)
+    assert [b'{"secret":1}\ntorn'] == [path.read_bytes() for path in elsewhere.iterdir()]
+
+
+def test_a_dead_writer_that_cannot_be_read_holds_up_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class BadSector(DiskFiles):
+        def read(self, path: Path, *, is_synced: bool = False) -> bytes:
+            if bad in path.parents:
+                raise OSError(5, "Input/output error")
+            return super().read(path, is_synced=is_synced)
+
+    first, second = make_spool(tmp_path), make_spool(tmp_path)
+    for spool in (first, second):
+        put_numbers(spool, 1, 2)
+        leave_behind(spool)
+    assert first._writer is not None
+    bad = first._writer.directory
+    heir = make_spool(tmp_path, files=BadSector())
+
+    assert heir.adopt() == 2
+    assert "cannot be read" in caplog.text
+    assert make_spool(tmp_path).adopt() == 2

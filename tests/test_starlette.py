@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from audit_handler import bind, context, current
+from audit_handler import AuditHandler, bind, context, current
 from audit_handler.record import RecordEncoder
 from audit_handler.redaction import Redactor
 from audit_handler.starlette import AuditMiddleware
@@ -934,3 +934,34 @@ def test_the_middleware_needs_no_framework() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "[]\n" == ran.stdout
+
+
+# Fail closed
+
+
+@pytest.mark.parametrize(
+    ("on_full", "method", "status"),
+    [("raise", "POST", 503), ("raise", "GET", 200), ("drop", "POST", 204)],
+)
+def test_a_request_that_cannot_be_audited_does_not_reach_the_application(
+    make_handler: Callable[..., AuditHandler], on_full: str, method: str, status: int
+) -> None:
+    """Only with ``on_full="raise"``, and only if it had to be audited."""
+    reached: list[str] = []
+
+    async def noted(request: Request) -> Response:
+        reached.append(request.method)
+        return Response(status_code=200 if request.method == "GET" else 204)
+
+    handler = make_handler(
+        "http://127.0.0.1:1", on_full=on_full, batch_bytes=65_536, max_spool_bytes=65_536
+    )
+    strict = private_logger(logging.INFO, handler)
+    while handler.can_take():
+        strict.info("fills the spool", extra={"action": "FILL", "new_value": "y" * 1_000})
+    app = application(strict, Route("/api/orders", noted, methods=["GET", "POST"]))
+    answer = asked(app, method)
+
+    assert status == answer.status
+    assert ([] if status == 503 else [method]) == reached
+    assert "x-request-id" in answer.headers

@@ -9,6 +9,7 @@ for whatever is logged, so bodies are handed on as objects, whose keys it can se
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import uuid
@@ -21,10 +22,18 @@ from typing import Any
 
 from audit_handler._bodies import Body, pairs
 from audit_handler.errors import ConfigurationError
+from audit_handler.handler import AuditHandler
 from audit_handler.redaction import REDACTED, Redactor
 from audit_handler.tracing import active_span_ids
 
-__all__ = ["Exchange", "HttpRules", "agent_fields", "request_fields", "session_fields"]
+__all__ = [
+    "Exchange",
+    "HttpRules",
+    "agent_fields",
+    "can_audit",
+    "request_fields",
+    "session_fields",
+]
 
 _ACTIONS: Mapping[str, str] = {
     "GET": "READ",
@@ -237,6 +246,21 @@ class Exchange:
         own_id = "/".join(parts[last + 1 :])
         parent_id = parents[-1] if parents else ""
         return "/".join(path), parts[last] if last >= 0 else "", own_id, parent_id
+
+
+def can_audit(logger: logging.Logger) -> bool:
+    """
+    Whether an audit logged to *logger* would be taken by every handler that must not miss one.
+
+    Those are the `AuditHandler`s with ``on_full="raise"`` that the logger's records reach.
+    """
+    source: logging.Logger | None = logger
+    while source is not None:
+        ours = [handler for handler in source.handlers if isinstance(handler, AuditHandler)]
+        if any(h.settings.on_full == "raise" and not h.can_take() for h in ours):
+            return False
+        source = source.parent if source.propagate else None
+    return True
 
 
 def _segments(parts: Iterable[str]) -> list[str]:

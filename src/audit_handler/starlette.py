@@ -20,7 +20,14 @@ from functools import partial
 from typing import Any
 
 from audit_handler import context
-from audit_handler._http import Exchange, HttpRules, agent_fields, request_fields, session_fields
+from audit_handler._http import (
+    Exchange,
+    HttpRules,
+    agent_fields,
+    can_audit,
+    request_fields,
+    session_fields,
+)
 
 __all__ = ["AuditMiddleware"]
 
@@ -42,6 +49,9 @@ class AuditMiddleware:
 
     The audit is logged before the last chunk of the response goes to the server: a client that has
     the whole answer can rely on it. Bind more with `audit_handler.bind`.
+
+    Where the audits go to an `AuditHandler` with ``on_full="raise"``, a request that could not be
+    audited is answered with 503 before the application sees it.
 
     Args:
         app: The application inside.
@@ -106,6 +116,9 @@ class AuditMiddleware:
             send = _with_header(send, fields["request_id"])
             if not self._rules.is_audited(method, path):
                 await self.app(scope, receive, send)
+                return
+            if not can_audit(self._logger):
+                await _refuse(send)
                 return
             exchange = Exchange(
                 rules=self._rules,
@@ -209,6 +222,13 @@ class _Passage:
         if not self._is_audited:
             self._is_audited = True
             self._audit()
+
+
+async def _refuse(send: Send) -> None:
+    """Answer for an application that must not act without an audit."""
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"5")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b"the audit trail takes no entries now\n"})
 
 
 def _scope_user(scope: Scope) -> Any:

@@ -67,6 +67,9 @@ class Files(Protocol):
     def modified(self, path: Path) -> float:
         """Return the Unix seconds of the last write."""
 
+    def is_link(self, path: Path) -> bool:
+        """Whether *path* is a symbolic link. The spool makes none, and follows none."""
+
     def rename(self, old: Path, new: Path) -> None:
         """Give a file another name, in one step; a file that has it is replaced."""
 
@@ -159,6 +162,9 @@ class DiskFiles:
 
     def modified(self, path: Path) -> float:
         return path.stat().st_mtime
+
+    def is_link(self, path: Path) -> bool:
+        return path.is_symlink()
 
     def rename(self, old: Path, new: Path) -> None:
         old.replace(new)
@@ -286,6 +292,9 @@ class MemoryFiles:
 
     def modified(self, path: Path) -> float:  # noqa: ARG002  # the protocol's signature
         return 0.0
+
+    def is_link(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
+        return False
 
     def rename(self, old: Path, new: Path) -> None:
         with self._lock:

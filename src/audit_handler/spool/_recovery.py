@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ __all__ = [
     "neglected_targets",
     "rejected_directory",
 ]
+
+_logger = logging.getLogger("audit_handler.spool")
 
 _REJECTED = "rejected"
 
@@ -115,13 +118,21 @@ def adopt_dead_writers(
         if not _is_writer_name(name) or name in known:
             continue
         directory = target_directory / name
+        if files.is_link(directory):
+            continue
         try:
             lock = files.lock(directory / LOCK_NAME)
         except OSError:
             continue  # Removed a moment ago by a process that was done with it, or not ours.
         if lock is None:
             continue
-        segments = _recover(files, directory)
+        try:
+            segments = _recover(files, directory)
+        except OSError as exc:
+            # Its neighbours must not wait for it; it is tried again with the next look.
+            lock.release()
+            _logger.error("rows of a process that has ended cannot be read: %s", exc)
+            continue
         dead = Adopted(directory=directory, lock=lock, waiting=len(segments))
         if segments:
             adopted.append((dead, segments))
@@ -140,7 +151,7 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
     segments = []
     for name in files.names(directory):
         path = directory / name
-        if not _is_segment(path):
+        if not _is_segment(path) or files.is_link(path):
             if name != LOCK_NAME:
                 with suppress(OSError):
                     files.unlink(path)
