@@ -334,8 +334,9 @@ def _known_outcome(value: Any) -> str | None:
 def _whole_number(value: Any, high: int) -> int | None:
     if type(value) is bool:
         return None
-    number = int(value) if isinstance(value, int | str) else round(value)
-    return number if 0 <= number <= high else None
+    number = int(value) if isinstance(value, str) else value
+    # Compared before it is rounded: that takes a minute for Decimal("1e999999").
+    return round(number) if -1 < number < high + 1 and 0 <= round(number) <= high else None
 
 
 def _unix_seconds(value: Any) -> float:
