@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from audit_handler.clickhouse import Destination
@@ -80,11 +81,17 @@ class Delivery:
             if part.is_unsure:
                 self._todo[0:1] = self._missing(part, content)
                 continue
+            # Whatever is raised from here on, also by what is done about it: they may be stored,
+            # unless the failure says that they are not.
+            self._todo[0] = _Part(part.first, part.last, is_unsure=True)
             try:
                 self._insert(part, content)
+            except SetupError:
+                self._todo[0] = part
+                raise
             except TransientError as exc:
-                if exc.is_ambiguous:
-                    self._todo[0] = _Part(part.first, part.last, is_unsure=True)
+                if not exc.is_ambiguous:
+                    self._todo[0] = part
                 raise
             except DataError as exc:
                 unsure = self._missing(part, content) if exc.is_ambiguous else [part]
@@ -114,7 +121,9 @@ class Delivery:
             self._destination.insert(lines, token=token, path=path, is_standard=is_standard)
         finally:
             if path is not None:
-                self._spool.files.unlink(path)
+                # The insert has its outcome; what is left of the file is for recovery to remove.
+                with suppress(OSError):
+                    self._spool.files.unlink(path)
 
     def _missing(self, part: _Part, content: bytes) -> list[_Part]:
         """Return the runs of rows in *part* that ClickHouse does not have."""

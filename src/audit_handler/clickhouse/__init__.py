@@ -9,6 +9,7 @@ imported it hangs in it).
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 __all__ = ["ClickHouse", "Destination"]
+
+_logger = logging.getLogger(__name__)
 
 _SEND_RECEIVE_SECONDS = 60
 # The driver's default is 300; an insert of 8 MiB takes well under a second, and a hanging one holds
@@ -165,6 +168,12 @@ class ClickHouse:
             if exc.code not in (47, 164, 497):
                 raise
             self._may_look_up = False
+            _logger.warning(
+                "rows cannot be looked up before they are sent again (%s); from now on only the "
+                "deduplication token keeps them from being doubled, and a table may forget it. "
+                "Grant SELECT(writer_id, seq, event_date) to the user of the dsn",
+                exc,
+            )
             return None
 
     def create_table(self) -> None:

@@ -216,18 +216,20 @@ class Spool:
         Returns:
             The segment under its new name, and its content.
         """
-        if segment.was_attempted:
-            return segment, self.files.read(segment.path)
+        taken = self._taken
+        if taken and (taken.writer_id, taken.first_seq) == (segment.writer_id, segment.first_seq):
+            segment = taken  # Renamed already by a call that then failed.
         # Synced here and not when it is sealed: that may happen inside a logger call, which must
-        # not wait for a disk.
+        # not wait for a disk. An attempted one too: who renamed it may have died before its sync.
         content = self.files.read(segment.path, is_synced=self._is_synced)
-        renamed = replace(segment, path=segment.path.with_suffix(SENDING))
-        self.files.rename(segment.path, renamed.path)
+        if not segment.was_attempted:
+            renamed = replace(segment, path=segment.path.with_suffix(SENDING))
+            self.files.rename(segment.path, renamed.path)
+            with self._lock:
+                self._taken = segment = renamed
         if self._is_synced:
             self.files.sync_directory(segment.path.parent)
-        with self._lock:
-            self._taken = renamed
-        return renamed, content
+        return segment, content
 
     def task_done(self) -> None:
         """Forget the segment that `get` returned last: every row of it is stored or set aside."""
@@ -277,6 +279,8 @@ class Spool:
         """
         directory = rejected_directory(self.target_directory)
         self.files.make_directory(directory)
+        if self._is_synced:
+            self.files.sync_directory(self.target_directory)
         return self._write_file(directory / name, content)
 
     def helper_file(self, segment: Segment, name: str, content: bytes) -> Path:
@@ -421,21 +425,27 @@ class Spool:
         with self._sync_lock:
             if self._synced_seq >= seq:
                 return
-            with self._lock:
-                writer = self._writer
-                written = writer.last_seq if writer else 0
-                # A duplicate, because the segment may be sealed, and its handle closed, while we
-                # sync. A sealed segment has been synced by then.
-                handle = (
-                    self.files.duplicate(writer.handle)
-                    if writer and writer.handle is not None
-                    else None
-                )
-            if handle is not None:
-                try:
-                    self.files.sync(handle)
-                finally:
-                    self.files.close(handle)
+            try:
+                with self._lock:
+                    writer = self._writer
+                    written = writer.last_seq if writer else 0
+                    # A duplicate, because the segment may be sealed, and its handle closed, while
+                    # we sync. A sealed segment has been synced by then.
+                    handle = (
+                        self.files.duplicate(writer.handle)
+                        if writer and writer.handle is not None
+                        else None
+                    )
+                if handle is not None:
+                    try:
+                        self.files.sync(handle)
+                    finally:
+                        self.files.close(handle)
+            except OSError as exc:
+                raise SpoolUnavailable(
+                    f"{self.target_directory} cannot be synced ({exc.strerror}); the row is "
+                    "written, and survives the end of the process, but perhaps no power loss"
+                ) from exc
             self._synced_seq = written
 
     def _write_file(self, path: Path, content: bytes) -> Path:

@@ -79,7 +79,7 @@ class Writer:
                 self._files.make_directory(self.directory)
                 lock = self._files.lock(self.directory / LOCK_NAME)
                 if self._is_synced:
-                    self._files.sync_directory(target_directory)
+                    self._sync_names(target_directory)
             except FileNotFoundError:
                 continue
             except OSError as exc:
@@ -94,6 +94,13 @@ class Writer:
             f"spool_dir: no directory in {target_directory} could be made and locked; "
             "is it on a local disk?"
         )
+
+    def _sync_names(self, target_directory: Path) -> None:
+        self._files.sync_directory(target_directory)
+        # A directory is there after a power loss if its parent was synced, so all of them are.
+        for parent in target_directory.parents:
+            with suppress(PermissionError):  # Not made by us, or we could read it.
+                self._files.sync_directory(parent)
 
     @property
     def last_seq(self) -> int:
@@ -113,7 +120,8 @@ class Writer:
     @property
     def handle(self) -> int | None:
         """The open segment's file handle, or None."""
-        return self._open.handle if self._open else None
+        # A seal that failed half-way has synced and closed it.
+        return self._open.handle if self._open and self._open.handle >= 0 else None
 
     def append(self, body: bytes, month: str) -> int:
         """
