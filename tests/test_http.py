@@ -14,14 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_handler._bodies import Body, pairs
-from audit_handler._http import (
-    Exchange,
-    HttpRules,
-    agent_fields,
-    request_fields,
-    session_fields,
-)
+from audit_handler._http import Exchange, HttpRules
+from audit_handler._http.bodies import Body, pairs
+from audit_handler._http.caller import agent_fields, request_fields, session_fields
 from audit_handler.errors import ConfigurationError
 from audit_handler.redaction import REDACTED, Redactor
 

@@ -15,19 +15,12 @@ audit (seen from ``async`` endpoints; a thread of the pool has a context of its 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
 
 from audit_handler import context
-from audit_handler._http import (
-    Exchange,
-    HttpRules,
-    agent_fields,
-    can_audit,
-    request_fields,
-    session_fields,
-)
+from audit_handler._http import Exchange, HttpAuditor, HttpRules, Request
 
 __all__ = ["AuditMiddleware"]
 
@@ -39,7 +32,6 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _DEFAULTS = HttpRules()
-_logger = logging.getLogger(__name__)
 
 
 class AuditMiddleware:
@@ -87,48 +79,42 @@ class AuditMiddleware:
         max_body_bytes: int = _DEFAULTS.max_body_bytes,
     ) -> None:
         self.app = app
-        self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
         self._get_user = get_user or _scope_user
-        self._session_cookie = session_cookie
-        self._rules = HttpRules(
-            methods=methods,
-            path_prefixes=path_prefixes,
-            exclude_paths=exclude_paths,
-            request_headers=request_headers,
-            response_headers=response_headers,
-            max_body_bytes=max_body_bytes,
+        self._auditor = HttpAuditor(
+            logger,
+            session_cookie,
+            HttpRules(
+                methods=methods,
+                path_prefixes=path_prefixes,
+                exclude_paths=exclude_paths,
+                request_headers=request_headers,
+                response_headers=response_headers,
+                max_body_bytes=max_body_bytes,
+            ),
         )
-        self._is_warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        headers = _by_name(scope["headers"])
-        path, method = _path(scope), scope.get("method", "")
-        fields = request_fields(headers, (scope.get("client") or ("",))[0])
-        fields.update(endpoint=path, http_method=method, **self._who(scope, headers))
+        request = self._request(scope)
+        fields = self._auditor.fields(request)
         token = context.bind(**fields)
         try:
             if scope["type"] == "websocket":
                 await self.app(scope, receive, send)
                 return
             send = _with_header(send, fields["request_id"])
-            if not self._rules.is_audited(method, path):
+            exchange = self._auditor.begin(request)
+            if exchange is None:
                 await self.app(scope, receive, send)
                 return
-            if not can_audit(self._logger):
+            if not self._auditor.can_audit():
                 await _refuse(send)
                 return
-            exchange = Exchange(
-                rules=self._rules,
-                method=method,
-                path=path,
-                query=scope.get("query_string", b"").decode("latin-1"),
-                request_headers=headers,
+            passage = _Passage(
+                exchange, receive, send, partial(self._audit, exchange, request, scope)
             )
-            audit = partial(self._audit, exchange, scope, context.current())
-            passage = _Passage(exchange, receive, send, audit)
             try:
                 await self.app(scope, passage.receive, passage.send)
             except BaseException as exc:
@@ -140,38 +126,21 @@ class AuditMiddleware:
         finally:
             context.reset(token)
 
-    def _who(self, scope: Scope, headers: Mapping[str, str]) -> dict[str, Any]:
-        fields = session_fields(headers, self._session_cookie, scope.get("session"))
-        try:
-            fields.update(agent_fields(self._get_user(scope)))
-        except Exception:
-            # A bug in the application's function is no reason to refuse its requests.
-            _logger.exception("get_user failed; the audit names no agent")
-        return fields
+    def _request(self, scope: Scope) -> Request:
+        return Request(
+            method=scope.get("method", ""),
+            path=_path(scope),
+            query=scope.get("query_string", b"").decode("latin-1"),
+            headers=_by_name(scope["headers"]),
+            host=(scope.get("client") or ("",))[0],
+            user=partial(self._get_user, scope),
+            session=partial(scope.get, "session"),
+        )
 
-    def _audit(self, exchange: Exchange, scope: Scope, at_start: Mapping[str, Any]) -> None:
+    def _audit(self, exchange: Exchange, request: Request, scope: Scope) -> None:
         exchange.path_params = scope.get("path_params") or {}
         exchange.route = getattr(scope.get("route"), "path", "")
-        fields = exchange.fields()
-        path, status = fields["endpoint"], fields["status_code"]
-        if "agent_id" not in at_start:
-            fields.update(self._who(scope, exchange.request_headers))
-        # What the application has bound since the request came says more than what we worked out.
-        for name, value in context.current().items():
-            if at_start.get(name) is not value:
-                fields.pop(name, None)
-        level = logging.ERROR if exchange.is_error else logging.INFO
-        if not self._logger.isEnabledFor(level) and not self._is_warned:
-            self._is_warned = True
-            _logger.warning(
-                "no request is audited: the logger %r is not enabled for INFO; set its level",
-                self._logger.name,
-            )
-        # A cancelled task says nothing in its traceback that metadata.cancelled does not.
-        error = exchange.error if isinstance(exchange.error, Exception) else None
-        shown = path if path.isprintable() else ascii(path)
-        text = "%s %s: %d"
-        self._logger.log(level, text, exchange.method, shown, status, extra=fields, exc_info=error)
+        self._auditor.log(exchange, request)
 
 
 class _Passage:

@@ -1,0 +1,131 @@
+"""Who sent a request, from where, and under which ids."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha256
+from ipaddress import ip_address
+from typing import Any
+
+from audit_handler.tracing import active_span_ids
+
+__all__ = ["agent_fields", "is_request_id", "request_fields", "session_fields"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+)
+
+
+def is_request_id(text: str) -> bool:
+    """Whether *text*, which a client sent, may be an id: 1 to 128 plain characters."""
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
+def request_fields(headers: Mapping[str, str], host: str | None) -> dict[str, Any]:
+    """
+    Return what is known of a request when it arrives: its ids, address and client program.
+
+    Args:
+        headers: By lower-case name.
+        host: The peer's address. Never one that a header claims: a proxy that may speak for others
+            is the server's business (uvicorn: ``--forwarded-allow-ips``).
+    """
+    fields: dict[str, Any] = {}
+    sent_id = headers.get("x-request-id", "")
+    if is_request_id(sent_id):
+        fields["request_id"] = sent_id
+    else:
+        span = active_span_ids()
+        fields["request_id"] = span[0] if span else uuid.uuid4().hex
+    if trace := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
+        fields["trace_id"] = trace[1]
+    if address := _address(host or ""):
+        fields["ip_address"] = address
+    if user_agent := headers.get("user-agent"):
+        fields["user_agent"] = user_agent
+    return fields
+
+
+@lru_cache(maxsize=1024)
+def _address(host: str) -> str | None:
+    """Return *host* if it is an address, without the zone of a link-local one."""
+    address = host.partition("%")[0]
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        # "testclient", or the path of a Unix socket.
+        return None
+
+
+def session_fields(
+    headers: Mapping[str, str], cookie: str | None, session: Any = None
+) -> dict[str, Any]:
+    """
+    Return *session_id*: the first half of the SHA-256 of the session's secret, never the secret
+    itself.
+
+    The same for all requests of a session, as long as its cookie stays the same; a cookie that is
+    signed anew with each response (Starlette's ``SessionMiddleware``) needs an id in the session.
+
+    Args:
+        headers: By lower-case name.
+        cookie: Name of the session cookie.
+        session: The session itself, or a mapping with its id.
+    """
+    if isinstance(session, Mapping):
+        session = session.get("session_id") or session.get("id")
+    secret = session if isinstance(session, str) else ""
+    if cookie and not secret:
+        for part in headers.get("cookie", "").split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == cookie:
+                secret = value.strip('"')
+    return {"session_id": sha256(secret.encode()).hexdigest()[:32]} if secret else {}
+
+
+_AGENT_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "agent_id": ("agent_id", "id", "user_id", "identity", "sub", "username"),
+    "agent_name": ("agent_name", "display_name", "name", "full_name", "username"),
+    "agent_role": ("agent_role", "role", "roles"),
+    "agent_email": ("agent_email", "email"),
+}
+
+
+def agent_fields(user: Any) -> dict[str, str]:
+    """
+    Return the agent's columns from *user*: an id, a mapping, or an object as frameworks have it.
+
+    A user that says ``is_authenticated = False`` is nobody. Never raises for what *user* does: an
+    attribute that cannot be read (``BaseUser.identity``, a lazy column of a closed session) is
+    none.
+    """
+    if user is None:
+        return {}
+    if isinstance(user, str | int | uuid.UUID):
+        return {"agent_id": str(user)} if user != "" else {}
+
+    def read(name: str) -> Any:
+        try:
+            return user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
+        except Exception:  # noqa: BLE001  # a property of the application's user class
+            return None
+
+    if read("is_authenticated") is False:
+        return {}
+    fields = {}
+    for column, names in _AGENT_SOURCES.items():
+        texts = (_as_text(read(name)) for name in names)
+        if text := next(filter(None, texts), ""):
+            fields[column] = text
+    return fields
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(sorted(filter(None, map(_as_text, value))))
+    is_plain = isinstance(value, str | int | uuid.UUID) and not isinstance(value, bool)
+    return str(value) if is_plain else ""

@@ -1,0 +1,130 @@
+"""One request and its response, and the audit that they come to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit_handler._http.bodies import Body, pairs
+from audit_handler._http.caller import is_request_id
+from audit_handler._http.resource import id_in, resource_of, value_of
+from audit_handler._http.rules import HttpRules
+from audit_handler.tracing import active_span_ids
+
+__all__ = ["Exchange"]
+
+_ACTIONS: Mapping[str, str] = {
+    "GET": "READ",
+    "HEAD": "READ",
+    "POST": "CREATE",
+    "PUT": "UPDATE",
+    "PATCH": "UPDATE",
+    "DELETE": "DELETE",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """
+    One request and its response, filled in as they pass by. Belongs to one request alone.
+    """
+
+    rules: HttpRules
+    method: str
+    path: str
+    request_headers: Mapping[str, str]
+    """By lower-case name, as all headers here."""
+    query: str = ""
+    path_params: Mapping[str, Any] = field(default_factory=dict)
+    route: str = ""
+    """The template that the router matched: ``/api/orders/{order_id}``."""
+    status: int = 0
+    """Status of the response; 0 until it has started."""
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    is_complete: bool = False
+    """Whether all of the response was handed to the server."""
+    is_disconnected: bool = False
+    """Whether the client was gone before that."""
+    error: BaseException | None = None
+    """What escaped from the application before that."""
+    bound: Mapping[str, Any] = field(default_factory=dict)
+    """What was bound when the request came."""
+    clock: Callable[[], float] = time.perf_counter
+    request_body: Body = field(init=False)
+    response_body: Body = field(init=False)
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
+        self.request_body = Body(self.request_headers, self.rules.max_body_bytes)
+        self.response_body = Body({}, 0)
+
+    def start_response(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take note that the response has started."""
+        self.status = status
+        self.response_headers = headers
+        self.response_body = Body(headers, self.rules.max_body_bytes)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the application failed; a client that went away or a cancelled task is no error
+        of its own."""
+        return isinstance(self.error, Exception) and not self.is_disconnected
+
+    def fields(self) -> dict[str, Any]:
+        """Return the audit of this exchange: values by column, those that are known."""
+        elapsed = self.clock() - self._started
+        request, response = self.request_body.value(), self.response_body.value()
+        query = pairs(self.query)
+        path, resource_type, own_id, parent_id = resource_of(
+            self.path, self.rules.prefix_of(self.path), self.path_params
+        )
+        is_aborted = self.is_disconnected or (self.error is not None and not self.is_error)
+        status = self.status or (499 if is_aborted else 500)
+        sources = (request, response, query)
+        fields = {
+            "action": "ERROR" if self.is_error else _ACTIONS.get(self.method, self.method),
+            "outcome": self._outcome(status),
+            "resource_type": resource_type,
+            "resource_id": own_id or id_in(sources, resource_type) or parent_id,
+            "resource_name": value_of((request, response), ("name", "title")),
+            "endpoint": path,
+            "http_method": self.method,
+            "status_code": status,
+            "response_time_ms": round(elapsed * 1000),
+            "request_body": request,
+            "response_body": response,
+            "request_headers": _chosen(self.request_headers, self.rules.request_headers),
+            "response_headers": _chosen(self.response_headers, self.rules.response_headers),
+            "metadata": self._metadata(query),
+        }
+        if status >= 400 and self.error is None:
+            fields["error_message"] = value_of((response,), ("detail", "error", "message"))
+        return {name: value for name, value in fields.items() if value not in (None, "", {}, [])}
+
+    def _outcome(self, status: int) -> str:
+        if not self.is_complete or status >= 400:
+            return "failure"
+        # 307 and 308 ask the client to send the same again: nothing was done yet.
+        return "unknown" if status in (307, 308) else "success"
+
+    def _metadata(self, query: Any) -> dict[str, Any]:
+        bodies = {"request_body": self.request_body, "response_body": self.response_body}
+        # Whoever has a tracer finds the trace id in the column; what the client called it is here.
+        sent_id = self.request_headers.get("x-request-id", "") if active_span_ids() else ""
+        metadata = {
+            "query_params": query,
+            "path_params": dict(self.path_params),
+            "route": self.route,
+            "x_request_id": sent_id if is_request_id(sent_id) else "",
+            "client_disconnected": self.is_disconnected,
+            "cancelled": self.error is not None and not isinstance(self.error, Exception),
+            "_truncated_body": {name: body.size for name, body in bodies.items() if body.is_cut},
+        }
+        return {name: value for name, value in metadata.items() if value}
+
+
+def _chosen(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    return {name: headers[name] for name in names if name in headers}

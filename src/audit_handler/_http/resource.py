@@ -1,0 +1,82 @@
+"""What a request is about, as far as its path and its bodies tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from audit_handler.redaction import REDACTED, Redactor
+
+__all__ = ["id_in", "resource_of", "value_of"]
+
+_VERSION = re.compile(r"v\d+(\.\d+)*")
+_UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
+
+_redactor = Redactor()
+
+
+def resource_of(
+    path: str, prefix: str, path_params: Mapping[str, Any]
+) -> tuple[str, str, str, str]:
+    """
+    Return the path without secrets, the type, the id that follows it, and the last id before
+    it.
+
+    The type is the last segment that is no id: ``/api/v1/orders/17/items`` is about an item of
+    order 17, ``/api/orders/17`` about the order.
+    """
+    params = {name: str(value).split("/") for name, value in path_params.items()}
+    values = {value for values in params.values() for value in values}
+    secrets = {
+        value for name, values in params.items() if _redactor.is_secret(name) for value in values
+    }
+    shown = [REDACTED if part in secrets else part for part in path.split("/")]
+    if secrets:
+        values.add(REDACTED)
+    parts = _segments(shown)
+    shapes = [part.isdecimal() or _UUID.fullmatch(part) is not None for part in parts]
+    is_id = [shape or part in values for shape, part in zip(shapes, parts, strict=True)]
+    inner = is_id[len(_segments(prefix.split("/"))) :]
+    if (all(inner) and len(inner) > 1) or all(is_id):
+        # A generic route: in /api/{kind}/{id} the kind is a parameter too.
+        is_id = shapes
+    last = max((at for at, flag in enumerate(is_id) if not flag), default=-1)
+    parents = [part for part, flag in zip(parts[: max(last, 0)], is_id, strict=False) if flag]
+    own_id = "/".join(parts[last + 1 :])
+    parent_id = parents[-1] if parents else ""
+    return "/".join(shown), parts[last] if last >= 0 else "", own_id, parent_id
+
+
+def _segments(parts: Iterable[str]) -> list[str]:
+    return [part for part in parts if part and not _VERSION.fullmatch(part)]
+
+
+def id_in(sources: Iterable[Any], resource_type: str) -> Any:
+    """Return the id in the first object that has one: under ``id``, ``order_id``, ``ordersId``."""
+    name = re.sub(r"[^a-z0-9]", "", resource_type.lower())
+    singulars = {name, name.removesuffix("s"), name.removesuffix("es")}
+    singulars.add(re.sub("ies$", "y", name))
+    wanted = {f"{singular}id" for singular in singulars}
+    for source in sources:
+        if isinstance(source, dict):
+            # A token_id is an id, but the redactor takes it for a secret, and so it is one here.
+            own = [
+                key
+                for key in source
+                if re.sub(r"[_-]", "", key.lower()) in wanted and not _redactor.is_secret(key)
+            ]
+            if found := value_of((source,), ("id", *own)):
+                return found
+    return None
+
+
+def value_of(sources: Iterable[Any], keys: Iterable[str]) -> Any:
+    """Return the first text or number that the first of *sources* with one has under *keys*."""
+    for source in sources:
+        if isinstance(source, dict):
+            for key in keys:
+                value = source.get(key)
+                if (type(value) is str and value) or type(value) is int:
+                    return str(value)
+    return None
