@@ -264,7 +264,8 @@ def test_every_part_of_a_split_segment_has_a_token_of_its_own(bench: Bench) -> N
     bench.deliver()
     ranges = [token.split(":")[1] for token in bench.destination.tokens]
 
-    assert ["1-10", "1-4", "5-5", "5-5", "6-10"] == ranges
+    # Row 5: refused, refused without the user's columns, and both once more at the end.
+    assert ["1-10", "1-4", "5-5", "5-5", "6-10", "5-5", "5-5"] == ranges
 
 
 def test_a_rejected_row_is_kept_with_the_reason(bench: Bench) -> None:
@@ -290,6 +291,23 @@ def test_a_row_refused_for_a_column_of_the_user_is_stored_without_it(bench: Benc
 
     assert [1, 2, 3] == bench.stored
     assert [] == bench.rejected
+
+
+def test_a_table_that_is_mended_while_its_rows_are_tried_one_by_one_gets_them_all(
+    bench: Bench,
+) -> None:
+    """Those that were refused before the mend are offered once more before they are set aside."""
+
+    def refuse(lines: bytes) -> DataError | None:
+        is_mended = len(bench.destination.tokens) > 7
+        return None if is_mended else refuse_rows(*range(1, 11))(lines)
+
+    bench.destination.refuse = refuse
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert list(range(1, 11)) == bench.stored
+    assert ([], 0) == (bench.rejected, bench.counters.rows_rejected)
 
 
 def test_when_the_table_takes_nothing_the_rows_are_kept(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class Delivery:
         self._todo = [_Part(segment.first_seq, segment.last_seq, is_unsure=segment.was_attempted)]
         self._segment = segment
         self._rejected: dict[int, DataError] = {}
+        self._was_tried_again = False
         self._stored_rows = 0
 
     def run(self) -> None:
@@ -76,6 +77,17 @@ class Delivery:
             OSError: The spool's disk refused.
         """
         self._segment, content = self._spool.attempting(self._segment)
+        self._deliver(content)
+        if self._rejected and not self._was_tried_again:
+            # The table may have been mended while its rows were tried one after the other.
+            self._was_tried_again = True
+            self._todo = [_Part(seq, seq) for seq in sorted(self._rejected)]
+            self._rejected.clear()
+            self._deliver(content)
+        if self._rejected:
+            self._set_aside(content)
+
+    def _deliver(self, content: bytes) -> None:
         while self._todo:
             part = self._todo[0]
             if part.is_unsure:
@@ -101,8 +113,6 @@ class Delivery:
             else:
                 self._todo.pop(0)
                 self._count_stored(part.rows)
-        if self._rejected:
-            self._set_aside(content)
 
     def _insert(self, part: _Part, content: bytes, *, is_standard: bool = False) -> None:
         segment = self._segment
