@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -367,6 +368,42 @@ def test_after_a_refusal_the_disk_is_probed_until_it_takes_writes_again(tmp_path
     put_numbers(spool, 2, 2)
 
     assert [2] == take_all(spool)
+
+
+@pytest.mark.parametrize("fsync", ["never", "always"])
+def test_a_removed_directory_is_made_again_and_held(tmp_path: Path, fsync: str) -> None:
+    """What was in it is lost, as the listener will report; what comes after is not."""
+    spool = make_spool(tmp_path / "spool" / "target", fsync=fsync)
+    put_numbers(spool, 1, 3)
+    shutil.rmtree(tmp_path / "spool")
+    put_numbers(spool, 4, 6)
+    other = make_spool(tmp_path / "spool" / "target")
+    removed, there = spool.get(0.0), spool.get(0.0)
+    assert removed
+    assert there
+
+    assert (1, 4) == (removed.first_seq, there.first_seq)
+    assert not removed.path.exists()
+    assert [4, 5, 6] == numbers(spool, there)
+    assert 0 == other.adopt()
+    assert 0o700 == stat.S_IMODE(there.path.parent.stat().st_mode)
+
+
+def test_a_directory_that_is_removed_while_the_disk_refuses_does_not_close_the_spool_for_good(
+    tmp_path: Path,
+) -> None:
+    files = FaultyFiles()
+    spool = make_spool(tmp_path / "spool" / "target", files=files)
+    put_numbers(spool, 1, 1)
+    files.partial = 0
+    with pytest.raises(SpoolUnavailable):
+        put_numbers(spool, 2, 2)
+    shutil.rmtree(tmp_path / "spool")
+    files.partial = None
+    spool.check_room()
+    put_numbers(spool, 3, 7)
+
+    assert 6 == spool.last_seq
 
 
 def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:

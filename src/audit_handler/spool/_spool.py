@@ -390,6 +390,10 @@ class Spool:
         """Write a file as large as a row usually is, after the disk has refused a row."""
         directory = self._writer.directory if self._writer else self.target_directory
         try:
+            if not self.files.names(directory):
+                # Removed by somebody. The next row makes it again, if there is a disk for it.
+                directory = self.target_directory
+                self.files.make_directory(directory)
             probe = self._write_file(directory / "probe", b" " * _USUAL_ROW_BYTES)
             self.files.unlink(probe)
         except OSError as exc:

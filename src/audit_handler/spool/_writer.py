@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -236,6 +237,9 @@ class Writer:
             # An interrupted call created it before it could say so; it is empty.
             self._files.unlink(path)
             handle = self._files.create(path)
+        except FileNotFoundError:
+            self._remake_directory()
+            handle = self._files.create(path)
         self._open = _OpenSegment(
             path=path,
             handle=handle,
@@ -247,6 +251,20 @@ class Writer:
         if self._is_synced:
             self._files.sync_directory(self.directory)
         return self._open
+
+    def _remake_directory(self) -> None:
+        """
+        Make our directory again after somebody removed it: what was in it is lost, and is reported
+        by the listener, but what comes now is not.
+        """
+        self._files.make_directory(self.directory)
+        lock = self._files.lock(self.directory / LOCK_NAME)
+        if lock is None:
+            raise OSError(errno.EBUSY, "removed, and taken by another process when made again")
+        removed, self._lock = self._lock, lock
+        removed.release()
+        if self._is_synced:
+            self._sync_names(self.directory.parent)
 
     def _settled(self) -> _OpenSegment | None:
         """Return the open segment, after finishing what an interrupted call left half done."""
