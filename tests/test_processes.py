@@ -362,6 +362,35 @@ def test_multiprocessing_is_whole(http_world: World, tmp_path: Path, method: str
     http_world.assert_whole(acknowledged)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_handler_whose_module_was_reloaded_is_known_at_forks_and_at_the_end(
+    http_world: World,
+) -> None:
+    acknowledged = http_world.run(
+        """
+        import importlib, audit_handler.handler
+        for number in range(100): audit(number)
+        importlib.reload(audit_handler.handler)
+        for number in range(100, 200): audit(number)
+        child = os.fork()
+        if child == 0:
+            for number in range(200, 300): audit(number)
+            os._exit(0)
+        for number in range(300, 400): audit(number)
+        assert os.waitpid(child, 0)[1] == 0
+        """
+    )
+    (parents,) = http_world.query(
+        "SELECT countIf(toUInt32(resource_id) NOT BETWEEN 200 AND 299) AS n "
+        f"FROM {http_world.table}"
+    )
+    http_world.finish()
+
+    assert 400 == len(acknowledged)
+    assert 300 == parents["n"]  # delivered as it ended, not by the next process
+    http_world.assert_whole(acknowledged)
+
+
 def test_two_programs_share_a_spool_and_deliver_for_each_others_dead(http_world: World) -> None:
     first = http_world.start(
         """

@@ -340,8 +340,10 @@ class AuditHandler(logging.Handler):
 
 # The end of the process, and forks
 
-_handlers: weakref.WeakSet[AuditHandler] = weakref.WeakSet()
-_closing: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+# Kept by importlib.reload: handlers made before it are still attached, and must be known at forks
+# and at the end.
+_handlers: weakref.WeakSet[AuditHandler] = globals().get("_handlers", weakref.WeakSet())
+_closing: weakref.WeakSet[Pipeline] = globals().get("_closing", weakref.WeakSet())
 _is_exiting = False
 _forking: list[tuple[threading.RLock, AuditHandler]] = []
 
