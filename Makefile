@@ -41,7 +41,7 @@ endef
 export REPORT
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint format coverage demo bench clean
+.PHONY: help test lint format coverage faults demo bench clean
 
 help:
 	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest)'
@@ -49,6 +49,7 @@ help:
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    let ruff sort, mend and format'
 	@echo 'make coverage  branch coverage on one Python'
+	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, and count'
 	@echo 'make bench     run the benchmarks'
 	@echo 'make clean     remove what these made'
 
@@ -67,7 +68,7 @@ test: $(VENV)/.tools
 	if [ -f .tox/result.json ]; then $(VENV)/bin/python -c "$$REPORT" || status=1; fi; \
 	exit $$status
 
-lint format coverage: $(VENV)/.tools
+lint format coverage faults: $(VENV)/.tools
 	@$(VENV)/bin/tox run -q -e $@ -- $(ARGS)
 
 demo: $(VENV)/.demo

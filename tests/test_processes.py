@@ -10,106 +10,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import Engine, completeness
 from tests.loopback import LoopbackClickHouse
-
-PRELUDE = """
-import logging, os, signal, sys, threading
-from audit_handler import AuditHandler
-
-handler = AuditHandler(
-    flush_interval_ms=10, retry_min_ms=1, retry_max_ms=50, create_table=True, batch_size=500,
-    shutdown_timeout=60
-)
-log = logging.getLogger("shop")
-log.addHandler(handler)
-log.setLevel("INFO")
-
-def audit(number):
-    log.info("n", extra={"action": "COUNT", "resource_type": "number", "resource_id": str(number)})
-    os.write(1, b"%d\\n" % number)  # only after the call has returned
-"""
-
-
-class World:
-    """A spool, a database, and programs that log into them."""
-
-    def __init__(
-        self, directory: Path, dsn: str, database: str, server: LoopbackClickHouse | None
-    ) -> None:
-        self.directory = directory
-        self.dsn = dsn
-        self.table = f"{database}.audit_logs"
-        self._server = server
-        self._environment = {
-            **os.environ,
-            "CLICKHOUSE_URL": dsn,
-            "CLICKHOUSE_DATABASE": database,
-            "AUDIT_SPOOL_DIR": str(directory / "spool"),
-        }
-
-    def start(self, program: str, prelude: str = PRELUDE) -> subprocess.Popen[bytes]:
-        """Start *program*; it prints the number of each audit whose call has returned."""
-        source = prelude + textwrap.dedent(program)
-        return subprocess.Popen(
-            [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", source],
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def run(self, program: str, status: int = 0, prelude: str = PRELUDE) -> list[int]:
-        """Run *program* to its end, check how it ended, and return the numbers it printed."""
-        process = self.start(program, prelude)
-        printed, complaints = process.communicate(timeout=100)
-        assert process.returncode == status, complaints.decode()
-        return [int(line) for line in printed.splitlines()]
-
-    def finish(self) -> None:
-        """Run what an operator would: the same application once more."""
-        self.run("assert handler.flush() and handler.close()")
-
-    @contextmanager
-    def server(self) -> Iterator[Engine]:
-        if self._server:
-            yield self._server
-        else:
-            with LoopbackClickHouse.start(self.directory / "db") as server:
-                yield server
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        with self.server() as server:
-            return server.query(sql)
-
-    def assert_whole(self, acknowledged: list[int], *, surplus: int = 0) -> None:
-        """
-        Check that what was acknowledged is stored once, with no gap and no repeat in any writer's
-        numbering.
-
-        *surplus*: so many more rows may be stored, of calls that were cut off before they could say
-        so.
-        """
-        with self.server() as server:
-            rows = server.query(f"SELECT resource_id FROM {self.table}")
-            writers = completeness(server, self.table)
-        stored = Counter(int(row["resource_id"]) for row in rows)
-        assert {} == Counter(acknowledged) - stored, "lost"
-        unasked = stored - Counter(acknowledged)
-        assert sum(unasked.values()) <= surplus, "stored but never acknowledged, or doubled"
-        assert all(writer["gaps"] == writer["repeats"] == 0 for writer in writers), writers
-        waiting = [path for path in (self.directory / "spool").rglob("*") if path.is_file()]
-        assert [] == waiting
+from tests.programs import PRELUDE, World
 
 
 @pytest.fixture(params=["http", "chdb"])

@@ -1,0 +1,87 @@
+"""Applications to break, servers to kill, and the verdicts that ``make faults`` prints."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_handler import AuditHandler
+from tests.conftest import Engine
+from tests.faults.staging import Application, Judge, Lines
+from tests.loopback import LoopbackClickHouse
+from tests.programs import World
+from tests.verdicts import Verdict, report, verdict_on
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What the package logs."""
+    handler = Lines()
+    logger = logging.getLogger("audit_handler")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def make_application(
+    make_handler: Callable[..., AuditHandler], database: str, request: pytest.FixtureRequest
+) -> Callable[..., Application]:
+    """Make applications of this process: ``make_application(server, **options of the handler)``."""
+
+    def make(server: LoopbackClickHouse, *, dsn: str | None = None, **options: Any) -> Application:
+        log = logging.getLogger(f"faults.{request.node.name}")
+        log.propagate = False
+        handler = make_handler(dsn or server.dsn(database), logger=log.name, **options)
+        return Application(handler, log, server, database)
+
+    return make
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[LoopbackClickHouse]:
+    """A server of this test's own, to be killed."""
+    with LoopbackClickHouse.start(tmp_path / "clickhouse") as server:
+        yield server
+
+
+@pytest.fixture
+def world(tmp_path: Path, database: str, faults: LoopbackClickHouse) -> World:
+    """Programs of their own, and the run's loopback server without faults of other tests."""
+    return World(tmp_path, faults.dsn(database), database, faults)
+
+
+@pytest.fixture
+def judge() -> Judge:
+    """
+    The verdict on a test's rows, which must be whole; written to ``$AUDIT_FAULT_REPORT`` too.
+    """
+    began = time.monotonic()
+
+    def judged(
+        row: str,
+        fault: str,
+        engine: Engine,
+        table: str,
+        acknowledged: Iterable[int],
+        *,
+        trials: int = 1,
+        surplus: int = 0,
+        reported: Iterable[int] = (),
+    ) -> Verdict:
+        verdict = verdict_on(engine, table, acknowledged, reported)
+        seconds = time.monotonic() - began
+        report(row, fault, verdict, trials=trials, seconds=seconds)
+        assert (0, 0) == (verdict.lost, verdict.doubled), verdict
+        assert verdict.unacknowledged <= surplus, verdict
+        return verdict
+
+    return judged
