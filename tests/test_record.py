@@ -138,8 +138,25 @@ def test_an_extra_wins_over_a_bound_field_and_that_over_the_default() -> None:
     assert ("bound", "extra") == (row["service_name"], row["agent_id"])
 
 
-def test_an_extra_of_none_says_there_is_none() -> None:
-    assert "agent_id" not in row_of({"agent_id": None}, bound={"agent_id": "u-1"})
+def test_none_says_nothing_and_leaves_the_word_to_what_is_bound() -> None:
+    bound = {"agent_id": "u-1", "metadata": {"tenant": "t-1"}}
+    row = row_of({"agent_id": None, "metadata": None, "zone": None}, bound=bound)
+
+    assert ("u-1", {"tenant": "t-1"}) == (row["agent_id"], row["metadata"])
+
+
+def test_an_empty_text_hides_what_is_bound() -> None:
+    assert "" == row_of({"agent_id": ""}, bound={"agent_id": "u-1"})["agent_id"]
+
+
+def test_bound_and_given_metadata_are_joined_and_the_given_one_wins() -> None:
+    row = row_of(
+        {"metadata": {"zone": "given", "batch": 7}, "module_name": "m"},
+        bound={"metadata": {"zone": "bound", "tenant": "t-1"}},
+    )
+
+    expected = {"zone": "given", "batch": 7, "tenant": "t-1", "module_name": "m"}
+    assert expected == row["metadata"]
 
 
 def test_bound_fields_that_are_no_columns_go_to_metadata() -> None:

@@ -149,7 +149,13 @@ class RecordEncoder:
         Columns without a value are left out; ClickHouse fills in its defaults.
         """
         clean = self._redactor.clean
-        extras = {name: v for name, v in record.__dict__.items() if name not in _NOT_EXTRAS}
+        # A None says nothing, and so leaves the word to what is bound.
+        extras = {
+            name: v
+            for name, v in record.__dict__.items()
+            if v is not None and name not in _NOT_EXTRAS
+        }
+        context = self._context()
         level, name = record.levelname, record.name
         row: dict[str, Any] = {
             "event_time": "",
@@ -160,7 +166,7 @@ class RecordEncoder:
         }
         others: dict[str, Any] = {}
         invalid: dict[str, Any] = {}
-        for name, value in {**self._context(), **extras}.items():
+        for name, value in {**context, **extras}.items():
             if value is None:
                 continue
             kind = _KINDS.get(name)
@@ -176,7 +182,7 @@ class RecordEncoder:
                     invalid[name] = clean(value)
                 else:
                     row[name] = checked
-        given = others.pop("metadata", None)
+        others.pop("metadata", None)
         metadata = clean(others) if others else {}
         if record.exc_info or record.exc_text or record.stack_info:
             self._add_exception(record, row, metadata)
@@ -194,8 +200,10 @@ class RecordEncoder:
         # Extras of a name that the table may have a column for; never those whose columns are
         # filled otherwise.
         row.update((name, value) for name, value in metadata.items() if name not in COLUMNS)
-        if given is not None:
-            metadata = {**self._given_metadata(given), **metadata}
+        # Both count, where some is bound and some is given: it is a column of many values.
+        for given in (extras.get("metadata"), context.get("metadata")):
+            if given is not None:
+                metadata = {**self._given_metadata(given), **metadata}
         for mark in _MARKS:
             if mark in metadata:
                 invalid[mark] = metadata.pop(mark)
