@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -71,6 +72,69 @@ def test_bound_holds_for_a_call_where_it_stands_as_a_decorator() -> None:
     during = seen()
 
     assert ({"agent_id": "u-1"}, {}) == (during, current())
+
+
+def test_bound_holds_for_the_whole_of_a_decorated_coroutine() -> None:
+    @bound(agent_id="job")
+    async def seen(number: int) -> tuple[int, dict[str, object]]:
+        await asyncio.sleep(0)
+        return number, dict(current())
+
+    async def both() -> tuple[object, ...]:
+        return (*await asyncio.gather(seen(1), seen(2)), dict(current()))
+
+    during = {"agent_id": "job"}
+    assert ((1, during), (2, during), {}) == asyncio.run(both())
+
+
+def test_a_decorated_coroutine_function_is_still_one() -> None:
+    """Frameworks look at that to decide whether to call it in a thread."""
+
+    @bound(agent_id="job")
+    async def job() -> None: ...
+
+    assert inspect.iscoroutinefunction(job)
+
+
+def test_a_decorated_function_may_call_itself() -> None:
+    @bound(agent_id="job")
+    def count_down(number: int) -> list[dict[str, object]]:
+        deeper = count_down(number - 1) if number else []
+        return [*deeper, dict(current())]
+
+    assert [{"agent_id": "job"}] * 3 == count_down(2)
+
+
+def test_threads_may_call_a_decorated_function_at_the_same_time() -> None:
+    both_inside = threading.Barrier(2, timeout=30)
+    seen: list[tuple[dict[str, object], dict[str, object]]] = []
+
+    @bound(agent_id="job")
+    def job() -> dict[str, object]:
+        both_inside.wait()
+        return dict(current())
+
+    threads = [
+        threading.Thread(target=lambda: seen.append((job(), dict(current())))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [({"agent_id": "job"}, {})] * 2 == seen
+
+
+def test_a_generator_function_is_refused_with_the_reason() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+
+    async def async_items() -> AsyncIterator[int]:
+        yield 1
+
+    for function in (items, async_items):
+        with pytest.raises(TypeError, match="cannot decorate the generator function"):
+            bound(agent_id="job")(function)
 
 
 def test_what_current_returned_never_changes() -> None:

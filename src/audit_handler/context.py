@@ -10,13 +10,17 @@ that is started inherits what was bound at that moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, TracebackType
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["bind", "bound", "clear", "current", "reset"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _FIELDS: ContextVar[Mapping[str, Any]] = ContextVar("audit_handler_fields", default=_EMPTY)
@@ -53,13 +57,54 @@ def clear() -> None:
     _FIELDS.set(_EMPTY)
 
 
-@contextmanager
-def bound(**fields: Any) -> Iterator[None]:
+def bound(**fields: Any) -> _Bound:
     """
-    Bind *fields* for the length of a ``with`` block, or of a call where it stands as a decorator.
+    Bind *fields* for the length of a ``with`` block, or of each call where it stands as a
+    decorator, of an ``async def`` as of a plain function.
+
+    A generator function cannot be decorated (TypeError): between two of its items the fields would
+    be bound for whoever reads them.
     """
-    token = bind(**fields)
-    try:
-        yield
-    finally:
-        reset(token)
+    return _Bound(fields)
+
+
+class _Bound:
+    """What `bound` returns. A block may be entered again inside itself, but by one thread only."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
+        self._tokens: list[Token[Mapping[str, Any]]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(bind(**self._fields))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        reset(self._tokens.pop())
+
+    def __call__(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"bound() cannot decorate the generator function {function.__qualname__}; decorate "
+                "what reads it, or use `with bound(...)` inside it between two items"
+            )
+        # Each call has a block of its own: calls may run at the same time.
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def call_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+                with _Bound(self._fields):
+                    return await function(*args, **kwargs)
+
+            return call_async  # type: ignore[return-value]  # a coroutine is what _T is here
+
+        @functools.wraps(function)
+        def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            with _Bound(self._fields):
+                return function(*args, **kwargs)
+
+        return call
