@@ -18,10 +18,12 @@ from audit_handler.errors import (
     SpoolUnavailable,
     TransientError,
 )
+from audit_handler.filter import AuditContextFilter
 from audit_handler.handler import AuditHandler
 from audit_handler.status import Status
 
 __all__ = [
+    "AuditContextFilter",
     "AuditHandler",
     "AuditHandlerError",
     "ConfigurationError",

@@ -19,6 +19,19 @@ from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["bind", "bound", "clear", "current", "reset"]
 
+
+class Placeholder(str):
+    """
+    What is printed where nothing is known. Never stored: for a row it is as good as None, and it
+    becomes None where a record is pickled.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 

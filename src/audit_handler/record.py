@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 
 from audit_handler._ids import EventIds
+from audit_handler.context import Placeholder
 from audit_handler.redaction import Redactor
 from audit_handler.schema import COLUMNS, Kind
 from audit_handler.tracing import active_span_ids
@@ -153,7 +154,7 @@ class RecordEncoder:
         extras = {
             name: v
             for name, v in record.__dict__.items()
-            if v is not None and name not in _NOT_EXTRAS
+            if name not in _NOT_EXTRAS and v is not None and type(v) is not Placeholder
         }
         context = self._context()
         level, name = record.levelname, record.name
