@@ -138,6 +138,8 @@ class AuditHandler(logging.Handler):
         self._state_lock = threading.RLock()
         self._counters = Counters()
         self._pipeline: Pipeline | None = None
+        self._earlier: tuple[int, tuple[Pipeline, ...]] = (0, ())
+        """Rows that closed pipelines took, and the pipelines that are being closed."""
         self._drops: Drops | None = None
 
     # Taking records
@@ -212,6 +214,8 @@ class AuditHandler(logging.Handler):
         now = self._clock.time()
         with self._state_lock:
             self._counters.rows_dropped += 1
+            kind, drops = type(exc).__name__, self._counters.drops
+            drops[kind] = drops.get(kind, 0) + 1
             is_news = self._add_drops(Drops(rows=1, first=now, last=now, reason=str(exc)))
         if is_news:
             _logger.error("an audit row was dropped, and the following may be: %s", exc)
@@ -258,28 +262,38 @@ class AuditHandler(logging.Handler):
         attached to a logger.
         """
         with self._state_lock:
-            pipeline, self._pipeline = self._pipeline, None
+            pipeline = self._pipeline
+            if pipeline is not None:
+                rows, closing = self._earlier
+                self._earlier = (rows, (*closing, pipeline))
+            self._pipeline = None
         super().close()
         return self._told(pipeline is None or self._close(pipeline, self._seconds(timeout)))
 
     def status(self) -> Status:
         """
-        Return the counts of this moment. Takes no lock that a request to ClickHouse could hold.
+        Return the counts of this moment. Takes no lock, so it never waits for a disk or for
+        ClickHouse; neither are they all of exactly the same instant.
         """
-        pipeline, counters = self._pipeline, self._counters
-        spool = pipeline.spool if pipeline else None
+        # In this order: `close` adds a pipeline there before it takes it away here.
+        pipeline = self._pipeline
+        rows_emitted, closing = self._earlier
+        pipelines = dict.fromkeys(filter(None, (pipeline, *closing)))
+        spools = [each.spool for each in pipelines]
+        counters = self._counters
         return Status(
             target=str(self.settings.target),
-            rows_emitted=counters.rows_emitted + (spool.last_seq if spool else 0),
+            rows_emitted=rows_emitted + sum(spool.last_seq for spool in spools),
             rows_dropped=counters.rows_dropped,
+            drops=dict(counters.drops),
             rows_adopted=counters.rows_adopted,
             rows_stored=counters.rows_stored,
             rows_rejected=counters.rows_rejected,
             rows_lost=counters.rows_lost,
-            rows_waiting=spool.waiting_rows if spool else 0,
-            bytes_waiting=spool.waiting_bytes if spool else 0,
+            rows_waiting=sum(spool.waiting_rows for spool in spools),
+            bytes_waiting=sum(spool.waiting_bytes for spool in spools),
             max_spool_bytes=self.settings.max_spool_bytes,
-            oldest_waiting_seconds=spool.oldest_age() if spool else 0.0,
+            oldest_waiting_seconds=max((spool.oldest_age() for spool in spools), default=0.0),
             batches_stored=counters.batches_stored,
             retries=counters.retries,
             last_error=counters.last_error,
@@ -318,7 +332,11 @@ class AuditHandler(logging.Handler):
         _closing.add(pipeline)
         is_flushed = pipeline.close(timeout)
         with self._state_lock:
-            self._counters.rows_emitted += pipeline.spool.last_seq
+            rows, closing = self._earlier
+            self._earlier = (
+                rows + pipeline.spool.last_seq,
+                tuple(other for other in closing if other is not pipeline),
+            )
         return is_flushed
 
     def _told(self, is_flushed: bool) -> bool:

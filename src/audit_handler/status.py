@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["Counters", "Status"]
 
@@ -14,8 +15,8 @@ class Counters:
     or the listener.
     """
 
-    rows_emitted: int = 0
     rows_dropped: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
     rows_stored: int = 0
     rows_rejected: int = 0
     rows_adopted: int = 0
@@ -39,6 +40,8 @@ class Status:
     """Rows that logger calls handed over and the spool took."""
     rows_dropped: int
     """Rows that the spool did not take: it was full, or the disk refused."""
+    drops: Mapping[str, int]
+    """The dropped rows by the kind of error, as in ``{"SpoolFull": 12}``."""
     rows_adopted: int
     """Rows taken over from processes that ended before theirs were delivered."""
     rows_stored: int
@@ -52,7 +55,9 @@ class Status:
     bytes_waiting: int
     """Bytes in the spool."""
     max_spool_bytes: int
+    """Bytes that may wait."""
     oldest_waiting_seconds: float
+    """Seconds for which the oldest row in the spool has waited; 0.0 when none waits."""
     batches_stored: int
     retries: int
     """Inserts that had to be tried again."""

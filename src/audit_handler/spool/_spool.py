@@ -173,16 +173,21 @@ class Spool:
         return self._bytes
 
     def oldest_age(self) -> float:
-        """Return for how many seconds the oldest waiting row has waited; 0.0 when none waits."""
-        with self._lock:
-            sinces = [queue[0].since for queue in (self._adopted_segments, self._sealed) if queue]
-            if self._taken:
-                sinces.append(self._taken.since)
-            if sinces:
-                return max(0.0, self._clock.time() - min(sinces))
-            if self._writer and self._writer.open_rows:
-                return max(0.0, self._clock.monotonic() - self._writer.open_since)
-            return 0.0
+        """
+        Return for how many seconds the oldest waiting row has waited; 0.0 when none waits.
+
+        Takes no lock: who asks must not wait for a disk that hangs in the middle of an append.
+        """
+        sinces = []
+        for queue in (self._adopted_segments, self._sealed):
+            with suppress(IndexError):  # None there, or none any more.
+                sinces.append(queue[0].since)
+        if taken := self._taken:
+            sinces.append(taken.since)
+        if sinces:
+            return max(0.0, self._clock.time() - min(sinces))
+        opened = self._writer.open_since if self._writer else 0.0
+        return max(0.0, self._clock.monotonic() - opened) if opened else 0.0
 
     # What the listener calls
 

@@ -105,8 +105,9 @@ class Writer:
 
     @property
     def last_seq(self) -> int:
-        """The number of the last row that was taken."""
-        return self._open.first_seq + self._open.rows - 1 if self._open else self._sealed_seq
+        """The number of the last row that was taken. Read without the lock, too."""
+        opened = self._open  # once: another thread may seal it meanwhile
+        return opened.first_seq + opened.rows - 1 if opened else self._sealed_seq
 
     @property
     def open_rows(self) -> int:
@@ -115,8 +116,9 @@ class Writer:
 
     @property
     def open_since(self) -> float:
-        """Monotonic seconds at which the open segment got its first row."""
-        return self._open.opened if self._open else 0.0
+        """Monotonic seconds at which the open segment got its first row. Without the lock, too."""
+        opened = self._open
+        return opened.opened if opened and opened.rows else 0.0
 
     @property
     def handle(self) -> int | None:
