@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from audit_handler import schema
 from audit_handler.schema import COLUMNS, WRITTEN_COLUMNS, Kind, statements
+from audit_handler.schema._files import sql_directory
 from audit_handler.target import Target
 
 NODE = Target(scheme="https", host="ch")
@@ -90,7 +89,7 @@ def test_every_statement_may_be_run_again(target: Target) -> None:
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_the_default_names_leave_the_files_as_they_are(target: Target) -> None:
-    directory = Path(schema._sql_directory()) / ("cluster" if target.cluster else "node")
+    directory = sql_directory() / ("cluster" if target.cluster else "node")
     files = [path.read_text().strip().rstrip(";") for path in sorted(directory.iterdir())]
 
     assert files == statements(target)

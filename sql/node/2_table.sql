@@ -47,8 +47,8 @@ CREATE TABLE IF NOT EXISTS audit_db.audit_logs
     CONSTRAINT date_matches_time CHECK event_date = toDate(event_time),
     CONSTRAINT time_is_sane      CHECK event_time >= toDateTime64('2020-01-01 00:00:00', 6, 'UTC'),
     PROJECTION by_day
-    (SELECT event_date, service_name, action, status_code >= 400, count()
-     GROUP BY event_date, service_name, action, status_code >= 400)
+    (SELECT event_date, service_name, action, outcome, count()
+     GROUP BY event_date, service_name, action, outcome)
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(event_date)

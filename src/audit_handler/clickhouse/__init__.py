@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -176,6 +176,32 @@ class ClickHouse:
             )
             return None
 
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """
+        Return the rows of a SELECT, by column name.
+
+        Args:
+            parameters: Values for the ``{name:Type}`` of *sql*, filled in by the server. Times are
+                text in UTC, ``2026-11-23 04:05:06.123456``.
+
+        Raises:
+            TransientError, SetupError, DataError: See there.
+        """
+        client = self._connected()
+        with self._errors():
+            return list(client.query(sql, dict(parameters or {})).named_results())
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """
+        Run a statement that returns no rows, with *parameters* as for `query`.
+
+        Raises:
+            TransientError, SetupError, DataError: See there.
+        """
+        client = self._connected()
+        with self._errors():
+            client.command(sql, dict(parameters or {}), use_database=False)
+
     def create_table(self) -> None:
         """
         Run ``sql/``: create database and table, or a cluster's tables, where they are missing.
@@ -183,11 +209,8 @@ class ClickHouse:
         Raises:
             TransientError, SetupError: See there.
         """
-        if self._client is None:
-            self._client = self._connect()
-        with self._errors():
-            for statement in statements(self._target):
-                self._client.command(statement, use_database=False)
+        for statement in statements(self._target):
+            self.command(statement)
 
     def close(self) -> None:
         """Close the connection, or the engine. The next call opens it again."""
@@ -220,6 +243,11 @@ class ClickHouse:
                 self.create_table()
             self._columns = self._usable_columns(self._client)
         return self._client, self._columns
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            self._client = self._connect()
+        return self._client
 
     def _connect(self) -> Client:
         driver = load_driver(is_embedded=self._target.is_embedded)

@@ -1,22 +1,12 @@
-"""
-The table: its columns, one list that record, SQL and tests agree with, and the SQL files that make
-it.
-
-The DDL itself is in ``sql/``, plain files that ``clickhouse-client`` runs as they are; this room
-only fills in other names than ``audit_db`` and ``audit_logs``.
-"""
+"""The columns of the table: one list that record, SQL, documentation and tests agree with."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from pathlib import Path
 from types import MappingProxyType
 
-from audit_handler.target import Target
-
-__all__ = ["COLUMNS", "WRITTEN_COLUMNS", "Kind", "statements"]
+__all__ = ["COLUMNS", "OLDER_COLUMNS", "WRITTEN_COLUMNS", "Kind", "is_older"]
 
 
 class Kind(Enum):
@@ -86,42 +76,30 @@ WRITTEN_COLUMNS: tuple[str, ...] = tuple(
 )
 """The columns that an insert names. *event_date* and *ingested_at* are ClickHouse's own."""
 
-
-def statements(target: Target) -> list[str]:
-    """
-    Return the DDL that creates *target*'s database and table, one statement each, in the order to
-    run them.
-
-    With *cluster* set these are the replicated local table and the Distributed table in front of
-    it.
-    """
-    directory = _sql_directory() / ("cluster" if target.cluster else "node")
-    scripts = sorted(
-        (entry for entry in directory.iterdir() if entry.name.endswith(".sql")),
-        key=lambda e: e.name,
-    )
-    return [_with_names(script.read_text(encoding="utf-8"), target) for script in scripts]
-
-
-def _sql_directory() -> Path:
-    """Return ``sql/`` of the installed package, or of the checkout of an editable install."""
-    package = Path(__file__).parent
-    return package / "sql" if (package / "sql").is_dir() else package.parents[1] / "sql"
-
-
-def _with_names(sql: str, target: Target) -> str:
-    """
-    Put the target's names into *sql*.
-
-    Text replacement, because ON CLUSTER, AS and GRANT refuse query parameters; the names are
-    checked identifiers.
-    """
-    names = {
-        "audit_db": target.database,
-        "audit_logs": target.table,
-        "audit_logs_local": f"{target.table}_local",
+_SINCE_2026 = frozenset(
+    {
+        "event_id",
+        "trace_id",
+        "span_id",
+        "service_name",
+        "writer_id",
+        "seq",
+        "level",
+        "logger",
+        "message",
+        "outcome",
+        "ingested_at",
     }
-    if target.cluster:
-        names["{cluster}"] = target.cluster
-    pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names))
-    return pattern.sub(lambda found: names[found[0]], sql).strip().rstrip(";")
+)
+
+OLDER_COLUMNS: tuple[str, ...] = tuple(name for name in WRITTEN_COLUMNS if name not in _SINCE_2026)
+"""
+The columns that an insert names where the table still has the layout of 2025. It has no
+*writer_id* and no *seq*, so nobody can tell there which rows are stored.
+"""
+
+
+def is_older(columns: Iterable[str]) -> bool:
+    """Return whether *columns* are the layout of 2025: all of it, and nothing since."""
+    present = frozenset(columns)
+    return present.issuperset(OLDER_COLUMNS) and present.isdisjoint(_SINCE_2026)

@@ -1,0 +1,3 @@
+-- The application. The three columns let the handler see, after a timeout, which of its rows arrived; not what is in them.
+GRANT ON CLUSTER '{cluster}' INSERT, SELECT(writer_id, seq, event_date) ON audit_db.audit_logs,
+    INSERT, SELECT(writer_id, seq, event_date) ON audit_db.audit_logs_local TO audit_writer_role;

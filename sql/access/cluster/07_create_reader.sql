@@ -1,0 +1,2 @@
+-- clickhouse-client --param_reader_password=... --queries-file sql/access/cluster/07_create_reader.sql. Stored is its SHA-256.
+CREATE USER IF NOT EXISTS audit_reader ON CLUSTER '{cluster}' IDENTIFIED WITH sha256_password BY {reader_password:String};

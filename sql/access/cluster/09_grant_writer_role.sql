@@ -1,0 +1,1 @@
+GRANT ON CLUSTER '{cluster}' audit_writer_role TO audit_writer;

@@ -1,0 +1,1 @@
+GRANT ON CLUSTER '{cluster}' audit_auditor_role TO audit_auditor;

@@ -1,0 +1,2 @@
+-- clickhouse-client --param_writer_password=... --queries-file sql/access/node/06_create_writer.sql. Stored is its SHA-256.
+CREATE USER IF NOT EXISTS audit_writer IDENTIFIED WITH sha256_password BY {writer_password:String};

@@ -1,0 +1,1 @@
+GRANT audit_writer_role TO audit_writer;

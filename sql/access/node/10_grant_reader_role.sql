@@ -1,0 +1,1 @@
+GRANT audit_reader_role TO audit_reader;

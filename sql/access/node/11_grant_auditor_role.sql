@@ -1,0 +1,1 @@
+GRANT audit_auditor_role TO audit_auditor;
