@@ -11,13 +11,28 @@ Set aside means renamed: ``audit_logs_before_upgrade`` stays until the operator 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from audit_handler.schema import DEFAULT_RETENTION, Client
+from audit_handler.errors import DeliveryError, SetupError, TransientError
+from audit_handler.schema import (
+    DEFAULT_RETENTION,
+    Client,
+    existing_table,
+    script,
+    statements,
+)
 from audit_handler.target import Target
 
 __all__ = ["Month", "Upgrade", "upgrade"]
+
+_PASSES = 4
+"""
+The first copies, the last finds all equal. In between, a month may have got rows from an insert
+that was under way in the server when the table was set aside.
+"""
+_TTL = re.compile(r"\bTTL event_date \+ toInterval(Day|Week|Month|Year)\((\d+)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +66,7 @@ def upgrade(
     target: Target,
     *,
     retention: str = DEFAULT_RETENTION,
-    on_month: Callable[[Month], object] = lambda _: None,
+    on_month: Callable[[Month, int], object] = lambda _month, _left: None,
 ) -> Upgrade:
     """
     Bring *target*'s table from the layout of 2025 to today's, and return when every month of it is
@@ -61,12 +76,117 @@ def upgrade(
     says that nothing was left to do. One at a time.
 
     Args:
-        retention: How long the new table keeps a row. Rows that are older are not copied.
-        on_month: Called after each month, copied or found whole.
+        retention: How long the new table keeps a row; no effect once it exists. Rows that are older
+            are not copied.
+        on_month: Called after each month that was copied, with it and the number of months left.
 
     Raises:
         SetupError: There is no such table, or it cannot be upgraded; the text says what to do.
-        DeliveryError: ClickHouse failed on the way, or a month's rows do not agree in number. Run
-            it again.
+        DeliveryError: ClickHouse failed on the way, a copy is running already, or a month's rows do
+            not agree in number. Run it again.
     """
-    raise NotImplementedError
+    name = f"{target.table}_local" if target.cluster else target.table
+    was_set_aside = _replace_table(client, target, name, retention)
+    copied: set[int] = set()
+    if existing_table(client, target.database, f"{name}_before_upgrade") is None:
+        return Upgrade(was_set_aside=False, months=(), copied_months=0)
+    for _ in range(_PASSES):
+        months = _months(client, target, name)
+        unequal = [month for month in months if month.copied != month.rows]
+        if not unequal:
+            return Upgrade(was_set_aside=was_set_aside, months=months, copied_months=len(copied))
+        for left, month in reversed(list(enumerate(reversed(unequal)))):
+            _copy(client, target, name, month)
+            copied.add(month.month)
+            on_month(replace(month, copied=month.rows), left)
+    raise TransientError(
+        f"{target}: of {', '.join(str(month.month) for month in unequal)} the new table does not "
+        "have as many rows as the older one; something still writes to the older one, or copies "
+        "too. Run the upgrade again"
+    )
+
+
+def _replace_table(client: Client, target: Target, name: str, retention: str) -> bool:
+    """
+    Set an older table aside and put a new one into its place, or go on with that where it was
+    interrupted. Return whether an older table was set aside now.
+    """
+    table = existing_table(client, target.database, name)
+    aside = existing_table(client, target.database, f"{name}_before_upgrade")
+    if table is None and aside is None:
+        raise SetupError(f"{target.database}.{name} does not exist; run: audit-handler init")
+    if table is not None and not table.holds_rows:
+        raise SetupError(
+            f"{target.database}.{name} is a {table.engine} table, which holds no rows itself; "
+            "upgrade the table under it, or name its cluster"
+        )
+    is_older = table is not None and table.is_older
+    if is_older and aside is not None:
+        raise SetupError(
+            f"{target.database}.{name} has the layout of 2025, and {name}_before_upgrade exists "
+            "too; rename what an earlier upgrade has left"
+        )
+    directory = f"upgrade/{'cluster' if target.cluster else 'node'}"
+    if is_older:
+        client.command(script(f"{directory}/1_set_aside.sql", target))
+    elif aside is None:
+        return False
+    try:
+        if target.cluster:
+            _replace_front(client, target)
+        for sql in statements(target, retention=retention):
+            client.command(sql)
+    except DeliveryError:
+        # The application is writing: better the older table than none. After a kill there is none
+        # until the next run, and the rows wait in the spool.
+        if is_older and existing_table(client, target.database, name) is None:
+            client.command(script(f"{directory}/put_back.sql", target))
+        raise
+    return is_older
+
+
+def _replace_front(client: Client, target: Target) -> None:
+    """Drop the Distributed table that knows the older columns; give the older rows their own."""
+    front = existing_table(client, target.database, target.table)
+    if front is not None and front.engine != "Distributed":
+        raise SetupError(
+            f"{target.database}.{target.table} is a {front.engine} table, where a cluster needs a "
+            "Distributed one in front of its local tables; rename it"
+        )
+    if front is not None and front.is_older:
+        client.command(script("upgrade/cluster/2_flush_front.sql", target))
+        client.command(script("upgrade/cluster/3_drop_front.sql", target))
+    client.command(script("upgrade/cluster/4_older_front.sql", target))
+
+
+def _months(client: Client, target: Target, name: str) -> tuple[Month, ...]:
+    """Return the months of the older table, oldest first, and how much of each is copied."""
+    retention = _retention(client, target, name)
+    copied = client.query(script("upgrade/copied.sql", target))
+    rows_by_month = {row["month"]: row["rows"] for row in copied}
+    return tuple(
+        Month(copied=rows_by_month.get(row["month"], 0), **row)
+        for row in client.query(script("upgrade/months.sql", target, retention=retention))
+    )
+
+
+def _copy(client: Client, target: Target, name: str, month: Month) -> None:
+    """Copy *month* whole, after taking away what an interrupted copy has left of it."""
+    if client.query(script("upgrade/running.sql", target))[0]["copies"]:
+        raise TransientError(
+            f"{target}: a month is being copied already, perhaps by an upgrade that was "
+            "interrupted: its last statement goes on in the server. Run the upgrade again later"
+        )
+    parameters = {"month": month.month}
+    if month.copied:
+        layout = "cluster" if target.cluster else "node"
+        client.command(script(f"upgrade/{layout}/undo_month.sql", target), parameters)
+    retention = _retention(client, target, name)
+    client.command(script("upgrade/copy_month.sql", target, retention=retention), parameters)
+
+
+def _retention(client: Client, target: Target, name: str) -> str:
+    """Return how long the new table keeps its rows; for ever, if it has another TTL or none."""
+    table = existing_table(client, target.database, name)
+    found = _TTL.search(table.ddl) if table is not None else None
+    return f"{found[2]} {found[1]}" if found else "100 YEAR"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from audit_handler.clickhouse._errors import mapped_errors
 from audit_handler.clickhouse._loading import load_driver, zstd
 from audit_handler.errors import SetupError
-from audit_handler.schema import WRITTEN_COLUMNS, statements
+from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older, statements
 from audit_handler.target import Target
 
 if TYPE_CHECKING:
@@ -79,14 +79,16 @@ class ClickHouse:
         self._after_connect = after_connect
         self._client: Client | None = None
         self._columns: Sequence[str] | None = None
+        self._is_older = False
         self._may_look_up = True
 
     @property
     def can_look_up(self) -> bool:
         """
-        False once the server has refused the look-up; deduplication then rests on the token alone.
+        False once the server has refused the look-up, and for a table with the layout of 2025;
+        deduplication then rests on the token alone.
         """
-        return self._may_look_up
+        return self._may_look_up and not self._is_older
 
     def insert(
         self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
@@ -108,7 +110,7 @@ class ClickHouse:
         """
         client, columns = self._prepared()
         if is_standard:
-            columns = WRITTEN_COLUMNS
+            columns = OLDER_COLUMNS if self._is_older else WRITTEN_COLUMNS
         settings = {**self._settings, "insert_deduplication_token": token}
         table = f"`{self._target.database}`.`{self._target.table}`"
         with self._errors():
@@ -146,6 +148,8 @@ class ClickHouse:
         if not self._may_look_up:
             return None
         client, _ = self._prepared()
+        if self._is_older:
+            return None
         days = [day.decode() for day in _DAY.findall(lines)] or ["1970-01-01", "2149-06-06"]
         table = f"`{self._target.database}`.`{self._target.table}`"
         query = (
@@ -238,7 +242,8 @@ class ClickHouse:
             self._client = self._connect()
             if self._after_connect is not None:
                 self._after_connect()
-        if self._columns is None:
+        # An older table is looked at each time: in the middle of all this it may be upgraded.
+        if self._columns is None or self._is_older:
             if self._create_table:
                 self.create_table()
             self._columns = self._usable_columns(self._client)
@@ -271,7 +276,18 @@ class ClickHouse:
                 raise
             return WRITTEN_COLUMNS
         present = {row[0]: row[2] for row in described}
-        missing = [name for name in WRITTEN_COLUMNS if name not in present]
+        was_older, self._is_older = self._is_older, is_older(present)
+        if self._is_older and not was_older:
+            _logger.warning(
+                "table %s.%s has the layout of 2025: %s are not stored, and only a deduplication "
+                "window of the table keeps a retry from doubling rows. Upgrade it with: "
+                "audit-handler init",
+                self._target.database,
+                self._target.table,
+                ", ".join(name for name in WRITTEN_COLUMNS if name not in OLDER_COLUMNS),
+            )
+        written = OLDER_COLUMNS if self._is_older else WRITTEN_COLUMNS
+        missing = [name for name in written if name not in present]
         if missing:
             raise SetupError(
                 f"table {self._target.database}.{self._target.table} lacks the columns "
@@ -285,7 +301,7 @@ class ClickHouse:
             for n, default in present.items()
             if n not in _OUR_NAMES and default not in ("MATERIALIZED", "ALIAS")
         ]
-        return (*WRITTEN_COLUMNS, *added)
+        return (*written, *added)
 
 
 _OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))

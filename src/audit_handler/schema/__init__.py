@@ -5,8 +5,8 @@ The SQL is in ``sql/``, plain files of one statement each that ``clickhouse-clie
 are; this room only fills in other names than ``audit_db`` and ``audit_logs``.
 """
 
-from audit_handler.schema._changes import Change, Client, changes
-from audit_handler.schema._columns import COLUMNS, OLDER_COLUMNS, WRITTEN_COLUMNS, Kind
+from audit_handler.schema._changes import Change, Client, Table, changes, existing_table
+from audit_handler.schema._columns import COLUMNS, OLDER_COLUMNS, WRITTEN_COLUMNS, Kind, is_older
 from audit_handler.schema._files import (
     DEFAULT_RETENTION,
     access_statements,
@@ -26,8 +26,11 @@ __all__ = [
     "Change",
     "Client",
     "Kind",
+    "Table",
     "access_statements",
     "changes",
+    "existing_table",
+    "is_older",
     "query",
     "query_names",
     "retention_statements",

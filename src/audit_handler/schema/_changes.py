@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from audit_handler.schema._columns import is_older
+from audit_handler.schema._files import statements
 from audit_handler.target import Target
 
-__all__ = ["Change", "Client", "changes"]
+__all__ = ["Change", "Client", "Table", "changes", "existing_table"]
 
 
 class Client(Protocol):
@@ -33,15 +36,153 @@ class Change:
     """The statement that mends it, or None where only `audit_handler.upgrade` or a person can."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table that exists."""
+
+    engine: str
+    columns: Mapping[str, str]
+    """Types by name, in the table's order."""
+    sorting_key: str
+    partition_key: str
+    ddl: str
+    """Its CREATE statement, on one line."""
+
+    @property
+    def holds_rows(self) -> bool:
+        return self.engine.endswith("MergeTree")
+
+    @property
+    def is_older(self) -> bool:
+        """Whether it has the layout of 2025."""
+        return is_older(self.columns)
+
+
 def changes(client: Client, target: Target) -> list[Change]:
     """
     Return what *target*'s database and tables lack, with the statements that mend it, in the order
     to run them; none when all is as ``sql/`` says. Changes nothing itself.
 
-    The operator's own columns, indexes, retention and larger settings are left alone. Data is
-    never rewritten: an index that is added holds for rows to come, until it is materialized.
+    The operator's own columns, indexes, retention and settings are left alone. Data is never
+    rewritten: an index that is added holds for rows to come, until it is materialized.
 
     Raises:
         DeliveryError: ClickHouse cannot be asked; see `TransientError` and `SetupError`.
     """
-    raise NotImplementedError
+    return [change for sql in statements(target) for change in _changes_of(client, sql, target)]
+
+
+def existing_table(client: Client, database: str, table: str) -> Table | None:
+    """
+    Return the table of that name, or None.
+
+    Raises:
+        DeliveryError: As for `changes`.
+    """
+    names = {"database": database, "table": table}
+    found = client.query(
+        "SELECT engine, sorting_key, partition_key, create_table_query AS ddl FROM system.tables "
+        "WHERE database = {database:String} AND name = {table:String}",
+        names,
+    )
+    if not found:
+        return None
+    columns = client.query(
+        "SELECT name, type FROM system.columns "
+        "WHERE database = {database:String} AND table = {table:String} ORDER BY position",
+        names,
+    )
+    return Table(columns={row["name"]: row["type"] for row in columns}, **found[0])
+
+
+_CREATED = re.compile(r"CREATE (DATABASE|TABLE) IF NOT EXISTS (\w+)(?:\.(\w+))?")
+_COLUMN = re.compile(r"^    ([a-z_]+) ((.+?)(?: DEFAULT .+?)? COMMENT '.*),$", re.MULTILINE)
+_PART = re.compile(r"^    (INDEX|CONSTRAINT) (\w+) +(.+?),$", re.MULTILINE)
+_PROJECTION = re.compile(r"^    (PROJECTION) (\w+)\s+(\(.+\))\n\)$", re.MULTILINE | re.DOTALL)
+_KEYS = re.compile(r"^PARTITION BY (.+)\nORDER BY \((.+)\)$", re.MULTILINE)
+_SETTING = re.compile(r"(\w+) = (\d+)")
+
+
+def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]:
+    """Yield what the database or table of the statement *create* lacks."""
+    ((kind, database, name),) = _CREATED.findall(create)
+    if kind == "DATABASE":
+        known = client.query(
+            "SELECT name FROM system.databases WHERE name = {database:String}",
+            {"database": database},
+        )
+        if not known:
+            yield Change(what=f"database {database} is missing", sql=create)
+        return
+    table = existing_table(client, database, name)
+    on_cluster = f" ON CLUSTER '{target.cluster}'" if target.cluster else ""
+    alter = f"ALTER TABLE {database}.{name}{on_cluster}"
+    if table is None:
+        yield Change(what=f"table {database}.{name} is missing", sql=create)
+    elif "MergeTree" in create:
+        yield from _changes_of_rows(table, create, f"{database}.{name}", alter)
+    elif table.engine != "Distributed":
+        yield Change(
+            what=f"{database}.{name} is a {table.engine} table, where a cluster needs a "
+            "Distributed one in front of its local tables",
+            sql=None,
+        )
+    elif not table.is_older:
+        local = next(sql for sql in statements(target) if "MergeTree" in sql)
+        yield from _changes_of_columns(table, local, f"{database}.{name}", alter)
+
+
+def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterator[Change]:
+    """Yield what a table that holds the rows lacks."""
+    if not table.holds_rows:
+        yield Change(
+            what=f"{name} is a {table.engine} table, which holds no rows itself: name the table "
+            "under it, or its cluster",
+            sql=None,
+        )
+        return
+    if table.is_older:
+        yield Change(what=f"{name} has the layout of 2025: upgrade it", sql=None)
+        return
+    (keys,) = _KEYS.findall(create)
+    for what, wanted, found in zip(
+        ("partitioned", "sorted"),
+        keys,
+        (table.partition_key, table.sorting_key),
+        strict=True,
+    ):
+        if wanted != found:
+            yield Change(what=f"{name} is {what} by {found}, not by {wanted}", sql=None)
+    yield from _changes_of_columns(table, create, name, alter)
+    for kind, part, definition in (*_PART.findall(create), *_PROJECTION.findall(create)):
+        if f"{kind} {part} " not in table.ddl:
+            yield Change(
+                what=f"{kind.lower()} {part} of {name} is missing",
+                sql=f"{alter} ADD {kind} IF NOT EXISTS {part} {' '.join(definition.split())}",
+            )
+    settings = create.partition("\nSETTINGS ")[2]
+    for setting, value in _SETTING.findall(settings):
+        if f"{setting} = " not in table.ddl and setting != "index_granularity":
+            yield Change(
+                what=f"setting {setting} of {name} is missing",
+                sql=f"{alter} MODIFY SETTING {setting} = {value}",
+            )
+
+
+def _changes_of_columns(table: Table, create: str, name: str, alter: str) -> Iterator[Change]:
+    before = ""
+    for column, definition, wanted in _COLUMN.findall(create):
+        found = table.columns.get(column)
+        place = f" AFTER {before}" if before else " FIRST"
+        before = column
+        if found is None:
+            yield Change(
+                what=f"column {column} of {name} is missing",
+                sql=f"{alter} ADD COLUMN IF NOT EXISTS {column} {definition}{place}",
+            )
+        elif found != wanted:
+            is_key = column in re.findall(r"\w+", f"{table.sorting_key} {table.partition_key}")
+            yield Change(
+                what=f"column {column} of {name} is {found}, not {wanted}",
+                sql=None if is_key else f"{alter} MODIFY COLUMN {column} {definition}",
+            )

@@ -40,7 +40,7 @@ def statements(target: Target, *, retention: str = DEFAULT_RETENTION) -> list[st
     Raises:
         ConfigurationError: *retention* is none of these.
     """
-    return [_with_retention(sql, retention) for sql in scripts(_layout(target), target)]
+    return scripts(_layout(target), target, retention=retention)
 
 
 def retention_statements(target: Target, retention: str) -> list[str]:
@@ -52,14 +52,16 @@ def retention_statements(target: Target, retention: str) -> list[str]:
     Raises:
         ConfigurationError: *retention* is not like ``"2 YEAR"``.
     """
-    files = scripts(f"retention/{_layout(target)}", target)
-    return [_with_retention(sql, retention) for sql in files]
+    return scripts(f"retention/{_layout(target)}", target, retention=retention)
 
 
 def access_statements(target: Target) -> list[str]:
     """
-    Return the statements that create roles, their grants and the reader's settings profile, in the
-    order to run them. Each may be run again. Users and their passwords are the operator's own.
+    Return the statements that give access, in the order to run them: roles and what they may, the
+    readers' settings profile, and one user for each role. Each may be run again.
+
+    The statements that create users have the parameters ``{writer_password:String}``,
+    ``{reader_password:String}`` and ``{auditor_password:String}``.
     """
     return scripts(f"access/{_layout(target)}", target)
 
@@ -84,15 +86,19 @@ def query(name: str, target: Target) -> str:
     return script(f"queries/{name}.sql", target)
 
 
-def scripts(directory: str, target: Target) -> list[str]:
+def scripts(directory: str, target: Target, *, retention: str = DEFAULT_RETENTION) -> list[str]:
     """Return the statements in *directory* of ``sql/``, one a file, in the order to run them."""
     names = sorted(path.name for path in (sql_directory() / directory).glob("*.sql"))
-    return [script(f"{directory}/{name}", target) for name in names]
+    return [script(f"{directory}/{name}", target, retention=retention) for name in names]
 
 
-def script(path: str, target: Target) -> str:
-    """Return the one statement of the file *path* in ``sql/``, with *target*'s names in it."""
-    return _with_names((sql_directory() / path).read_text(encoding="utf-8"), target)
+def script(path: str, target: Target, *, retention: str = DEFAULT_RETENTION) -> str:
+    """
+    Return the one statement of the file *path* in ``sql/``, with *target*'s names and *retention*
+    in it.
+    """
+    sql = (sql_directory() / path).read_text(encoding="utf-8")
+    return _with_retention(_with_names(sql, target), retention)
 
 
 def _layout(target: Target) -> str:
