@@ -41,7 +41,7 @@ endef
 export REPORT
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint format coverage faults demo bench clean
+.PHONY: help test lint format coverage faults soak demo bench clean
 
 help:
 	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest)'
@@ -51,6 +51,7 @@ help:
 	@echo 'make coverage  branch coverage on one Python'
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, and count'
 	@echo 'make bench     run the benchmarks'
+	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
 	@echo 'make clean     remove what these made'
 
 # pyenv hides its Pythons behind shims that answer only for the active version. The newest release of each wanted
@@ -80,6 +81,9 @@ bench: $(VENV)/.demo
 	    echo "== $$file"; $(VENV)/bin/python "$$file" || exit 1; \
 	done
 
+soak: $(VENV)/.faults
+	@$(VENV)/bin/python -m tests.faults.soak $(ARGS)
+
 clean:
 	rm -rf $(VENV) .tox dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 
@@ -95,4 +99,9 @@ $(VENV)/.tools: pyproject.toml
 $(VENV)/.demo: $(VENV)/.tools $(SOURCES)
 	@echo 'Installing audit-handler with the demo extra (the first time about 200 MB to download) ...'
 	@$(INSTALL) '.[demo]'
+	@touch $@
+
+$(VENV)/.faults: $(VENV)/.tools $(SOURCES)
+	@echo 'Installing audit-handler with the dev-faults extra ...'
+	@$(INSTALL) '.[dev-faults]'
 	@touch $@
