@@ -8,6 +8,7 @@ from pathlib import Path
 
 from audit_handler import context
 from audit_handler._clock import Clock
+from audit_handler._metrics import Timed
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.listener import Listener
@@ -64,11 +65,14 @@ class Pipeline:
         )
         self.listener = Listener(
             self.spool,
-            ClickHouse(
-                settings.target,
-                create_table=settings.create_table,
-                async_insert=settings.async_insert,
-                after_connect=after_connect,
+            Timed(
+                ClickHouse(
+                    settings.target,
+                    create_table=settings.create_table,
+                    async_insert=settings.async_insert,
+                    after_connect=after_connect,
+                ),
+                str(settings.target),
             ),
             counters=counters,
             clock=clock,

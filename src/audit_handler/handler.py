@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from audit_handler import _metrics
 from audit_handler._clock import SystemClock
 from audit_handler._drops import Drops
 from audit_handler._pipeline import Pipeline
@@ -127,6 +128,7 @@ class AuditHandler(logging.Handler):
                 "or 'memory' for a spool that does not survive a crash"
             ) from exc
         _handlers.add(self)
+        _metrics.watch(self)
         if has_leftovers(self._files, self._directory):
             # Rows of a process that died wait here, and must not wait for our first audit too.
             self._opened()

@@ -14,6 +14,7 @@ from queue import Empty
 
 from audit_handler._clock import Clock
 from audit_handler._delivery import Delivery
+from audit_handler._metrics import register
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SetupError, TransientError
 from audit_handler.spool import Segment, Spool
@@ -144,6 +145,7 @@ class Listener(QueueListener):
     def dequeue(self, block: bool) -> Segment | None:  # type: ignore[override]  # noqa: ARG002  # segments, not records
         """Return the next segment, or None, the stdlib's sentinel, when it is time to end."""
         while not self._is_stopping:
+            register()  # Here too: rows may be dropped while there is nothing to insert.
             try:
                 self._adopt_when_due()
                 segment = self._spool.get(max(0.0, self._next_adoption - self._clock.monotonic()))
