@@ -20,6 +20,8 @@ from audit_handler.errors import (
 )
 from audit_handler.filter import AuditContextFilter
 from audit_handler.handler import AuditHandler
+from audit_handler.policy import Rule
+from audit_handler.request import audit
 from audit_handler.status import Status
 
 __all__ = [
@@ -29,12 +31,14 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "DeliveryError",
+    "Rule",
     "SetupError",
     "SpoolError",
     "SpoolFull",
     "SpoolUnavailable",
     "Status",
     "TransientError",
+    "audit",
     "bind",
     "bound",
     "clear",

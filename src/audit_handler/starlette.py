@@ -6,21 +6,23 @@ they pass and never held back; what is kept of a request lives in an object of i
 
     app.add_middleware(AuditMiddleware)
 
-An endpoint can name what it does better than its path can; what it binds wins in the request's
-audit (seen from ``async`` endpoints; a thread of the pool has a context of its own):
+An endpoint can say of its request what the path cannot; that wins, from ``async`` and from
+synchronous endpoints alike:
 
-    bind(action="APPROVE", resource_type="order", resource_id=order.id)
+    audit(action="APPROVE", resource_type="order", resource_id=order.id)
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
 from audit_handler import context
 from audit_handler._http import Exchange, HttpAuditor, HttpRules, Request
+from audit_handler.policy import WEBSOCKET, Rule
+from audit_handler.request import CURRENT
 
 __all__ = ["AuditMiddleware"]
 
@@ -42,8 +44,11 @@ class AuditMiddleware:
     The audit is logged before the last chunk of the response goes to the server: a client that has
     the whole answer can rely on it. Bind more with `audit_handler.bind`.
 
-    Where the audits go to an `AuditHandler` with ``on_full="raise"``, a request that could not be
-    audited is answered with 503 before the application sees it.
+    Where the audits go to an `AuditHandler` with ``on_full="raise"``, or a rule says ``durable``, a
+    request that could not be audited is answered with 503 before the application sees it.
+
+    A WebSocket has the context, and an audit only where *methods*, or a rule, name ``WEBSOCKET``:
+    one ``CONNECT`` when it is accepted or refused.
 
     Args:
         app: The application inside.
@@ -53,9 +58,17 @@ class AuditMiddleware:
             ``scope["user"]``, as authentication middleware sets it. Called when the request comes
             and, as authentication may happen inside, again when it is audited.
         session_cookie: Name of the cookie that tells sessions apart; only its hash is kept.
-        methods: Methods to audit.
-        path_prefixes: Beginnings of paths to audit.
+        methods: Methods to audit; by default POST, PUT, PATCH and DELETE. ``WEBSOCKET`` stands for
+            the opening of a WebSocket.
+        path_prefixes: Beginnings of paths to audit, by default ``/api``.
         exclude_paths: Exceptions from that; ``*`` stands for one segment.
+        policy: Instead of these three: rules, the first that matches decides, see
+            `audit_handler.policy`.
+        trusted_proxies: Addresses and networks (``10.0.0.0/8``) of proxies whose X-Forwarded-For
+            says where a request came from; by default none. Leave it out where the server replaces
+            the client's address itself, as uvicorn does for ``--forwarded-allow-ips`` (by default
+            for 127.0.0.1): by then the client is the peer. Where both are used, name the same hosts
+            in both.
         request_headers: Headers of the request to keep.
         response_headers: Headers of the response to keep.
         max_body_bytes: Bytes to keep of a body; 0 for no bodies.
@@ -71,9 +84,11 @@ class AuditMiddleware:
         logger: str | logging.Logger = "audit",
         get_user: Callable[[Scope], Any] | None = None,
         session_cookie: str | None = None,
-        methods: Iterable[str] = _DEFAULTS.methods,
-        path_prefixes: Iterable[str] = _DEFAULTS.path_prefixes,
-        exclude_paths: Iterable[str] = _DEFAULTS.exclude_paths,
+        methods: Iterable[str] | None = None,
+        path_prefixes: Iterable[str] | None = None,
+        exclude_paths: Iterable[str] | None = None,
+        policy: Iterable[Rule | Mapping[str, Any]] | None = None,
+        trusted_proxies: Iterable[str] = (),
         request_headers: Iterable[str] = _DEFAULTS.request_headers,
         response_headers: Iterable[str] = _DEFAULTS.response_headers,
         max_body_bytes: int = _DEFAULTS.max_body_bytes,
@@ -87,6 +102,8 @@ class AuditMiddleware:
                 methods=methods,
                 path_prefixes=path_prefixes,
                 exclude_paths=exclude_paths,
+                policy=policy,
+                trusted_proxies=trusted_proxies,
                 request_headers=request_headers,
                 response_headers=response_headers,
                 max_body_bytes=max_body_bytes,
@@ -99,18 +116,17 @@ class AuditMiddleware:
             return
         request = self._request(scope)
         fields = self._auditor.fields(request)
-        token = context.bind(**fields)
+        token, said_token = context.bind(**fields), CURRENT.set(None)
+        is_http = scope["type"] == "http"
         try:
-            if scope["type"] == "websocket":
-                await self.app(scope, receive, send)
-                return
-            send = _with_header(send, fields["request_id"])
+            if is_http:
+                send = _with_header(send, fields["request_id"])
             exchange = self._auditor.begin(request)
             if exchange is None:
                 await self.app(scope, receive, send)
                 return
-            if not self._auditor.can_audit():
-                await _refuse(send)
+            if not self._auditor.can_audit(exchange):
+                await (_refuse(send) if is_http else send({**_REFUSAL}))
                 return
             passage = _Passage(
                 exchange, receive, send, partial(self._audit, exchange, request, scope)
@@ -124,11 +140,12 @@ class AuditMiddleware:
             finally:
                 passage.finish()
         finally:
+            CURRENT.reset(said_token)
             context.reset(token)
 
     def _request(self, scope: Scope) -> Request:
         return Request(
-            method=scope.get("method", ""),
+            method=scope["method"] if scope["type"] == "http" else WEBSOCKET,
             path=_path(scope),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=_by_name(scope["headers"]),
@@ -139,8 +156,12 @@ class AuditMiddleware:
 
     def _audit(self, exchange: Exchange, request: Request, scope: Scope) -> None:
         exchange.path_params = scope.get("path_params") or {}
-        exchange.route = getattr(scope.get("route"), "path", "")
+        exchange.route = _route(scope)
         self._auditor.log(exchange, request)
+
+
+_DISCONNECTS = ("http.disconnect", "websocket.disconnect")
+_REFUSAL = {"type": "websocket.close", "code": 1013, "reason": "the audit trail takes no entries"}
 
 
 class _Passage:
@@ -161,7 +182,7 @@ class _Passage:
         message = await self._receive()
         if message["type"] == "http.request":
             self._exchange.request_body.add(message.get("body", b""))
-        elif message["type"] == "http.disconnect" and not self._exchange.is_complete:
+        elif message["type"] in _DISCONNECTS and not self._exchange.is_complete:
             self._exchange.is_disconnected = True
         return message
 
@@ -171,9 +192,21 @@ class _Passage:
             exchange.start_response(message["status"], _by_name(message.get("headers", ())))
         elif kind == "http.response.body":
             exchange.response_body.add(message.get("body", b""))
+        elif kind == "websocket.accept":
+            exchange.start_response(101, _by_name(message.get("headers", ())))
+        elif kind == "websocket.close" and not exchange.status:
+            # What servers answer where it was not accepted.
+            exchange.start_response(403, {})
+        elif kind == "websocket.http.response.start":
+            exchange.start_response(message["status"], _by_name(message.get("headers", ())))
         # Servers that send files themselves get them in one of the other two.
-        is_last = kind == "http.response.pathsend" or (
-            kind in ("http.response.body", "http.response.zerocopysend")
+        is_last = kind in ("http.response.pathsend", "websocket.accept", "websocket.close") or (
+            kind
+            in (
+                "http.response.body",
+                "http.response.zerocopysend",
+                "websocket.http.response.body",
+            )
             and not message.get("more_body", False)
         )
         if is_last:
@@ -205,7 +238,36 @@ def _scope_user(scope: Scope) -> Any:
 
 
 def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+    """Return *headers* by lower-case name; the values of one that came several times, joined."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        if key in found:
+            text = f"{found[key]}{'; ' if key == 'cookie' else ', '}{text}"
+        found[key] = text
+    return found
+
+
+def _route(scope: Scope) -> str:
+    """Return the template of the route that the application's routers matched, or nothing."""
+    own: str = getattr(scope.get("route"), "path", "")
+    router = scope.get("router")
+    if router is None or "endpoint" not in scope or (own and "app_root_path" not in scope):
+        return own
+    # 1. A mounted router tells its own part of the template only, 2. older ones tell none: ask them
+    # once more.
+    asked: Scope = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
+    template, routes = "", router.routes
+    while routes:
+        match, found, more = 0, None, {}
+        for route in routes:
+            kind, child = route.matches(asked)
+            if kind.value > match:
+                match, found, more = kind.value, route, child
+        template += getattr(found, "path", "")
+        asked.update(more)
+        routes = getattr(found, "routes", None)
+    return template
 
 
 def _path(scope: Scope) -> str:

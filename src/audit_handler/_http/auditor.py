@@ -6,7 +6,7 @@ asks, and logs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,17 @@ from audit_handler._http.caller import agent_fields, request_fields, session_fie
 from audit_handler._http.exchange import Exchange
 from audit_handler._http.rules import HttpRules
 from audit_handler.handler import AuditHandler
+from audit_handler.policy import Clause
+from audit_handler.request import CURRENT
+from audit_handler.schema import COLUMNS
 
 __all__ = ["HttpAuditor", "Request"]
 
 _logger = logging.getLogger(__name__)
+
+_RECORD_NAMES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+# Names that logging refuses in `extra`.
+_CONTENT = ("request_body", "response_body", "old_value", "new_value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,7 @@ class HttpAuditor:
     def fields(self, request: Request) -> dict[str, Any]:
         """Return what all that is logged during *request* is to carry, for `context.bind`."""
         return {
-            **request_fields(request.headers, request.host),
+            **request_fields(request.headers, request.host, self._rules.networks),
             "endpoint": request.path,
             "http_method": request.method,
             **self._who(request),
@@ -71,51 +78,81 @@ class HttpAuditor:
 
     def begin(self, request: Request) -> Exchange | None:
         """
-        Return the exchange to fill in while *request* is answered, or None when it is not audited.
+        Return the exchange to fill in while *request* is answered, or None when it is certain that
+        it is not audited.
 
-        Call it when the request's fields are bound: what is bound later wins in its audit.
+        Call it when the request's fields are bound: what is bound later wins in its audit. From now
+        on `audit_handler.audit` in this context is about this request.
         """
-        if not self._rules.is_audited(request.method, request.path):
+        candidates = self._rules.candidates(request.method, request.path)
+        if not any(rule.writes for rule in candidates):
+            CURRENT.set(None)
             return None
-        return Exchange(
+        exchange = Exchange(
             rules=self._rules,
+            candidates=candidates,
             method=request.method,
             path=request.path,
             query=request.query,
             request_headers=request.headers,
             bound=context.current(),
         )
+        CURRENT.set(exchange.said)
+        return exchange
 
-    def can_audit(self) -> bool:
+    def can_audit(self, exchange: Exchange | None = None) -> bool:
         """
         Whether an audit would be taken by every handler that must not miss one.
 
-        Those are the `AuditHandler`s with ``on_full="raise"`` that the logger's records reach.
+        Those are the `AuditHandler`s with ``on_full="raise"`` that the logger's records reach; for
+        an *exchange* that must be durable, all of them, and there must be one.
         """
+        must_be_durable = exchange is not None and exchange.must_be_durable
+        handlers = list(self._handlers())
+        if must_be_durable and not (handlers and self._logger.isEnabledFor(logging.INFO)):
+            return False
+        return all(
+            handler.can_take()
+            for handler in handlers
+            if must_be_durable or handler.settings.on_full == "raise"
+        )
+
+    def _handlers(self) -> Iterator[AuditHandler]:
         source: logging.Logger | None = self._logger
         while source is not None:
-            ours = [handler for handler in source.handlers if isinstance(handler, AuditHandler)]
-            if any(h.settings.on_full == "raise" and not h.can_take() for h in ours):
-                return False
+            yield from (h for h in source.handlers if isinstance(h, AuditHandler))
             source = source.parent if source.propagate else None
-        return True
 
     def log(self, exchange: Exchange, request: Request) -> None:
         """
-        Log the audit of *exchange*, in the context of its request.
+        Log the audit of *exchange*, in the context of its request, if its policy wants one.
 
         Raises:
             SpoolError: With ``on_full="raise"`` only: it was not taken.
         """
-        fields = exchange.fields()
-        path, status = fields["endpoint"], fields["status_code"]
-        if "agent_id" not in exchange.bound:
-            # Authentication may have happened inside.
-            fields.update(self._who(request))
+        said = exchange.said
+        said.is_logged = True
+        if said.is_skipped:
+            return
+        # Authentication may have happened inside.
+        who = self._who(request) if "agent_id" not in exchange.bound else {}
         # What the application has bound since the request came says more than what we worked out.
-        for name, value in context.current().items():
-            if exchange.bound.get(name) is not value:
-                fields.pop(name, None)
+        bound = context.current()
+        own = {
+            name: value for name, value in bound.items() if exchange.bound.get(name) is not value
+        }
+        user = said.fields.get("agent_id", own.get("agent_id", who.get("agent_id")))
+        user = bound.get("agent_id") if user is None else user
+        rule = exchange.decide("" if user is None else str(user))
+        if rule is None:
+            return
+        fields = {**exchange.fields(rule), **who}
+        path, status = fields.get("endpoint", ""), fields["status_code"]
+        for name in own:
+            fields.pop(name, None)
+        if rule.mask:
+            fields.update((name, rule.masked(bound[name])) for name in _CONTENT if name in bound)
+        _add(fields, said.fields, rule)
         level = logging.ERROR if exchange.is_error else logging.INFO
         if not self._logger.isEnabledFor(level) and not self._is_warned:
             self._is_warned = True
@@ -137,3 +174,19 @@ class HttpAuditor:
             # A bug in the application's function is no reason to refuse its requests.
             _logger.exception("get_user failed; the audit names no agent")
         return fields
+
+
+def _add(fields: dict[str, Any], said: Mapping[str, Any], rule: Clause) -> None:
+    """Let what the application *said* win over *fields*; of metadata, name by name."""
+    columns = {name: rule.masked(value) for name, value in said.items() if name in COLUMNS}
+    others = rule.masked({name: value for name, value in said.items() if name not in COLUMNS})
+    more = columns.pop("metadata", {})
+    metadata = {
+        **fields.get("metadata", {}),
+        **(more if isinstance(more, dict) else {"metadata": more}),
+    }
+    fields.update(columns)
+    for name, value in others.items():
+        (metadata if name in _RECORD_NAMES else fields)[name] = value
+    if metadata:
+        fields["metadata"] = metadata

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from audit_handler.tracing import active_span_ids
@@ -19,20 +19,26 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
 
+_LONGEST_ADDRESS = 100
+# With zone, port, brackets and spaces. Longer ones are junk, and not worth a place in the cache.
+
 
 def is_request_id(text: str) -> bool:
     """Whether *text*, which a client sent, may be an id: 1 to 128 plain characters."""
     return _REQUEST_ID.fullmatch(text) is not None
 
 
-def request_fields(headers: Mapping[str, str], host: str | None) -> dict[str, Any]:
+def request_fields(
+    headers: Mapping[str, str], host: str | None, trusted: Iterable[IPv4Network | IPv6Network] = ()
+) -> dict[str, Any]:
     """
     Return what is known of a request when it arrives: its ids, address and client program.
 
     Args:
         headers: By lower-case name.
-        host: The peer's address. Never one that a header claims: a proxy that may speak for others
-            is the server's business (uvicorn: ``--forwarded-allow-ips``).
+        host: The peer's address.
+        trusted: Networks whose hosts may speak for others. From any other, an X-Forwarded-For does
+            not count.
     """
     fields: dict[str, Any] = {}
     sent_id = headers.get("x-request-id", "")
@@ -43,22 +49,57 @@ def request_fields(headers: Mapping[str, str], host: str | None) -> dict[str, An
         fields["request_id"] = span[0] if span else uuid.uuid4().hex
     if trace := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
         fields["trace_id"] = trace[1]
-    if address := _address(host or ""):
-        fields["ip_address"] = address
+    if address := _client(host or "", headers.get("x-forwarded-for", ""), trusted):
+        fields["ip_address"] = str(address)
     if user_agent := headers.get("user-agent"):
         fields["user_agent"] = user_agent
     return fields
 
 
+def _client(
+    host: str, forwarded: str, trusted: Iterable[IPv4Network | IPv6Network]
+) -> IPv4Address | IPv6Address | None:
+    """
+    Return the address nearest to us that is no trusted proxy's, or None when there is none.
+
+    Each proxy appends the address that it was called from, so the list is read from its end. The
+    first entry there that is no trusted proxy's was written by one, and is what is known for
+    certain; whatever stands left of it, its sender may have made up. The header ``Forwarded`` is
+    not read: a proxy that writes the one passes on the other as the client sent it.
+    """
+    client = _address(host)
+    hops = forwarded.split(",")
+    while client and hops and any(client in network for network in trusted):
+        before = _address(hops.pop())
+        if before is None:
+            # "unknown", or junk: what called the proxy is not known, so the proxy it is.
+            break
+        client = before
+    return client
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """
+    Return the address in *text*, without its port and the zone of a link-local one.
+
+    An IPv4 address within an IPv6 one is that IPv4 address: it is the same host.
+    """
+    return _parsed(text.strip()) if len(text) <= _LONGEST_ADDRESS else None
+
+
 @lru_cache(maxsize=1024)
-def _address(host: str) -> str | None:
-    """Return *host* if it is an address, without the zone of a link-local one."""
-    address = host.partition("%")[0]
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    text = text.strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        return str(ip_address(address))
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         # "testclient", or the path of a Unix socket.
         return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def session_fields(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit_handler._http.bodies import Body, pairs
-from audit_handler._http.caller import is_request_id
 from audit_handler._http.resource import id_in, resource_of, value_of
 from audit_handler._http.rules import HttpRules
+from audit_handler.policy import WEBSOCKET, Clause
+from audit_handler.request import Said
 from audit_handler.tracing import active_span_ids
 
 __all__ = ["Exchange"]
@@ -22,6 +23,7 @@ _ACTIONS: Mapping[str, str] = {
     "PUT": "UPDATE",
     "PATCH": "UPDATE",
     "DELETE": "DELETE",
+    WEBSOCKET: "CONNECT",
 }
 
 
@@ -32,6 +34,8 @@ class Exchange:
     """
 
     rules: HttpRules
+    candidates: tuple[Clause, ...]
+    """The policy's rules of which one decides in the end."""
     method: str
     path: str
     request_headers: Mapping[str, str]
@@ -51,6 +55,8 @@ class Exchange:
     """What escaped from the application before that."""
     bound: Mapping[str, Any] = field(default_factory=dict)
     """What was bound when the request came."""
+    said: Said = field(default_factory=Said)
+    """What the application says of this audit."""
     clock: Callable[[], float] = time.perf_counter
     request_body: Body = field(init=False)
     response_body: Body = field(init=False)
@@ -58,14 +64,29 @@ class Exchange:
 
     def __post_init__(self) -> None:
         self._started = self.clock()
-        self.request_body = Body(self.request_headers, self.rules.max_body_bytes)
+        self.request_body = Body(
+            self.request_headers, self._limit(any(rule.keeps_request for rule in self.candidates))
+        )
         self.response_body = Body({}, 0)
+
+    def _limit(self, is_kept: bool) -> int:
+        return self.rules.max_body_bytes if is_kept else 0
+
+    @property
+    def must_be_durable(self) -> bool:
+        """Whether it may come to a rule that lets nothing be done without an audit."""
+        return any(rule.durable for rule in self.candidates)
 
     def start_response(self, status: int, headers: Mapping[str, str]) -> None:
         """Take note that the response has started."""
         self.status = status
         self.response_headers = headers
-        self.response_body = Body(headers, self.rules.max_body_bytes)
+        # What is certain by now is not kept either: nothing of a download that no rule wants.
+        is_kept = any(
+            rule.keeps_response and (not rule.statuses or status in rule.statuses)
+            for rule in self.candidates
+        )
+        self.response_body = Body(headers, self._limit(is_kept))
 
     @property
     def is_error(self) -> bool:
@@ -73,19 +94,44 @@ class Exchange:
         of its own."""
         return isinstance(self.error, Exception) and not self.is_disconnected
 
-    def fields(self) -> dict[str, Any]:
-        """Return the audit of this exchange: values by column, those that are known."""
-        elapsed = self.clock() - self._started
-        request, response = self.request_body.value(), self.response_body.value()
-        query = pairs(self.query)
-        path, resource_type, own_id, parent_id = resource_of(
-            self.path, self.rules.prefix_of(self.path), self.path_params
-        )
+    @property
+    def final_status(self) -> int:
+        """The status, or what stands for one where no response was started."""
         is_aborted = self.is_disconnected or (self.error is not None and not self.is_error)
-        status = self.status or (499 if is_aborted else 500)
+        return self.status or (499 if is_aborted else 500)
+
+    def decide(self, user: str = "") -> Clause | None:
+        """
+        Return the policy's rule for this exchange, or None when it is not to be audited.
+
+        Args:
+            user: The *agent_id* of the audit.
+        """
+        status = self.final_status
+        for rule in self.candidates:
+            if rule.matches(self.route, status, user):
+                return rule if rule.writes else None
+        return None
+
+    def fields(self, rule: Clause) -> dict[str, Any]:
+        """
+        Return the audit of this exchange as *rule* wants it: values by column, those that are
+        known.
+        """
+        elapsed = self.clock() - self._started
+        # Masked first, so that nothing that is worked out from them tells what is masked.
+        request = rule.masked(self.request_body.value()) if rule.keeps_request else None
+        response = rule.masked(self.response_body.value()) if rule.keeps_response else None
+        query = rule.masked(pairs(self.query))
+        path, resource_type, own_id, parent_id = resource_of(
+            self.path, rule.prefix_of(self.path), self.path_params, rule.is_masked
+        )
+        resource_type = rule.resource_type or resource_type
+        status = self.final_status
         sources = (request, response, query)
         fields = {
-            "action": "ERROR" if self.is_error else _ACTIONS.get(self.method, self.method),
+            "action": rule.action
+            or ("ERROR" if self.is_error else _ACTIONS.get(self.method, self.method)),
             "outcome": self._outcome(status),
             "resource_type": resource_type,
             "resource_id": own_id or id_in(sources, resource_type) or parent_id,
@@ -98,7 +144,7 @@ class Exchange:
             "response_body": response,
             "request_headers": _chosen(self.request_headers, self.rules.request_headers),
             "response_headers": _chosen(self.response_headers, self.rules.response_headers),
-            "metadata": self._metadata(query),
+            "metadata": self._metadata(rule, query),
         }
         if status >= 400 and self.error is None:
             fields["error_message"] = value_of((response,), ("detail", "error", "message"))
@@ -110,18 +156,23 @@ class Exchange:
         # 307 and 308 ask the client to send the same again: nothing was done yet.
         return "unknown" if status in (307, 308) else "success"
 
-    def _metadata(self, query: Any) -> dict[str, Any]:
+    def _metadata(self, rule: Clause, query: Any) -> dict[str, Any]:
         bodies = {"request_body": self.request_body, "response_body": self.response_body}
-        # Whoever has a tracer finds the trace id in the column; what the client called it is here.
-        sent_id = self.request_headers.get("x-request-id", "") if active_span_ids() else ""
+        kept = {"request_body": rule.keeps_request, "response_body": rule.keeps_response}
+        # Whoever has a tracer finds the trace id in the column; the id that the client sent or was
+        # told is here.
+        told_id = self.bound.get("request_id", "")
+        span = active_span_ids()
         metadata = {
             "query_params": query,
-            "path_params": dict(self.path_params),
+            "path_params": rule.masked(dict(self.path_params)),
             "route": self.route,
-            "x_request_id": sent_id if is_request_id(sent_id) else "",
+            "x_request_id": told_id if span and span[0] != told_id else "",
             "client_disconnected": self.is_disconnected,
             "cancelled": self.error is not None and not isinstance(self.error, Exception),
-            "_truncated_body": {name: body.size for name, body in bodies.items() if body.is_cut},
+            "_truncated_body": {
+                name: body.size for name, body in bodies.items() if body.is_cut and kept[name]
+            },
         }
         return {name: value for name, value in metadata.items() if value}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from audit_handler.redaction import REDACTED, Redactor
@@ -17,19 +17,32 @@ _redactor = Redactor()
 
 
 def resource_of(
-    path: str, prefix: str, path_params: Mapping[str, Any]
+    path: str,
+    prefix: str,
+    path_params: Mapping[str, Any],
+    is_masked: Callable[[str], bool] = lambda _name: False,
 ) -> tuple[str, str, str, str]:
     """
     Return the path without secrets, the type, the id that follows it, and the last id before
     it.
 
     The type is the last segment that is no id: ``/api/v1/orders/17/items`` is about an item of
-    order 17, ``/api/orders/17`` about the order.
+    order 17, ``/api/orders/17`` about the order. The last id before a plural is its owner's, and
+    left out: what is known of ``/api/orders/17/items`` is not the item's id.
+
+    Args:
+        path: The application's own path.
+        prefix: The beginning of it that the policy's rule names.
+        path_params: What the router read from it.
+        is_masked: Whether the policy masks a parameter of that name.
     """
     params = {name: str(value).split("/") for name, value in path_params.items()}
     values = {value for values in params.values() for value in values}
     secrets = {
-        value for name, values in params.items() if _redactor.is_secret(name) for value in values
+        value
+        for name, values in params.items()
+        if _redactor.is_secret(name) or is_masked(name)
+        for value in values
     }
     shown = [REDACTED if part in secrets else part for part in path.split("/")]
     if secrets:
@@ -44,8 +57,9 @@ def resource_of(
     last = max((at for at, flag in enumerate(is_id) if not flag), default=-1)
     parents = [part for part, flag in zip(parts[: max(last, 0)], is_id, strict=False) if flag]
     own_id = "/".join(parts[last + 1 :])
-    parent_id = parents[-1] if parents else ""
-    return "/".join(shown), parts[last] if last >= 0 else "", own_id, parent_id
+    resource_type = parts[last] if last >= 0 else ""
+    parent_id = parents[-1] if parents and not resource_type.endswith("s") else ""
+    return "/".join(shown), resource_type, own_id, parent_id
 
 
 def _segments(parts: Iterable[str]) -> list[str]:
@@ -77,6 +91,6 @@ def value_of(sources: Iterable[Any], keys: Iterable[str]) -> Any:
         if isinstance(source, dict):
             for key in keys:
                 value = source.get(key)
-                if (type(value) is str and value) or type(value) is int:
+                if (type(value) is str and value not in ("", REDACTED)) or type(value) is int:
                     return str(value)
     return None

@@ -1,16 +1,20 @@
-"""Which requests are audited, and what is kept of them."""
+"""What a middleware was told: which requests are audited, what is kept of them, whom to believe."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
 
 from audit_handler.errors import ConfigurationError
+from audit_handler.policy import Clause, Policy, Rule
 from audit_handler.redaction import Redactor
 
 __all__ = ["HttpRules"]
+
+_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+_PATH_PREFIXES = ("/api",)
 
 _redactor = Redactor()
 
@@ -18,17 +22,21 @@ _redactor = Redactor()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRules:
     """
-    Which requests are audited, and what is kept of them.
+    Which requests are audited, what is kept of them, and which proxies may speak for others.
+
+    *methods*, *path_prefixes* and *exclude_paths* are the short form of a policy of one or two
+    rules, with the level ``request_response``.
 
     Raises:
-        ConfigurationError: An option is out of its range; the text names option, value and remedy.
+        ConfigurationError: An option cannot work; the text names option, value and remedy.
     """
 
-    methods: Iterable[str] = ("POST", "PUT", "PATCH", "DELETE")
-    """Methods to audit."""
-    path_prefixes: Iterable[str] = ("/api",)
-    """Beginnings of paths to audit, in whole segments: ``/api`` is not ``/apis``."""
-    exclude_paths: Iterable[str] = ()
+    methods: Iterable[str] | None = None
+    """Methods to audit; by default POST, PUT, PATCH and DELETE."""
+    path_prefixes: Iterable[str] | None = None
+    """Beginnings of paths to audit, in whole segments: by default ``/api``, which is not
+    ``/apis``."""
+    exclude_paths: Iterable[str] | None = None
     """Exceptions from the prefixes; ``*`` stands for one segment: ``/api/orders/*/approve``."""
     request_headers: Iterable[str] = ("content-type", "user-agent", "origin")
     """Headers of the request to keep."""
@@ -39,43 +47,69 @@ class HttpRules:
     Bytes to keep of a body, 0 (no bodies) to 1 MiB; the handler's *max_value_bytes* cuts at 64 KiB
     too.
     """
+    policy: Iterable[Rule | Mapping[str, Any]] | None = None
+    """Rules, the first that matches decides, instead of the short form: see
+    `audit_handler.policy`."""
+    trusted_proxies: Iterable[str] = ()
+    """Addresses and networks whose X-Forwarded-For is believed; by default none."""
+    networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False)
+    _policy: Policy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for option in ("methods", "path_prefixes", "exclude_paths"):
-            self._make_tuple(option, str.upper if option == "methods" else str)
         for option in ("request_headers", "response_headers"):
-            self._make_tuple(option, str.lower)
+            self._set(option, tuple(name.lower() for name in _listed(getattr(self, option), ())))
             for name in getattr(self, option):
                 if _redactor.is_secret(name):
                     raise ConfigurationError(f"{option} names {name!r}, a secret; leave it out")
-        for path in (*self.path_prefixes, *self.exclude_paths):
-            if not path.startswith("/"):
-                raise ConfigurationError(f"path {path!r} does not start with a slash; add one")
         if not 0 <= self.max_body_bytes <= 1024 * 1024:
             raise ConfigurationError(
                 f"max_body_bytes={self.max_body_bytes} is out of range; use 0 to 1,048,576"
             )
+        trusted = _listed(self.trusted_proxies, ())
+        self._set("trusted_proxies", trusted)
+        self._set("networks", tuple(map(_network, trusted)))
+        self._set("_policy", self._make_policy())
 
-    def _make_tuple(self, option: str, convert: Callable[[str], str]) -> None:
-        value = getattr(self, option)
-        values = (value,) if isinstance(value, str) else value
-        object.__setattr__(self, option, tuple(map(convert, values)))
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
-    def is_audited(self, method: str, path: str) -> bool:
-        """Whether a request of *method* to *path* is audited."""
-        return (
-            method in self.methods
-            and _starts_with(tuple(self.path_prefixes)).match(path) is not None
-            and _starts_with(tuple(self.exclude_paths)).match(path) is None
-        )
+    def _make_policy(self) -> Policy:
+        short_form = ("methods", "path_prefixes", "exclude_paths")
+        given = [option for option in short_form if getattr(self, option) is not None]
+        if self.policy is not None:
+            if given:
+                raise ConfigurationError(
+                    f"both policy and {given[0]} are given; say it in the policy's rules"
+                )
+            return Policy(self.policy)
+        methods = _listed(self.methods, _METHODS)
+        prefixes = _listed(self.path_prefixes, _PATH_PREFIXES)
+        excluded = _listed(self.exclude_paths, ())
+        for path in (*prefixes, *excluded):
+            if not path.startswith("/"):
+                raise ConfigurationError(f"path {path!r} does not start with a slash; add one")
+        rules = [Rule(level="none", paths=excluded)] if excluded else []
+        if methods and prefixes:
+            rules.append(Rule(level="request_response", methods=methods, paths=prefixes))
+        return Policy(rules)
 
-    def prefix_of(self, path: str) -> str:
-        """Return the part of *path* for which it is audited."""
-        found = _starts_with(tuple(self.path_prefixes)).match(path)
-        return found[0] if found else ""
+    def candidates(self, method: str, path: str) -> tuple[Clause, ...]:
+        """
+        Return the rules of which one decides in the end about a request of *method* to *path*.
+        """
+        return self._policy.candidates(method, path)
 
 
-@lru_cache(maxsize=64)
-def _starts_with(paths: tuple[str, ...]) -> re.Pattern[str]:
-    names = (re.escape(path.rstrip("/")).replace(r"\*", "[^/]*") for path in paths)
-    return re.compile(rf"(?:{'|'.join(names)})(?:/|\Z)" if paths else r"(?!)")
+def _listed(values: Iterable[str] | None, default: Iterable[str]) -> tuple[str, ...]:
+    if values is None:
+        return tuple(default)
+    return (values,) if isinstance(values, str) else tuple(values)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as exc:
+        raise ConfigurationError(
+            f"trusted_proxies has {text!r}: {exc}; name an address or a network: '10.0.0.0/8'"
+        ) from None
