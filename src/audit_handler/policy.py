@@ -194,8 +194,7 @@ def _from_mapping(rule: Any) -> Rule:
         raise ConfigurationError(f"unknown key {unknown[0]!r}; the known are {', '.join(known)}")
     if "level" not in rule:
         raise ConfigurationError(f"it has no level; add one of {', '.join(LEVELS)}")
-    # An empty value in YAML is None: not said, like a name that is not there.
-    return Rule(**{name: value for name, value in rule.items() if value is not None})
+    return Rule(**rule)
 
 
 def _checked(number: int, rule: Rule) -> Clause:
@@ -233,6 +232,9 @@ def _several(name: str, values: Any, read: Callable[[Any], Any]) -> tuple[Any, .
         values = (values,)
     elif isinstance(values, Mapping) or not isinstance(values, Iterable):
         raise ConfigurationError(f"{name} is a {type(values).__name__}; make it a list")
+    elif not values and values != ():
+        # Left out by mistake, perhaps, and met by every request.
+        raise ConfigurationError(f"{name} is empty; name some, or leave {name} out")
     return tuple(map(read, values))
 
 
