@@ -6,6 +6,7 @@ See `AuditHandler` for the handler, `bind` and `bound` for who is acting, and th
 whole.
 """
 
+from audit_handler.changes import changes
 from audit_handler.context import bind, bound, clear, current
 from audit_handler.errors import (
     AuditHandlerError,
@@ -41,6 +42,7 @@ __all__ = [
     "audit",
     "bind",
     "bound",
+    "changes",
     "clear",
     "current",
 ]
