@@ -48,8 +48,9 @@ def fill_older_table(
             (event_time, agent_id, agent_name, action, resource_type, resource_id, ip_address,
              status_code, request_body, error_message)
         SELECT now64(3) - toIntervalSecond(intDiv(number * {days * 86_400}, {rows})),
-            concat('u-', toString(number % 500)), 'Ada', ['CREATE', 'READ', 'UPDATE'][number % 3 + 1],
-            'order', toString(number), toIPv4(number % 65536), [200, 201, 404][number % 3 + 1],
+            concat('u-', toString(number % 500)), 'Ada',
+            ['CREATE', 'READ', 'UPDATE'][number % 3 + 1], 'order', toString(number),
+            toIPv4(number % 65536), [200, 201, 404][number % 3 + 1],
             concat('{{"number":', toString(number), '}}'), if(number % 100 = 0, 'refused', '')
         FROM numbers({rows})
         """

@@ -68,9 +68,15 @@ class LoopbackClickHouse:
     """
 
     def __init__(
-        self, path: Path | str, *, user: str | None = None, password: str | None = None
+        self,
+        path: Path | str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        config: Path | None = None,
     ) -> None:
         self.path = Path(path)
+        self.config = config
         self.user = user
         self.password = password
         self.port = 0
@@ -79,7 +85,12 @@ class LoopbackClickHouse:
 
     @classmethod
     def start(
-        cls, path: Path | str, *, user: str | None = None, password: str | None = None
+        cls,
+        path: Path | str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        config: Path | None = None,
     ) -> LoopbackClickHouse:
         """
         Start a server on the database in the directory *path*, and return when it listens.
@@ -88,11 +99,12 @@ class LoopbackClickHouse:
             path: Made when missing. One server at a time; free again as soon as `kill` or `stop`
                 returns.
             user: The only user; None welcomes everybody.
+            config: A configuration file of ClickHouse's, for clusters, disks and a keeper.
 
         Raises:
             LoopbackError: The server did not start; the text holds its stderr.
         """
-        return cls(path, user=user, password=password)
+        return cls(path, user=user, password=password, config=config)
 
     def __enter__(self) -> LoopbackClickHouse:
         return self
@@ -159,6 +171,8 @@ class LoopbackClickHouse:
 
     def _launch(self) -> None:
         command = [sys.executable, str(SERVER), "--path", str(self.path), "--port", str(self.port)]
+        if self.config is not None:
+            command += ["--config", str(self.config)]
         if self.user is not None:
             command += ["--user", self.user, "--password", self.password or ""]
         with tempfile.TemporaryFile() as stderr:

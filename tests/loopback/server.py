@@ -112,7 +112,7 @@ KINDS_WITH_RESULT = frozenset(
 )
 
 ERROR = re.compile(
-    r"Code: (?P<code>\d+)\. DB::Exception: (?P<text>.*?)"
+    r"Code: (?P<code>\d+)\. DB::(?:Net)?Exception: (?P<text>.*?)"
     r"(?: \((?P<name>[A-Z0-9_]+)\))?(?: \(version [^)]*\))?\.?\s*",
     re.DOTALL,
 )
@@ -219,13 +219,13 @@ class Engine:
     reach exactly its own statement, and threads need no lock.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, config: Path | None = None) -> None:
         # Imported here only: a forked child of a process that imported chDB hangs.
         import chdb
 
-        self._connect: Callable[[str], Any] = chdb.connect
-        self._path = path
-        self._keeper = self._connect(str(path))  # the engine lives as long as one connection does
+        database = f"{path}?config-file={config}" if config else str(path)
+        self._connect: Callable[[], Any] = lambda: chdb.connect(database)
+        self._keeper = self._connect()  # the engine lives as long as one connection does
         # Bodies that a killed predecessor left behind; chDB's lock is ours by now, so nobody else
         # is writing there.
         self._bodies = path / "loopback_bodies"
@@ -253,7 +253,7 @@ class Engine:
         if not statement.text.strip(b" \t\r\n;"):
             # chDB takes an empty statement for a good one.
             raise ClickHouseError(62, "SYNTAX_ERROR", "Syntax error: Empty query")
-        connection = self._connect(str(self._path))
+        connection = self._connect()
         # Not a suffix from which INFILE would guess a compression.
         body_path = self._bodies / f"{next(self._numbers)}.data"
         try:
@@ -954,6 +954,7 @@ def main() -> None:
         "--path", type=Path, required=True, help="directory of the database, made when missing"
     )
     parser.add_argument("--port", type=int, default=0, help="ClickHouse port; 0 takes a free one")
+    parser.add_argument("--config", type=Path, help="a configuration file of ClickHouse's")
     parser.add_argument("--user", help="the only user; without one everybody is welcome")
     parser.add_argument("--password", default="")
     arguments = parser.parse_args()
@@ -961,7 +962,7 @@ def main() -> None:
     os.environ["TZ"] = "UTC"  # the engine's time zone, read when it starts
     time.tzset()
     arguments.path.mkdir(parents=True, exist_ok=True)
-    engine = Engine(arguments.path.resolve())
+    engine = Engine(arguments.path.resolve(), arguments.config)
     state = State({arguments.user: arguments.password} if arguments.user else {})
     free_ports = random.sample(PORTS, 100)
     ports = {
