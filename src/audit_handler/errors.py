@@ -49,17 +49,28 @@ class SpoolClosed(SpoolError):
 class DeliveryError(AuditHandlerError):
     """ClickHouse did not take an insert. The rows stay in the spool."""
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, problem: str, *, code: int | None = None, remedy: str = "") -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem = problem
+        """What went wrong, without the remedy."""
         self.code = code
         """ClickHouse's error code, or None when the answer carried none."""
+        self.remedy = remedy
+        """What an operator can do about it; empty where only waiting helps."""
 
 
 class TransientError(DeliveryError):
     """The same insert may succeed later: network trouble, overload, a server that is starting."""
 
-    def __init__(self, message: str, *, code: int | None = None, is_ambiguous: bool = True) -> None:
-        super().__init__(message, code=code)
+    def __init__(
+        self,
+        problem: str,
+        *,
+        code: int | None = None,
+        remedy: str = "",
+        is_ambiguous: bool = True,
+    ) -> None:
+        super().__init__(problem, code=code, remedy=remedy)
         self.is_ambiguous = is_ambiguous
         """True when the rows may have been stored although no acknowledgement arrived."""
 
@@ -73,13 +84,13 @@ class DataError(DeliveryError):
 
     def __init__(
         self,
-        message: str,
+        problem: str,
         *,
         code: int | None = None,
         row: int | None = None,
         is_ambiguous: bool = False,
     ) -> None:
-        super().__init__(message, code=code)
+        super().__init__(problem, code=code)
         self.row = row
         """
         1-based position of the first bad row in the insert, or None when the server gave none.

@@ -20,6 +20,23 @@ _HTTP_REMEDIES = {
     404: "check host, port and proxy_path of the dsn: no ClickHouse answers there",
 }
 _PAYLOAD_TOO_LARGE = 413
+_SERVER_TEXT = re.compile(
+    r"DB::Exception: (.*?)(?: \([A-Z0-9_]+\))?(?: \(version [^)]*\).*)?$", re.DOTALL
+)
+# The driver puts "Received ClickHouse exception, code: ..." in front, and the server its version
+# behind.
+_UNKNOWN_HOST = "check the host in the dsn: this machine cannot resolve its name"
+_REFUSED = (
+    "check host and port in the dsn, and that ClickHouse runs there: its HTTP port is 8123, or 8443 "
+    "with TLS, and not 9000"
+)
+_NO_ANSWER = (
+    "check the address in the dsn, and whether a firewall lets this machine reach that port; "
+    "a server that is overloaded also answers late"
+)
+_NO_TLS = (
+    "use http:// in the dsn if the port is one without TLS (8123), or the port with TLS (8443)"
+)
 _CERTIFICATE_FAULTS = (ssl.SSLCertVerificationError, FileNotFoundError, PermissionError)
 
 
@@ -52,7 +69,7 @@ def sort_error(exc: Exception, secret: str) -> DeliveryError:
         if status == _PAYLOAD_TOO_LARGE:
             return DataError("HTTP status 413: the insert is too large for a proxy on the way")
         if status in _HTTP_REMEDIES:
-            return SetupError(f"HTTP status {status}; {_HTTP_REMEDIES[status]}")
+            return SetupError(f"HTTP status {status}", remedy=_HTTP_REMEDIES[status])
         return TransientError(f"HTTP status {status}")
     if isinstance(exc, ProgrammingError):
         return _sort_driver_refusal(text, secret)
@@ -67,23 +84,25 @@ def _sort_code(code: int, name: str | None, text: str, secret: str) -> DeliveryE
         found = _ROW.search(text)
         row = int(found[1] or found[2]) if found else None
         return DataError(label, code=code, row=row, is_ambiguous=code == VIEW_THREW)
+    said = _SERVER_TEXT.search(text)
+    problem = f"{label}: {_shown(said[1] if said else text, secret)}"
     mend = remedy(code)
     if mend is not None:
-        return SetupError(f"{label}: {_shown(text, secret)}; {mend}", code=code)
-    return TransientError(f"{label}: {_shown(text, secret)}", code=code)
+        return SetupError(problem, code=code, remedy=mend)
+    return TransientError(problem, code=code)
 
 
 def _sort_driver_refusal(text: str, secret: str) -> DeliveryError:
     if "readonly" in text or "unsupported setting" in text.lower():
-        return SetupError(f"{_shown(text, secret)}; the user's profile must allow it")
+        return SetupError(_shown(text, secret), remedy="the user's profile must allow it")
     # A second process on the same chDB directory, a client closed at exit: both pass, and neither
     # stored anything.
     hint = (
-        "; another process has this directory open"
+        "another process has this directory open: chDB belongs to one at a time"
         if "Unable to open the chdb engine" in text
         else ""
     )
-    return TransientError(f"{_shown(text, secret)}{hint}", is_ambiguous=False)
+    return TransientError(_shown(text, secret), remedy=hint, is_ambiguous=False)
 
 
 def _sort_transport_error(exc: Exception, text: str, secret: str) -> DeliveryError:
@@ -94,12 +113,28 @@ def _sort_transport_error(exc: Exception, text: str, secret: str) -> DeliveryErr
     tls_fault = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
     if any(isinstance(fault, _CERTIFICATE_FAULTS) for fault in (exc, tls_fault)):
         return SetupError(
-            f"TLS: {_shown(str(tls_fault or exc), secret)}; "
-            "see ca_cert, client_cert and server_host_name in client_options"
+            f"TLS: {_shown(str(tls_fault or exc), secret)}",
+            remedy="see ca_cert, client_cert and server_host_name in client_options",
         )
     # Refused, unknown host, no answer to the handshake: the request never left.
     never_left = isinstance(reason, NewConnectionError | ConnectTimeoutError)
-    return TransientError(_shown(text, secret), is_ambiguous=not never_left)
+    return TransientError(
+        _shown(str(reason or text), secret),
+        remedy=_transport_remedy(reason),
+        is_ambiguous=not never_left,
+    )
+
+
+def _transport_remedy(reason: object) -> str:
+    from urllib3.exceptions import NameResolutionError, NewConnectionError, SSLError, TimeoutError
+
+    if isinstance(reason, NameResolutionError):
+        return _UNKNOWN_HOST
+    if isinstance(reason, NewConnectionError):
+        return _REFUSED
+    if isinstance(reason, TimeoutError):
+        return _NO_ANSWER
+    return _NO_TLS if isinstance(reason, SSLError) else ""
 
 
 def _http_status(text: str) -> int | None:
