@@ -35,6 +35,14 @@ one of these cases, since every change is one append or one rename.
 """
 
 from audit_handler.spool._files import DiskFiles, Files, MemoryFiles
+from audit_handler.spool._inventory import (
+    RejectedBatch,
+    SpooledRow,
+    WaitingWriter,
+    rejected,
+    spooled_rows,
+    waiting,
+)
 from audit_handler.spool._recovery import has_leftovers, rejected_directory
 from audit_handler.spool._segment import Segment
 from audit_handler.spool._spool import Spool
@@ -45,8 +53,14 @@ __all__ = [
     "DiskFiles",
     "Files",
     "MemoryFiles",
+    "RejectedBatch",
     "Segment",
     "Spool",
+    "SpooledRow",
+    "WaitingWriter",
     "has_leftovers",
+    "rejected",
     "rejected_directory",
+    "spooled_rows",
+    "waiting",
 ]

@@ -1,0 +1,363 @@
+"""
+Why does nothing arrive? Every step of a row's way, tried one after the other, each with its remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from audit_handler._ids import EventIds, new_writer_id
+from audit_handler.config import Settings
+from audit_handler.errors import DeliveryError, SetupError
+from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, changes, existing_table
+from audit_handler.spool import Files, rejected, waiting
+from audit_handler.target import Target
+
+__all__ = ["Finding", "check"]
+
+OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
+
+_SKEW_SECONDS = 2.0
+# Below it, clocks are as near as NTP keeps them on a bad day.
+_INIT = "create or mend it with: audit-handler init (as a user who may CREATE and ALTER)"
+_LOOK_UP_GRANT = "grant SELECT(writer_id, seq, event_date) on the table to the user of the dsn"
+_WINDOW = re.compile(
+    r"(non_replicated_deduplication_window|replicated_deduplication_window) = (\d+)"
+)
+
+
+class Connection(Protocol):
+    """What the steps need of `audit_handler.clickhouse.ClickHouse`."""
+
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]: ...
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None: ...
+
+    def insert(self, lines: bytes, *, token: str) -> None: ...
+
+    def stored(
+        self, writer_id: str, first_seq: int, last_seq: int, lines: bytes
+    ) -> set[int] | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one step has found."""
+
+    step: str
+    state: str
+    """``ok``, ``warning`` (it works, but), ``failed``, or ``skipped`` after a failure."""
+    detail: str
+    remedy: str = ""
+    """What to do; empty where all is well."""
+
+
+_Step = Callable[["_Checks"], Iterator[Finding]]
+
+
+def check(
+    settings: Settings,
+    connection: Connection,
+    files: Files,
+    *,
+    now: Callable[[], float],
+    sends_row: bool = True,
+) -> Iterator[Finding]:
+    """
+    Yield what each step finds, as it is found. Raises nothing that a step can meet.
+
+    Args:
+        settings: As the application has them.
+        connection: To the settings' target.
+        files: The file operations of the spool.
+        now: Returns Unix seconds.
+        sends_row: Send a test row. It stays in the trail, with the action ``AUDIT_CHECK``: deleting
+            needs a grant that nobody who writes audits should have.
+    """
+    checks = _Checks(settings, connection, files, now)
+    steps: list[tuple[str, _Step]] = [
+        ("connection", _Checks.connect),
+        ("clock", _Checks.clock),
+        ("database", _Checks.database),
+        ("table", _Checks.table),
+        ("deduplication", _Checks.deduplication),
+    ]
+    if sends_row:
+        steps.append(("test row", _Checks.test_row))
+    failed = ""
+    for name, step in steps:
+        if failed:
+            yield Finding(step=name, state=SKIPPED, detail=f"first mend: {failed}")
+            continue
+        try:
+            for finding in step(checks):
+                yield finding
+                # What comes later would only say the same again.
+                failed = failed or (name if finding.state == FAILED else "")
+        except DeliveryError as exc:
+            failed = name
+            yield Finding(step=name, state=FAILED, detail=exc.problem, remedy=exc.remedy)
+    yield from checks.spool()
+
+
+class _Checks:
+    """The steps. What one learns, the later ones use."""
+
+    def __init__(
+        self, settings: Settings, connection: Connection, files: Files, now: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._target: Target = settings.target
+        self._connection = connection
+        self._files = files
+        self._now = now
+        self._is_older = False
+
+    def connect(self) -> Iterator[Finding]:
+        (row,) = self._connection.query("SELECT version() AS version, currentUser() AS user")
+        detail = f"{self._target.location}, ClickHouse {row['version']}, as {row['user']}"
+        yield Finding(step="connection", state=OK, detail=detail)
+
+    def clock(self) -> Iterator[Finding]:
+        if self._target.is_embedded:
+            return
+        before = self._now()
+        (row,) = self._connection.query("SELECT toUnixTimestamp64Micro(now64(6)) AS now")
+        after = self._now()
+        # It was read somewhere between the two.
+        skew = row["now"] / 1e6 - (before + after) / 2
+        certain = abs(skew) - (after - before) / 2
+        detail = f"the server's clock is {abs(skew):.1f} s {'ahead' if skew > 0 else 'behind'}"
+        if certain > _SKEW_SECONDS:
+            yield Finding(
+                step="clock",
+                state=WARNING,
+                detail=detail,
+                remedy="set both clocks by NTP: the times of several machines are compared, "
+                "and a time that lies more than a day ahead is not stored as event_time",
+            )
+        else:
+            yield Finding(step="clock", state=OK, detail=detail)
+
+    def database(self) -> Iterator[Finding]:
+        names = self._connection.query(
+            "SELECT name FROM system.databases "
+            "WHERE lower(name) NOT IN ('system', 'information_schema') ORDER BY name LIMIT 50"
+        )
+        visible = ", ".join(row["name"] for row in names) or "none"
+        if any(row["name"] == self._target.database for row in names) or existing_table(
+            self._connection, self._target.database, self._target.table
+        ):
+            yield Finding(step="database", state=OK, detail=f"visible: {visible}")
+            return
+        yield Finding(
+            step="database",
+            state=FAILED,
+            detail=f"{self._target.database} is missing, or not visible to this user; "
+            f"visible: {visible}",
+            remedy=f"{_INIT}; check database in the dsn; a user sees a database once it has a "
+            "grant in it (sql/access/)",
+        )
+
+    def table(self) -> Iterator[Finding]:
+        name = f"{self._target.database}.{self._target.table}"
+        table = existing_table(self._connection, self._target.database, self._target.table)
+        if table is None:
+            yield Finding(
+                step="table",
+                state=FAILED,
+                detail=f"{name} is missing, or not visible to this user",
+                remedy=f"{_INIT}; a user sees a table once it has a grant on it (sql/access/)",
+            )
+            return
+        self._is_older = table.is_older
+        wanted = OLDER_COLUMNS if self._is_older else WRITTEN_COLUMNS
+        missing = [column for column in wanted if column not in table.columns]
+        if missing:
+            yield Finding(
+                step="table",
+                state=FAILED,
+                detail=f"{name} lacks the columns {', '.join(missing)}",
+                remedy=_INIT,
+            )
+            return
+        others = changes(self._connection, self._target)
+        for change in others:
+            yield Finding(step="table", state=WARNING, detail=change.what, remedy=_INIT)
+        if not others:
+            detail = f"{name} is as it should be, {len(table.columns)} columns"
+            yield Finding(step="table", state=OK, detail=detail)
+
+    def deduplication(self) -> Iterator[Finding]:
+        for name in (self._target.table, f"{self._target.table}_local"):
+            table = existing_table(self._connection, self._target.database, name)
+            if table is not None and table.holds_rows:
+                break
+        else:
+            yield Finding(
+                step="deduplication",
+                state=WARNING,
+                detail="the table that holds the rows is not visible to this user",
+                remedy="run this check as an administrator to see its deduplication window",
+            )
+            return
+        is_replicated = table.engine.startswith("Replicated")
+        found = {setting: int(value) for setting, value in _WINDOW.findall(table.ddl)}
+        setting = f"{'' if is_replicated else 'non_'}replicated_deduplication_window"
+        # A server's own default is 0 for plain tables, and enough for replicated ones.
+        window = found.get(setting, 10_000 if is_replicated else 0)
+        if window:
+            detail = f"{setting} = {window}: an insert that is repeated is recognised"
+            yield Finding(step="deduplication", state=OK, detail=detail)
+        else:
+            yield Finding(
+                step="deduplication",
+                state=WARNING,
+                detail=f"{setting} is 0: only the look-up keeps a repeated insert from doubling "
+                "rows",
+                remedy=f"ALTER TABLE {self._target.database}.{name} MODIFY SETTING "
+                f"{setting} = 10000",
+            )
+
+    def test_row(self) -> Iterator[Finding]:
+        writer_id = new_writer_id()
+        moment = self._now()
+        row = {
+            "writer_id": writer_id,
+            "seq": 1,
+            "event_time": f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M:%S.%f}",
+            "event_id": EventIds().next(moment),
+            "agent_id": "audit-handler",
+            "action": "AUDIT_CHECK",
+            "outcome": "success",
+            "resource_type": "audit_log",
+            "service_name": self._settings.service_name,
+            "level": "INFO",
+            "logger": "audit_handler.check",
+            "message": "a test row of: audit-handler check",
+        }
+        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        self._connection.insert(line, token=f"{writer_id}:1-1")
+        if self._is_older:
+            detail = "stored; the layout of 2025 has no column to find it by"
+            yield Finding(step="test row", state=OK, detail=detail)
+            return
+        try:
+            stored = self._connection.stored(writer_id, 1, 1, line)
+        except SetupError as exc:
+            yield Finding(step="test row", state=FAILED, detail=exc.problem, remedy=exc.remedy)
+            return
+        if stored is None:
+            yield Finding(
+                step="test row",
+                state=WARNING,
+                detail="stored, but this user may not look it up: after a timeout, deduplication "
+                "rests on the window alone",
+                remedy=_LOOK_UP_GRANT,
+            )
+        elif not stored:
+            yield Finding(
+                step="test row",
+                state=FAILED,
+                detail="the insert was acknowledged, and the row is not there",
+                remedy="look for a row policy, a TTL that is over, or replicas that lag behind",
+            )
+        else:
+            detail = f"stored and found again; it stays, as AUDIT_CHECK {row['event_id']}"
+            yield Finding(step="test row", state=OK, detail=detail)
+
+    def spool(self) -> Iterator[Finding]:
+        directory = self._settings.spool_dir
+        if directory is None:
+            yield Finding(
+                step="spool",
+                state=WARNING,
+                detail="in memory: a crash loses the rows that wait",
+                remedy="set spool_dir or AUDIT_SPOOL_DIR to a local directory",
+            )
+            return
+        try:
+            yield self._try_spool(directory)
+            yield from self._left_in_spool(directory)
+        except OSError as exc:
+            yield Finding(
+                step="spool",
+                state=FAILED,
+                detail=f"{directory}: {exc.strerror or exc}",
+                remedy="give spool_dir a local directory (no NFS) that the application's user may "
+                "write to, and run this check as that user",
+            )
+
+    def _try_spool(self, directory: Path) -> Finding:
+        if not directory.exists():
+            parent = next(path for path in directory.parents if path.exists())
+            if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+                raise PermissionError(0, f"does not exist, and cannot be made in {parent}")
+            detail = f"{directory} does not exist yet; the handler makes it"
+            return Finding(step="spool", state=OK, detail=detail)
+        trial = directory / f".check-{os.getpid()}"
+        self._files.make_directory(trial)
+        try:
+            handle = self._files.create(trial / "trial")
+            try:
+                self._files.write(handle, b"{}\n")
+                self._files.sync(handle)
+            finally:
+                self._files.close(handle)
+            lock = self._files.lock(trial / "lock")
+            if lock is None:
+                raise OSError(0, "this file system has no locks that work")
+            lock.release()
+        finally:
+            for name in ("trial", "lock"):
+                with suppress(OSError):
+                    self._files.unlink(trial / name)
+            self._files.remove_directory(trial)
+        free = shutil.disk_usage(directory).free
+        detail = f"{directory}: written, synced, locked; {free // 1024**2:,} MiB free"
+        if free < self._settings.max_spool_bytes:
+            return Finding(
+                step="spool",
+                state=WARNING,
+                detail=detail,
+                remedy=f"max_spool_bytes lets {self._settings.max_spool_bytes // 1024**2:,} MiB "
+                "wait: make room, or set AUDIT_MAX_SPOOL_BYTES lower",
+            )
+        return Finding(step="spool", state=OK, detail=detail)
+
+    def _left_in_spool(self, directory: Path) -> Iterator[Finding]:
+        own = self._target.directory_name
+        dead = [each for each in waiting(self._files, directory) if not each.is_alive]
+        for is_own, remedy in (
+            (True, "the application's next start delivers them"),
+            (False, "start the application with the dsn, database and table that they wait for"),
+        ):
+            rows = sum(each.rows for each in dead if (each.target == own) is is_own)
+            if rows:
+                yield Finding(
+                    step="spool",
+                    state=WARNING,
+                    detail=f"{rows:,} rows of processes that have ended wait"
+                    f"{'' if is_own else ' for other targets'}",
+                    remedy=remedy,
+                )
+        refused = sum(each.rows for each in rejected(self._files, directory))
+        if refused:
+            yield Finding(
+                step="spool",
+                state=WARNING,
+                detail=f"{refused:,} rows were refused by ClickHouse",
+                remedy="see the reasons with: audit-handler spool; mend them, then: "
+                "audit-handler replay",
+            )
