@@ -1,0 +1,144 @@
+"""The handler writes to a table with the layout of 2025 as it is, and sees when it is upgraded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from audit_handler import AuditHandler
+from audit_handler.errors import SetupError
+from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS
+from audit_handler.upgrade import upgrade
+from tests.loopback import LoopbackClickHouse
+from tests.older import create_older_table
+from tests.test_clickhouse import Connect, connect, rows, target_of
+
+__all__ = ["connect"]  # a fixture
+
+MakeHandler = Callable[..., AuditHandler]
+
+LACKING = (
+    "event_id, trace_id, span_id, service_name, writer_id, seq, level, logger, message, outcome"
+)
+
+
+@pytest.fixture
+def older(faults: LoopbackClickHouse, database: str) -> str:
+    create_older_table(faults, database)
+    faults.forget_requests()
+    return f"{database}.audit_logs"
+
+
+def test_the_older_layout_is_todays_without_what_came_since(
+    faults: LoopbackClickHouse, older: str
+) -> None:
+    described = [row["name"] for row in faults.query(f"DESCRIBE TABLE {older}")]
+
+    assert set(described) - {"event_date"} == set(OLDER_COLUMNS)
+    assert LACKING.split(", ") == [name for name in WRITTEN_COLUMNS if name not in described]
+
+
+def test_a_row_is_stored_without_what_the_table_lacks(
+    faults: LoopbackClickHouse, database: str, older: str, make_handler: MakeHandler
+) -> None:
+    handler = make_handler(faults.dsn(database), logger=database, create_table=False)
+    log = logging.getLogger(database)
+    extra = {"action": "PAY", "resource_id": "o-1", "ip_address": "10.1.2.3", "status_code": 402}
+    log.info("paid", extra={**extra, "order": 7})
+
+    assert handler.flush(30.0)
+    assert [
+        {
+            "action": "PAY",
+            "resource_id": "o-1",
+            "ip_address": "10.1.2.3",
+            "status_code": 402,
+            "metadata": '{"order":7}',
+        }
+    ] == faults.query(f"SELECT action, resource_id, ip_address, status_code, metadata FROM {older}")
+
+
+def test_what_is_lacking_is_said_once(
+    faults: LoopbackClickHouse,
+    database: str,
+    connect: Connect,
+    older: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clickhouse = connect(faults.dsn(database), create_table=False)
+    for number in range(1, 4):
+        clickhouse.insert(rows(number), token=f"t{number}")
+    (warning,) = (r.getMessage() for r in caplog.records if r.name == "audit_handler.clickhouse")
+
+    assert f"table {older} has the layout of 2025: {LACKING} are not stored" in warning
+    assert "audit-handler init" in warning
+
+
+@pytest.mark.usefixtures("older")
+def test_nobody_can_be_asked_which_rows_are_stored_until_it_is_upgraded(
+    faults: LoopbackClickHouse, database: str, connect: Connect
+) -> None:
+    clickhouse = connect(faults.dsn(database), create_table=False)
+    clickhouse.insert(rows(1), token="t")
+    before = (clickhouse.can_look_up, clickhouse.stored("w", 1, 2, rows(1, 2)))
+    upgrade(clickhouse, target_of(faults.dsn(database), database))
+    clickhouse.insert(rows(2), token="u")
+
+    assert (False, None) == before
+    assert (True, {2}) == (clickhouse.can_look_up, clickhouse.stored("w", 1, 2, rows(1, 2)))
+
+
+def test_a_deduplication_window_keeps_a_retry_from_doubling_rows(
+    faults: LoopbackClickHouse, database: str, connect: Connect, older: str
+) -> None:
+    clickhouse = connect(faults.dsn(database), create_table=False)
+    faults.command(f"ALTER TABLE {older} MODIFY SETTING non_replicated_deduplication_window = 100")
+    for _ in range(3):
+        clickhouse.insert(rows(1, 2), token="w:1-2")
+
+    assert [{"n": 2}] == faults.query(f"SELECT count() AS n FROM {older}")
+
+
+def test_an_address_that_the_older_column_cannot_hold_is_kept_with_the_reason(
+    faults: LoopbackClickHouse,
+    database: str,
+    older: str,
+    make_handler: MakeHandler,
+    tmp_path: Path,
+) -> None:
+    """Its address column is IPv4. The row is kept, and `audit-handler replay` offers it again."""
+    handler = make_handler(faults.dsn(database), logger=database, create_table=False)
+    log = logging.getLogger(database)
+    for number, address in enumerate(["10.0.0.1", "2001:db8::1", "10.0.0.2"]):
+        log.info("x", extra={"action": "A", "resource_id": str(number), "ip_address": address})
+    handler.flush(30.0)
+    (rejected,) = (tmp_path / "spool").rglob("*.ndjson")
+
+    assert ["0", "2"] == [
+        row["resource_id"] for row in faults.query(f"SELECT resource_id FROM {older} ORDER BY 1")
+    ]
+    assert '"2001:db8::1"' in rejected.read_text()
+
+
+def test_a_table_that_lacks_some_of_the_newer_columns_only_is_no_older_table(
+    faults: LoopbackClickHouse, database: str, connect: Connect, older: str
+) -> None:
+    """Somebody dropped or forgot them, and their values would be lost without a word."""
+    faults.command(f"ALTER TABLE {older} ADD COLUMN writer_id String, ADD COLUMN seq UInt64")
+    clickhouse = connect(faults.dsn(database), create_table=False)
+
+    with pytest.raises(SetupError, match="lacks the columns event_id, trace_id"):
+        clickhouse.insert(rows(1), token="t")
+
+
+def test_a_column_that_was_added_to_the_older_table_takes_the_extra_of_its_name(
+    faults: LoopbackClickHouse, database: str, connect: Connect, older: str
+) -> None:
+    faults.command(f"ALTER TABLE {older} ADD COLUMN tenant String")
+    clickhouse = connect(faults.dsn(database), create_table=False)
+    clickhouse.insert(rows(1, tenant="acme"), token="t")
+
+    assert [{"tenant": "acme"}] == faults.query(f"SELECT tenant FROM {older}")
