@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from audit_handler import AuditHandler
+from tests.containers import require_docker, start_node
 from tests.loopback import LoopbackClickHouse
 
 _numbers = itertools.count(1)
@@ -58,20 +59,8 @@ def _real_server(request: pytest.FixtureRequest) -> RealServer:
     """Return a real server, or skip saying why there is none."""
     if url := os.environ.get("AUDIT_TEST_CLICKHOUSE_URL"):
         return RealServer(url)
-    must = bool(os.environ.get("AUDIT_TEST_DOCKER"))
-    reason = "no real server: AUDIT_TEST_CLICKHOUSE_URL is not set, and no Docker engine runs here"
-    if not must and not (Path("/var/run/docker.sock").exists() or os.environ.get("DOCKER_HOST")):
-        pytest.skip(reason)
-    from testcontainers.core.container import DockerContainer
-    from testcontainers.core.wait_strategies import HttpWaitStrategy
-
-    container = DockerContainer("clickhouse/clickhouse-server:latest")
-    container.with_env("CLICKHOUSE_PASSWORD", "made-up").with_exposed_ports(8123)
-    container.waiting_for(HttpWaitStrategy(8123, "/ping").for_status_code(200))
-    container.start()
-    request.addfinalizer(container.stop)
-    host, port = container.get_container_host_ip(), container.get_exposed_port(8123)
-    return RealServer(f"http://default:made-up@{host}:{port}")
+    require_docker()
+    return RealServer(start_node(request))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -199,20 +200,21 @@ def test_a_dead_shard_is_an_error_that_is_tried_again(
     assert 210 == caught.value.code
 
 
+def ask(clickhouse: ClickHouse, name: str, target: Target, table: str = "") -> list[dict[str, Any]]:
+    """Ask the question *name* of *target*'s table, or of *table*."""
+    sql = query(name, replace(target, table=table or target.table))
+    return clickhouse.query(sql, {key: ARGUMENTS[key] for key in re.findall(r"\{(\w+):", sql)})
+
+
 @pytest.mark.parametrize("name", query_names())
 def test_a_question_has_one_answer_through_both_tables(
     clickhouse: ClickHouse, tables: Target, name: str
 ) -> None:
     clickhouse.insert(rows(*range(1, 10)), token="w:1-9")
-    sql = query(name, tables)
-    arguments = {key: ARGUMENTS[key] for key in set(re.findall(r"\{(\w+):", sql))}
-    answer = clickhouse.query(sql, arguments)
+    answer = ask(clickhouse, name, tables)
 
     assert answer
-    assert answer == clickhouse.query(
-        sql.replace(f"{tables.database}.audit_logs", f"{tables.database}.audit_logs_local"),
-        arguments,
-    )
+    assert answer == ask(clickhouse, name, tables, "audit_logs_local")
 
 
 def test_a_clusters_older_tables_are_upgraded(

@@ -1,0 +1,126 @@
+"""
+Real ClickHouse servers in Docker: one node, or a cluster of two shards with two replicas each.
+
+Where no Docker engine runs, a test that asks for one is skipped and says so; with
+``AUDIT_TEST_DOCKER`` set (CI) it fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.network import Network
+
+__all__ = ["PASSWORD", "require_docker", "start_cluster", "start_node", "url_of"]
+
+IMAGE = "clickhouse/clickhouse-server:latest"
+PASSWORD = "made-up"
+CLUSTER = {"ch1": 1, "ch2": 1, "ch3": 2, "ch4": 2}
+"""Hosts and their shards. Keeper runs in the first."""
+
+_CONFIG = """
+<clickhouse>
+    <remote_servers><audit>
+        <secret>made-up too</secret>
+        {shards}
+    </audit></remote_servers>
+    <macros><cluster>audit</cluster><shard>{shard}</shard><replica>{host}</replica></macros>
+    <interserver_http_host>{host}</interserver_http_host>
+    <zookeeper><node><host>ch1</host><port>9181</port></node></zookeeper>
+    <distributed_ddl><path>/clickhouse/task_queue/ddl</path></distributed_ddl>
+    {keeper}
+</clickhouse>
+"""
+_SHARD = "<shard><internal_replication>true</internal_replication>{replicas}</shard>"
+_REPLICA = "<replica><host>{host}</host><port>9000</port></replica>"
+_KEEPER = """
+    <keeper_server>
+        <tcp_port>9181</tcp_port>
+        <server_id>1</server_id>
+        <log_storage_path>/var/lib/clickhouse/coordination/log</log_storage_path>
+        <snapshot_storage_path>/var/lib/clickhouse/coordination/snapshots</snapshot_storage_path>
+        <raft_configuration>
+            <server><id>1</id><hostname>ch1</hostname><port>9234</port></server>
+        </raft_configuration>
+    </keeper_server>
+"""
+
+
+def require_docker() -> None:
+    """Skip where no Docker engine runs, unless there must be one."""
+    has_docker = Path("/var/run/docker.sock").exists() or bool(os.environ.get("DOCKER_HOST"))
+    if not has_docker and not os.environ.get("AUDIT_TEST_DOCKER"):
+        pytest.skip("no Docker engine runs here, and no real server is named in the environment")
+
+
+def start_node(request: pytest.FixtureRequest) -> str:
+    """Start one server for as long as *request*'s scope; return its URL."""
+    container = _server()
+    container.start()
+    request.addfinalizer(container.stop)
+    return url_of(container)
+
+
+def start_cluster(request: pytest.FixtureRequest, directory: Path) -> dict[str, DockerContainer]:
+    """
+    Start the servers of `CLUSTER` for as long as *request*'s scope; return them by host.
+
+    Their configuration is written to *directory*.
+    """
+    from testcontainers.core.network import Network
+
+    network = Network()
+    network.create()
+    request.addfinalizer(network.remove)
+    servers = {}
+    for host in CLUSTER:
+        path = directory / f"{host}.xml"
+        path.write_text(_config(host))
+        path.chmod(0o644)  # read by the server's own user
+        servers[host] = _server(host, path, network)
+        servers[host].start()
+        request.addfinalizer(servers[host].stop)
+    return servers
+
+
+def url_of(container: DockerContainer) -> str:
+    """Return the URL for the driver."""
+    host, port = container.get_container_host_ip(), container.get_exposed_port(8123)
+    return f"http://default:{PASSWORD}@{host}:{port}"
+
+
+def _server(
+    host: str = "", config: Path | None = None, network: Network | None = None
+) -> DockerContainer:
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import HttpWaitStrategy
+
+    container = DockerContainer(IMAGE, **({"hostname": host} if host else {}))
+    container.with_env("CLICKHOUSE_PASSWORD", PASSWORD)
+    container.with_env("CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT", "1")
+    container.with_exposed_ports(8123)
+    if config is not None and network is not None:
+        container.with_network(network).with_network_aliases(host)
+        container.with_volume_mapping(config, "/etc/clickhouse-server/config.d/cluster.xml", "ro")
+    container.waiting_for(HttpWaitStrategy(8123, "/ping").for_status_code(200))
+    return container
+
+
+def _config(host: str) -> str:
+    shards = "".join(
+        _SHARD.format(
+            replicas="".join(
+                _REPLICA.format(host=other) for other in CLUSTER if CLUSTER[other] == shard
+            )
+        )
+        for shard in sorted(set(CLUSTER.values()))
+    )
+    return _CONFIG.format(
+        shards=shards, shard=CLUSTER[host], host=host, keeper=_KEEPER if host == "ch1" else ""
+    )
