@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 MakeHandler = Callable[..., AuditHandler]
 
 PASSWORDS = {f"{name}_password": uuid.uuid4().hex for name in ("writer", "reader", "auditor")}
-ACCESS_DENIED, READONLY = 497, 164
+ACCESS_DENIED = 497
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +136,8 @@ def test_the_reader_may_ask_and_not_write(target: Target, connect: Connect) -> N
     answers = {name: ask(reader, name, target) for name in query_names()}
 
     assert answers.keys() == set(query_names())
-    with pytest.raises(SetupError) as caught:
+    with pytest.raises(SetupError, match="readonly"):
         reader.insert(rows(2), token="u")
-    assert caught.value.code in (READONLY, ACCESS_DENIED)
     assert ACCESS_DENIED == refused(reader, "SELECT query FROM system.query_log")
 
 

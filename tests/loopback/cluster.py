@@ -10,7 +10,7 @@ ClickHouse's own for tests: replicated tables can be made with it, and are read-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,39 @@ _CONFIG = """
     <storage_configuration><disks>
         <backups><type>local</type><path>{backups}/</path></backups>
     </disks></storage_configuration>
+    {users}
+</clickhouse>
+"""
+_USERS = """
+<clickhouse>
+    <profiles><default>{settings}</default></profiles>
+    <quotas><default/></quotas>
+    <users><default>
+        <password/><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
+        <grants>{grants}</grants>
+    </default></users>
 </clickhouse>
 """
 
 
-def write_config(directory: Path) -> Path:
-    """Write the configuration into *directory*, with a disk for backups there; return its path."""
+def write_config(
+    directory: Path, grants: Sequence[str] = (), settings: Mapping[str, object] | None = None
+) -> Path:
+    """
+    Write the configuration into *directory*, with a disk for backups there; return its path.
+
+    Args:
+        grants: Statements like ``GRANT SELECT ON a.b``: what everybody may, instead of everything.
+        settings: Of everybody's profile.
+    """
+    users = ""
+    if grants or settings:
+        queries = "".join(f"<query>{grant}</query>" for grant in grants or ["GRANT ALL ON *.*"])
+        profile = "".join(f"<{name}>{value}</{name}>" for name, value in (settings or {}).items())
+        (directory / "users.xml").write_text(_USERS.format(grants=queries, settings=profile))
+        users = f"<users_config>{directory / 'users.xml'}</users_config>"
     path = directory / "cluster.xml"
-    path.write_text(_CONFIG.format(backups=directory / "backups"))
+    path.write_text(_CONFIG.format(backups=directory / "backups", users=users))
     return path
 
 
