@@ -11,8 +11,11 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from audit_handler import _metrics
 from audit_handler._clock import SystemClock
@@ -23,7 +26,7 @@ from audit_handler.errors import ConfigurationError, SpoolClosed, SpoolError
 from audit_handler.spool import DiskFiles, MemoryFiles, has_leftovers
 from audit_handler.status import Counters, Status
 
-__all__ = ["AuditHandler"]
+__all__ = ["AuditHandler", "open_handlers"]
 
 _logger = logging.getLogger(__name__)
 
@@ -114,6 +117,8 @@ class AuditHandler(logging.Handler):
             self.settings.block_timeout if self.settings.on_full == "block" else 0.0
         )
         self._clock = SystemClock()
+        self.is_closed = False
+        """Whether `close` was called, and no audit came since."""
         self._reset()
         self._files = MemoryFiles() if self.settings.spool_dir is None else DiskFiles()
         self._directory = (
@@ -269,6 +274,7 @@ class AuditHandler(logging.Handler):
                 rows, closing = self._earlier
                 self._earlier = (rows, (*closing, pipeline))
             self._pipeline = None
+            self.is_closed = True
         super().close()
         return self._told(pipeline is None or self._close(pipeline, self._seconds(timeout)))
 
@@ -295,11 +301,33 @@ class AuditHandler(logging.Handler):
             rows_waiting=sum(spool.waiting_rows for spool in spools),
             bytes_waiting=sum(spool.waiting_bytes for spool in spools),
             max_spool_bytes=self.settings.max_spool_bytes,
+            is_full=any(spool.is_full for spool in spools),
             oldest_waiting_seconds=max((spool.oldest_age() for spool in spools), default=0.0),
             batches_stored=counters.batches_stored,
             retries=counters.retries,
             last_error=counters.last_error,
         )
+
+    def waiting_by_user(self, max_bytes: int = 16 * 1024 * 1024) -> tuple[dict[str, int], bool]:
+        """
+        Count the waiting rows by *agent_id*, by reading them; ``""`` is nobody.
+
+        Takes as long as the disk takes for *max_bytes*; not for an event loop.
+
+        Returns:
+            The counts, and whether all rows were read. Rows that come or go meanwhile may be in
+            the counts or not.
+        """
+        counts: dict[str, int] = {}
+        pipeline = self._pipeline
+        for line in pipeline.spool.peek(max_bytes) if pipeline else ():
+            if line is None:
+                return counts, False
+            # The last one may be half written.
+            with suppress(msgspec.DecodeError):
+                user = _decode_user(line).agent_id
+                counts[user] = counts.get(user, 0) + 1
+        return counts, True
 
     def __repr__(self) -> str:
         pipeline = self._pipeline
@@ -321,6 +349,7 @@ class AuditHandler(logging.Handler):
                     after_connect=_move_exit_hook if self.settings.target.is_embedded else None,
                 )
                 self._pipeline = pipeline
+                self.is_closed = False
                 if not _is_exiting:
                     pipeline.start()
             return self._pipeline
@@ -356,6 +385,21 @@ class AuditHandler(logging.Handler):
         self._reset()
         if pipeline is not None:
             pipeline.spool.abandon()
+
+
+class _User(msgspec.Struct):
+    agent_id: str = ""
+
+
+_decode_user = msgspec.json.Decoder(_User).decode
+
+
+def open_handlers() -> list[AuditHandler]:
+    """Return the handlers of this process that are not closed, by target."""
+    return sorted(
+        (handler for handler in list(_handlers) if not handler.is_closed),
+        key=lambda handler: str(handler.settings.target),
+    )
 
 
 # The end of the process, and forks

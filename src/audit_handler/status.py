@@ -56,6 +56,8 @@ class Status:
     """Bytes in the spool."""
     max_spool_bytes: int
     """Bytes that may wait."""
+    is_full: bool
+    """Whether there is no room for a row of the usual size."""
     oldest_waiting_seconds: float
     """Seconds for which the oldest row in the spool has waited; 0.0 when none waits."""
     batches_stored: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from audit_handler._clock import Clock
 from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull, SpoolUnavailable
 from audit_handler.spool._files import Files
+from audit_handler.spool._peek import waiting_lines
 from audit_handler.spool._recovery import (
     Adopted,
     adopt_dead_writers,
@@ -188,6 +190,22 @@ class Spool:
             return max(0.0, self._clock.time() - min(sinces))
         opened = self._writer.open_since if self._writer else 0.0
         return max(0.0, self._clock.monotonic() - opened) if opened else 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for a row of the usual size. Takes no lock."""
+        return self._bytes + _USUAL_ROW_BYTES > self._max_bytes
+
+    def peek(self, max_bytes: int) -> Iterator[bytes | None]:
+        """
+        Yield the waiting rows as encoded lines; then None if *max_bytes* were read before the end.
+
+        Reads files, so it takes its time, but no lock.
+        """
+        directories = [dead.directory for dead in list(self._adopted.values())]
+        if self._writer:
+            directories.append(self._writer.directory)
+        return waiting_lines(self.files, directories, max_bytes)
 
     # What the listener calls
 

@@ -1,0 +1,82 @@
+"""Health and status as Flask blueprints; public through `audit_handler.flask`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+
+from flask import Blueprint, Request, Response, request
+
+from audit_handler._pages import (
+    HEADERS,
+    MAX_WAITING_SECONDS,
+    PUBLIC,
+    HealthPages,
+    Page,
+    StatusPages,
+    check_authorize,
+)
+from audit_handler.handler import AuditHandler
+
+__all__ = ["PUBLIC", "health_blueprint", "status_blueprint"]
+
+
+def health_blueprint(
+    handlers: AuditHandler | Iterable[AuditHandler] | None = None,
+    *,
+    max_waiting_seconds: float | None = MAX_WAITING_SECONDS,
+    url_prefix: str = "/health",
+    name: str = "audit_health",
+) -> Blueprint:
+    """
+    Return a blueprint that answers whether the process is alive and ready to audit:
+    ``/health/live``, ``/health/ready``, and ``/health`` for both. 200, or 503 with the reasons.
+
+    See `audit_handler.status_pages.HealthApp` for the arguments, and what it raises.
+    """
+    pages = HealthPages(handlers, max_waiting_seconds)
+    blueprint = Blueprint(name, __name__, url_prefix=url_prefix)
+
+    @blueprint.get("")
+    @blueprint.get("/<any(live, ready):which>")
+    def health(which: str = "") -> Response:
+        return _response(pages.page(which))
+
+    return blueprint
+
+
+def status_blueprint(
+    *,
+    authorize: Callable[[Request], object],
+    handlers: AuditHandler | Iterable[AuditHandler] | None = None,
+    by_user: bool = False,
+    url_prefix: str = "/admin/audit-status",
+    name: str = "audit_status",
+) -> Blueprint:
+    """
+    Return a blueprint that answers what the handlers have done so far, as JSON.
+
+    See `audit_handler.status_pages.StatusApp` for the fields and arguments. *authorize* is called
+    with Flask's request, and is no ``async def``; what it raises, ``flask.abort`` too, goes to
+    Flask.
+
+    Raises:
+        ConfigurationError: *authorize* is None, or cannot be called.
+    """
+    allowed = check_authorize(authorize)
+    pages = StatusPages(handlers, by_user=by_user)
+    blueprint = Blueprint(name, __name__, url_prefix=url_prefix)
+
+    @blueprint.get("")
+    def status() -> Response:
+        answer = allowed(request)
+        if inspect.isawaitable(answer):
+            # Nobody would wait for it, and a coroutine counts as true.
+            raise TypeError("authorize must not be async here; Flask's views are not")
+        return _response(pages.page() if answer else Page.of(403, {"detail": "not allowed"}))
+
+    return blueprint
+
+
+def _response(page: Page) -> Response:
+    return Response(page.body, page.status, HEADERS)

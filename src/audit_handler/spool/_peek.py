@@ -1,0 +1,39 @@
+"""A look into the rows that wait, for people: bounded, and in nobody's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from audit_handler.spool._files import Files
+from audit_handler.spool._segment import OPEN, READY, SENDING
+
+__all__ = ["waiting_lines"]
+
+
+def waiting_lines(
+    files: Files, directories: Iterable[Path], max_bytes: int
+) -> Iterator[bytes | None]:
+    """
+    Yield the rows in *directories*, the oldest of each first, as encoded lines; then None if
+    *max_bytes* were read before the end.
+
+    Takes no lock: rows that are stored or written meanwhile may be among them or not.
+    """
+    for directory in directories:
+        for name in files.names(directory):
+            path = directory / name
+            if path.suffix not in (OPEN, READY, SENDING):
+                continue
+            if max_bytes <= 0:
+                yield None
+                return
+            content = b""
+            # It may get its next name, or be done with, at any moment.
+            for suffix in (path.suffix, READY, SENDING):
+                with suppress(FileNotFoundError):
+                    content = files.read(path.with_suffix(suffix))
+                    break
+            max_bytes -= len(content)
+            yield from content.splitlines()
