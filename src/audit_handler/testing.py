@@ -1,0 +1,215 @@
+"""
+For the tests of an application: what it audits, without a database, a spool or a handler.
+
+    def test_an_order_is_audited(client):
+        with capture_audits() as audits:
+            client.post("/api/orders", json={"name": "Assam"})
+
+        row = audits.one(action="CREATE", resource_type="orders")
+        assert row["new_value"] == {"name": "Assam"}
+
+As a fixture::
+
+    @pytest.fixture
+    def audits():
+        with capture_audits() as audits:
+            yield audits
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, overload
+
+from audit_handler import context
+from audit_handler.record import RecordEncoder
+from audit_handler.redaction import Redactor
+
+__all__ = ["CapturedAudits", "capture_audits"]
+
+_SHOWN_ROWS = 10
+# In a message: more than a test mostly logs, and less than fills a screen.
+_NOT_SHOWN = frozenset({"event_id", "event_time", "level"})
+
+
+class CapturedAudits(Sequence[dict[str, Any]]):
+    """
+    The rows in the order in which they were logged, each a dict by column: redacted and checked as
+    they would be stored, columns without a value left out. Objects in *old_value*, *new_value* and
+    the like, and *metadata*, are dicts and lists, of which the table keeps the JSON text.
+
+    Safe to read while other threads log.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        return self._rows[index]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} rows>"
+
+    def matching(self, **fields: Any) -> list[dict[str, Any]]:
+        """Return the rows that have all *fields*; one that is None is not in the row."""
+        return [
+            row
+            for row in list(self._rows)
+            if all(row.get(name) == value for name, value in fields.items())
+        ]
+
+    def one(self, **fields: Any) -> dict[str, Any]:
+        """
+        Return the only row that has all *fields*.
+
+        Raises:
+            AssertionError: There is none, or more than one; the message shows what was audited.
+        """
+        rows = self.matching(**fields)
+        if len(rows) != 1:
+            raise AssertionError(self._message("one audit", fields, len(rows)))
+        return rows[0]
+
+    def none(self, **fields: Any) -> None:
+        """
+        Check that no row has all *fields*; without any, that nothing was audited.
+
+        Raises:
+            AssertionError: There is one; the message shows what was audited.
+        """
+        if rows := self.matching(**fields):
+            raise AssertionError(self._message("no audit", fields, len(rows)))
+
+    def clear(self) -> None:
+        """Forget the rows so far."""
+        self._rows.clear()
+
+    def _message(self, wanted: str, fields: dict[str, Any], found: int) -> str:
+        rows = list(self._rows)
+        described = f" with {_described(fields)}" if fields else ""
+        lines = [f"expected {wanted}{described}, found {found} in {len(rows)} audits"]
+        for number, row in enumerate(rows[:_SHOWN_ROWS], 1):
+            lines.append(f"  {number}. {_described(row)}")
+            # The nearest thing to a reason: what was asked for, and what stands there instead.
+            lines += [
+                f"       {name}: expected {value!r}, is {row.get(name)!r}"
+                for name, value in fields.items()
+                if row.get(name) != value
+            ]
+        if len(rows) > _SHOWN_ROWS:
+            lines.append(f"  and {len(rows) - _SHOWN_ROWS} more")
+        if not rows:
+            lines.append(
+                "  nothing was audited: does the record carry an action, is its level enabled, and "
+                "does its logger pass it on to the one that is captured?"
+            )
+        return "\n".join(lines)
+
+
+@contextmanager
+def capture_audits(
+    logger: str | logging.Logger | None = None,
+    *,
+    level: int | str = logging.INFO,
+    service_name: str = "",
+    redact_keys: Iterable[str] = (),
+    redact_default_keys: bool = True,
+    max_value_bytes: int = 64 * 1024,
+) -> Iterator[CapturedAudits]:
+    """
+    Collect the audits that are logged inside the block, by any thread.
+
+    May be nested, and used by several threads: each block collects for itself. Other handlers go
+    on as before.
+
+    Args:
+        logger: Where to listen, a logger or its name; by default the root logger, which gets what
+            no logger on the way keeps to itself (``propagate=False``).
+        level: The logger lets records of this level pass during the block, if it does not let them
+            pass anyway; afterwards it is as before. Other loggers' levels are left alone.
+        service_name: As in `AuditHandler`, and so are the following.
+        redact_keys: Parts of key names to redact besides the default ones.
+        redact_default_keys: False to redact *redact_keys* only.
+        max_value_bytes: Bytes of one value before it is cut.
+    """
+    target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
+    audits = CapturedAudits()
+    encoder = RecordEncoder(
+        redactor=Redactor(redact_keys, use_default_keys=redact_default_keys),
+        context=context.current,
+        service_name=service_name,
+        max_value_bytes=max_value_bytes,
+        max_row_bytes=8 * 1024 * 1024,
+        now=time.time,
+    )
+    handler = _Capturing(encoder, audits._rows)
+    lowered = _Lowered.lower(target, logging._checkLevel(level))  # type: ignore[attr-defined]  # names and numbers, as logging takes them
+    target.addHandler(handler)
+    try:
+        yield audits
+    finally:
+        target.removeHandler(handler)
+        lowered.restore()
+
+
+class _Capturing(logging.Handler):
+    """Keeps the rows, formed at the moment of the call as the real handler forms them."""
+
+    def __init__(self, encoder: RecordEncoder, rows: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self._encoder = encoder
+        self._rows = rows
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        is_ours = str(record.name).startswith("audit_handler.")
+        if record.__dict__.get("action") is not None and not is_ours:
+            self._rows.append(self._encoder.row(record))
+        return True
+
+
+class _Lowered:
+    """
+    A logger's level while some blocks have lowered it. Blocks of several threads may end in any
+    order: the last one restores.
+    """
+
+    _all: dict[logging.Logger, _Lowered] = {}  # noqa: RUF012  # shared on purpose
+    _lock = threading.Lock()
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._before = logger.level
+        self._users = 0
+
+    @classmethod
+    def lower(cls, logger: logging.Logger, level: int) -> _Lowered:
+        with cls._lock:
+            lowered = cls._all.setdefault(logger, cls(logger))
+            lowered._users += 1
+            if logger.getEffectiveLevel() > level:
+                logger.setLevel(level)
+            return lowered
+
+    def restore(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                del self._all[self._logger]
+                self._logger.setLevel(self._before)
+
+
+def _described(row: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in row.items() if name not in _NOT_SHOWN)
