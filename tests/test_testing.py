@@ -149,7 +149,7 @@ def test_level_and_handlers_are_as_before_afterwards(log: logging.Logger) -> Non
     log.addHandler(other)
     log.setLevel(logging.ERROR)
     with pytest.raises(ZeroDivisionError), capture_audits(log, level="DEBUG"):
-        log.level / 0  # noqa: B018  # raised inside the block
+        log.level / 0  # raised inside the block
     after = (log.level, log.handlers[:])
     with capture_audits(log, level="DEBUG"):
         lowered = log.level
