@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from audit_handler._http import Exchange, HttpRules
@@ -336,6 +336,82 @@ def test_query_and_route_are_kept_as_metadata() -> None:
     } == fields_of(exchange)["metadata"]
 
 
+# As a policy wants it
+
+
+def told(rule: Rule, **facts: Any) -> dict[str, Any]:
+    """Return the audit of a creation that was refused, as *rule* wants it."""
+    exchange = begun(
+        "POST",
+        "/api/people/ada@example.org",
+        JSON,
+        rules=HttpRules(policy=[rule]),
+        is_complete=True,
+        path_params={"email": "ada@example.org"},
+        query="email=ada%40example.org&dry=1",
+        **facts,
+    )
+    exchange.request_body.add(b'{"name": "Ada", "born": {"birthday": "1815-12-10"}}')
+    exchange.start_response(409, JSON)
+    exchange.response_body.add(b'{"detail": "Ada is known", "id": 17}')
+    return fields_of(exchange)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("metadata", set()),
+        ("request", {"request_body", "resource_name"}),
+        ("request_response", {"request_body", "resource_name", "response_body", "error_message"}),
+    ],
+)
+def test_the_level_says_what_bodies_may_tell(level: str, expected: set[str]) -> None:
+    fields = told(Rule(level=level))
+
+    from_bodies = {"request_body", "response_body", "resource_name", "error_message"}
+    assert expected == from_bodies & fields.keys()
+    assert ("people", 409) == (fields["resource_type"], fields["status_code"])
+
+
+def test_a_rule_overrides_action_and_resource_type() -> None:
+    fields = told(Rule(level="metadata", action="INVITE", resource_type="person"))
+
+    assert ("INVITE", "person") == (fields["action"], fields["resource_type"])
+
+
+def test_a_mask_leaves_nothing_that_it_covers() -> None:
+    """Neither in bodies, query and path, nor in what is worked out from them."""
+    fields = told(Rule(level="request_response", mask=["birthday", "email", "name", "detail"]))
+
+    assert {"name": REDACTED, "born": {"birthday": REDACTED}} == fields["request_body"]
+    assert {"detail": REDACTED, "id": 17} == fields["response_body"]
+    assert {"email": REDACTED, "dry": "1"} == fields["metadata"]["query_params"]
+    assert f"/api/people/{REDACTED}" == fields["endpoint"]
+    assert "Ada" not in json.dumps(fields)
+    assert "example.org" not in json.dumps(fields)
+    assert "1815" not in json.dumps(fields)
+
+
+def kept(policy: list[Rule], status: int = 200) -> tuple[bytes, bytes]:
+    exchange = begun("POST", "/api/a", JSON, rules=HttpRules(policy=policy))
+    exchange.request_body.add(b"request")
+    exchange.start_response(status, JSON)
+    exchange.response_body.add(b"response")
+    return bytes(exchange.request_body._data), bytes(exchange.response_body._data)
+
+
+def test_no_more_of_the_bodies_is_held_than_a_rule_may_want() -> None:
+    """What decides at the end decides what is stored, but nothing is held in vain until then."""
+    failed = Rule(level="request_response", statuses="4xx")
+    mine = Rule(level="request", users="u-1")
+
+    assert (b"", b"") == kept([Rule(level="metadata")])
+    assert (b"request", b"") == kept([mine, Rule(level="metadata")])
+    assert (b"request", b"response") == kept([failed, Rule(level="metadata")], 404)
+    assert (b"request", b"") == kept([failed, Rule(level="metadata")], 200)
+    assert (b"", b"") == kept([Rule(level="none", paths="/api"), failed])
+
+
 # Bodies
 
 
@@ -510,6 +586,76 @@ def test_the_address_is_the_peers_or_none(host: str | None, expected: str | None
     fields = request_fields({"x-forwarded-for": "198.51.100.1"}, host)
 
     assert expected == fields.get("ip_address")
+
+
+TRUSTED = HttpRules(trusted_proxies=["10.0.0.0/8", "192.0.2.7", "2001:db8:a::/48"]).networks
+
+
+@pytest.mark.parametrize(
+    ("host", "forwarded", "expected"),
+    [
+        # Nobody trusted called: whatever the header says.
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
+        # A proxy did, and appended whom it was called from.
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1, 192.0.2.7, 10.9.9.9", "198.51.100.1"),
+        # All are ours: the first of them asked.
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        # With ports, brackets, quotes and spaces, as some proxies write them.
+        ("10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
+        ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("10.0.0.1", '"[2001:db8::1]"', "2001:db8::1"),
+        ("10.0.0.1", " 2001:db8::1 ", "2001:db8::1"),
+        ("10.0.0.1", "fe80::1%eth0", "fe80::1"),
+        # One host, however it is written.
+        ("::ffff:10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"),
+        ("2001:db8:a::1", "198.51.100.1", "198.51.100.1"),
+        ("2001:db8:b::1", "198.51.100.1", "2001:db8:b::1"),
+        # Junk: the proxy that passed it on is all that is known.
+        ("10.0.0.1", "unknown", "10.0.0.1"),
+        ("10.0.0.1", "6.6.6.6, junk", "10.0.0.1"),
+        ("10.0.0.1", "6.6.6.6,", "10.0.0.1"),
+        ("10.0.0.1", "6.6.6.6, _hidden, 10.0.0.2", "10.0.0.2"),
+        ("10.0.0.1", "6.6.6.6, " + "1" * 100_000, "10.0.0.1"),
+        ("10.0.0.1", "6.6.6.6, '; DROP TABLE audit_logs", "10.0.0.1"),
+        ("/run/app.sock", "198.51.100.1", None),
+    ],
+)
+def test_only_a_trusted_proxy_says_where_a_request_came_from(
+    host: str, forwarded: str, expected: str | None
+) -> None:
+    fields = request_fields({"x-forwarded-for": forwarded}, host, TRUSTED)
+
+    assert expected == fields.get("ip_address")
+
+
+@given(
+    forged=st.text("0123456789.:,[]% abcdef", max_size=60),
+    client=st.ip_addresses(),
+    proxies=st.lists(st.sampled_from(["10.0.0.1", "10.7.0.1", "192.0.2.7"]), max_size=3),
+)
+def test_no_forged_entry_reaches_the_address(forged: str, client: Any, proxies: list[str]) -> None:
+    """What a client sends stands left of what the proxies append, and is never looked at."""
+    client = getattr(client, "ipv4_mapped", None) or client
+    assume(not any(client in network for network in TRUSTED))
+    forwarded = ", ".join([forged, str(client), *proxies])
+
+    assert (
+        str(client)
+        == request_fields({"x-forwarded-for": forwarded}, "10.0.0.1", TRUSTED)["ip_address"]
+    )
+    assert (
+        "203.0.113.9"
+        == request_fields({"x-forwarded-for": forged}, "203.0.113.9", TRUSTED)["ip_address"]
+    )
+
+
+@pytest.mark.parametrize("proxy", ["*", "proxy.example", "10.0.0.1/8", "", "10.0.0.0/33"])
+def test_a_proxy_that_is_no_address_is_refused(proxy: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"trusted_proxies has .*; name an address or"):
+        HttpRules(trusted_proxies=[proxy])
 
 
 def test_a_session_is_known_by_a_hash_of_its_secret() -> None:

@@ -52,7 +52,7 @@ def test_a_request_that_no_rule_matches_is_not_audited() -> None:
         ({"paths": ["/api"]}, {"path": "/api"}, {"path": "/apis/orders"}),
         ({"paths": ["/api/"]}, {"path": "/api/orders"}, {"path": "/"}),
         ({"paths": "/api/*/17"}, {"path": "/api/orders/17/x"}, {"path": "/api/a/b/17"}),
-        ({"paths": "/"}, {"path": "/anything"}, {"path": ""}),
+        ({"paths": ["/", "/x"]}, {"path": "/anything"}, {"path": "no path"}),
         ({"routes": "/a/{b}"}, {"route": "/a/{b}"}, {"route": "/a/{c}"}),
         ({"statuses": 404}, {"status": 404}, {"status": 405}),
         ({"statuses": "404"}, {"status": 404}, {"status": 400}),

@@ -178,15 +178,16 @@ class HttpAuditor:
 
 def _add(fields: dict[str, Any], said: Mapping[str, Any], rule: Clause) -> None:
     """Let what the application *said* win over *fields*; of metadata, name by name."""
-    columns = {name: rule.masked(value) for name, value in said.items() if name in COLUMNS}
-    others = rule.masked({name: value for name, value in said.items() if name not in COLUMNS})
-    more = columns.pop("metadata", {})
-    metadata = {
-        **fields.get("metadata", {}),
-        **(more if isinstance(more, dict) else {"metadata": more}),
-    }
-    fields.update(columns)
-    for name, value in others.items():
-        (metadata if name in _RECORD_NAMES else fields)[name] = value
+    metadata = dict(fields.get("metadata", {}))
+    for name, value in said.items():
+        if name == "metadata" and isinstance(value, dict):
+            metadata.update(rule.masked(value))
+        elif name == "metadata" or name in _RECORD_NAMES:
+            metadata.update(rule.masked({name: value}))
+        elif name in COLUMNS:
+            # No field's name of the application: only what is in it is masked.
+            fields[name] = rule.masked(value)
+        else:
+            fields.update(rule.masked({name: value}))
     if metadata:
         fields["metadata"] = metadata
