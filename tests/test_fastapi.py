@@ -1,0 +1,123 @@
+"""The ASGI middleware around a FastAPI application: what it has that Starlette has not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException
+from pydantic import BaseModel
+
+from audit_handler import Rule, audit, bind, changes
+from audit_handler.starlette import AuditMiddleware
+from tests.asgi import Answer, Capture, as_json, asked
+
+
+class Order(BaseModel):
+    name: str
+    password: str = ""
+
+
+STORED = Order(name="Tea", password="old-s3cr3t")
+finished: list[str] = []
+
+
+def session() -> Iterator[str]:
+    """A dependency that ends when the response is on its way, as a database session does."""
+    yield "session"
+    finished.append("session")
+
+
+def user(x_user: Annotated[str, Header()] = "") -> str:
+    """Authenticate, in a thread of the pool: what is bound here is bound there only."""
+    if not x_user:
+        raise HTTPException(401, "who are you?")
+    bind(agent_id="unheard")
+    audit(agent_id=x_user, agent_role="clerk")
+    return x_user
+
+
+def application(audits: Capture, **options: Any) -> FastAPI:
+    app = FastAPI()
+    app.add_middleware(AuditMiddleware, logger=audits.logger, **options)
+
+    @app.put("/api/orders/{order_id}")
+    def update(
+        order_id: int,
+        order: Order,
+        who: Annotated[str, Depends(user)],
+        opened: Annotated[str, Depends(session)],
+        tasks: BackgroundTasks,
+    ) -> Order:
+        audit(**changes(STORED, order))
+        tasks.add_task(finished.append, f"{who} {opened} {order_id}")
+        return order
+
+    @app.get("/api/orders/{order_id}")
+    async def read(order_id: int) -> int:
+        return order_id
+
+    return app
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_finished() -> None:
+    finished.clear()
+
+
+def test_a_change_is_audited_with_what_dependencies_and_endpoint_say() -> None:
+    audits = Capture()
+    sent = as_json({"name": "Milk", "password": "new-s3cr3t"})
+    sent["headers"]["x-user"] = "u-7"
+
+    answer = asked(application(audits), "PUT", "/api/orders/17", **sent)
+
+    row = audits.row
+    assert 200 == answer.status
+    assert ("u-7", "clerk") == (row["agent_id"], row["agent_role"])
+    assert ("orders", "17") == (row["resource_type"], row["resource_id"])
+    assert "/api/orders/{order_id}" == row["metadata"]["route"]
+    assert ("Tea", "Milk") == (row["old_value"]["name"], row["new_value"]["name"])
+    assert "s3cr3t" not in audits.lines[0]
+    assert {"u-7 session 17", "session"} == set(finished)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "message"),
+    [({}, {"name": "Tea"}, 401, "who are you?"), ({"x-user": "u-7"}, {}, 422, None)],
+)
+def test_what_fastapi_refuses_by_itself_is_audited_as_a_failure(
+    headers: dict[str, str], body: Any, status: int, message: str | None
+) -> None:
+    audits = Capture()
+    sent = as_json(body)
+    sent["headers"].update(headers)
+
+    asked(application(audits), "PUT", "/api/orders/17", **sent)
+
+    row = audits.row
+    assert (status, "failure") == (row["status_code"], row["outcome"])
+    assert message == row.get("error_message")
+
+
+def test_a_rule_names_a_route_as_fastapi_has_it() -> None:
+    audits = Capture()
+    app = application(audits, policy=[Rule(level="metadata", routes="/api/orders/{order_id}")])
+
+    asked(app, "GET", "/api/orders/17")
+    asked(app, "GET", "/openapi.json")
+
+    assert ["/api/orders/17"] == [row["endpoint"] for row in audits.rows]
+
+
+def test_an_application_that_is_mounted_tells_the_whole_route() -> None:
+    audits = Capture()
+    outer = FastAPI()
+    outer.mount("/shop", application(Capture()))
+    app = AuditMiddleware(outer, logger=audits.logger, policy=[Rule(level="metadata")])
+
+    asked(app, "GET", "/shop/api/orders/17", answer=Answer())
+
+    assert "/shop/api/orders/{order_id}" == audits.row["metadata"]["route"]
+    assert ("orders", "17") == (audits.row["resource_type"], audits.row["resource_id"])
