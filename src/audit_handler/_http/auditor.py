@@ -149,7 +149,10 @@ class HttpAuditor:
         fields = {**exchange.fields(rule), **who}
         path, status = fields.get("endpoint", ""), fields["status_code"]
         for name in own:
-            fields.pop(name, None)
+            # All but the action: by an action in its extra the handler knows an audit.
+            if name != "action":
+                fields.pop(name, None)
+        fields["action"] = own.get("action") or fields["action"]
         if rule.mask:
             fields.update((name, rule.masked(bound[name])) for name in _CONTENT if name in bound)
         _add(fields, said.fields, rule)
