@@ -81,6 +81,9 @@ class Exchange:
         """Take note that the response has started."""
         self.status = status
         self.response_headers = headers
+        if self.method == "HEAD":
+            # Servers keep back what the application makes of a body.
+            return
         # What is certain by now is not kept either: nothing of a download that no rule wants.
         is_kept = any(
             rule.keeps_response and (not rule.statuses or status in rule.statuses)
