@@ -1,0 +1,265 @@
+"""
+`AuditFlask`: audits the requests of a Flask application.
+
+    audit = AuditFlask()  # or AuditFlask(app)
+
+    def create_app():
+        app = Flask(__name__)
+        ...
+        audit.init_app(app)  # after the application's own before_request functions
+        return app
+
+It stands around `app.wsgi_app`, because only there a request is seen from its first to its last
+byte: Flask's hooks are over before a stream has begun, are skipped when an earlier one answers, and
+its teardown runs late or on another thread where somebody kept the request context. From inside,
+where the context is alive, it learns what only Flask knows, through signals and one
+``before_request`` function: the route, the user, the exception that became a 500 page, the span.
+
+Chunks are looked at as they pass and never held back; the request's body is looked at as the
+application reads it. A view can say of its request what the path cannot, and that wins:
+
+    audit(action="APPROVE", resource_type="order", resource_id=order.id)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from audit_handler import context
+from audit_handler._http import Exchange, HttpAuditor, HttpRules
+from audit_handler._http.caller import agent_fields
+from audit_handler._wsgi import KEY, Passage
+from audit_handler.errors import ConfigurationError
+from audit_handler.policy import Rule
+
+try:
+    import flask
+    from flask.signals import got_request_exception, request_finished
+    from werkzeug.exceptions import MethodNotAllowed
+except ImportError as exc:
+    raise ImportError("Flask is missing: pip install 'audit-handler[flask]'") from exc
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask import Flask
+    from werkzeug.routing import Rule as URLRule
+
+__all__ = ["AuditFlask"]
+
+_logger = logging.getLogger(__name__)
+
+_DEFAULTS = HttpRules()
+
+
+class AuditFlask:
+    """
+    Logs one audit for each writing request, and binds who and which request for all that is logged
+    inside.
+
+    The audit is logged before the last chunk of the response goes to the server: a client that has
+    the whole answer can rely on it. Bind more with `audit_handler.bind`.
+
+    Where the audits go to an `AuditHandler` with ``on_full="raise"``, or a rule says ``durable``, a
+    request that could not be audited is answered with 503 before the application sees it.
+
+    One instance may serve several applications, from several threads.
+
+    Args:
+        app: The application; or pass it to `init_app` later.
+        logger: Logger of the audits, or its name. It must be enabled for INFO.
+        get_user: Called without arguments in the request's context; returns a mapping with ``id``,
+            ``name``, ``role``, ``email``, or a user object, or an id, or None for nobody. By
+            default Flask-Login's ``current_user``, then ``g.user``. Called before the view and, as
+            authentication may happen there, again after it for an audit that has no agent yet.
+        session_cookie: Name of the cookie that tells sessions apart; only its hash is kept. Flask's
+            own session has no id, and its cookie is another one after each change.
+        methods: Methods to audit; by default POST, PUT, PATCH and DELETE.
+        path_prefixes: Beginnings of paths to audit, by default ``/api``.
+        exclude_paths: Exceptions from that; ``*`` stands for one segment.
+        policy: Instead of these three: rules, the first that matches decides, see
+            `audit_handler.policy`. Routes may be written as Flask has them; what is recorded is
+            ``/api/orders/{order_id:int}``, as from Starlette.
+        trusted_proxies: Addresses and networks (``10.0.0.0/8``) of proxies whose X-Forwarded-For
+            says where a request came from; by default none. Leave it out where the client's address
+            is replaced further out, by werkzeug's ``ProxyFix`` around this or by the server.
+        request_headers: Headers of the request to keep.
+        response_headers: Headers of the response to keep.
+        max_body_bytes: Bytes to keep of a body; 0 for no bodies.
+
+    Raises:
+        ConfigurationError: An option cannot work.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        logger: str | logging.Logger = "audit",
+        get_user: Callable[[], Any] | None = None,
+        session_cookie: str | None = None,
+        methods: Iterable[str] | None = None,
+        path_prefixes: Iterable[str] | None = None,
+        exclude_paths: Iterable[str] | None = None,
+        policy: Iterable[Rule | Mapping[str, Any]] | None = None,
+        trusted_proxies: Iterable[str] = (),
+        request_headers: Iterable[str] = _DEFAULTS.request_headers,
+        response_headers: Iterable[str] = _DEFAULTS.response_headers,
+        max_body_bytes: int = _DEFAULTS.max_body_bytes,
+    ) -> None:
+        self._get_user = get_user or _flask_user
+        self._auditor = HttpAuditor(
+            logger,
+            session_cookie,
+            HttpRules(
+                methods=methods,
+                path_prefixes=path_prefixes,
+                exclude_paths=exclude_paths,
+                policy=_with_templates(policy),
+                trusted_proxies=trusted_proxies,
+                request_headers=request_headers,
+                response_headers=response_headers,
+                max_body_bytes=max_body_bytes,
+            ),
+        )
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """
+        Audit the requests of *app*, from now on.
+
+        Call it after the application's own ``before_request`` functions are registered: what is
+        logged in a view then carries the user that they found.
+
+        Raises:
+            ConfigurationError: *app* is audited already.
+        """
+        if "audit_handler" in app.extensions:
+            raise ConfigurationError(f"{app!r} is audited already; call init_app once")
+        # Signals hold their receivers weakly: this is what keeps them.
+        app.extensions["audit_handler"] = self
+        app.before_request(self._bind_user)
+        request_finished.connect(self._look, app)
+        got_request_exception.connect(self._look, app)
+        app.wsgi_app = partial(self._serve, app.wsgi_app)  # type: ignore[method-assign]  # Flask's way to wrap it
+
+    def _serve(
+        self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        return Passage(self._auditor, environ, start_response).serve(app, environ)
+
+    def _bind_user(self) -> None:
+        """Bind the user for what is logged in the view; a ``before_request`` function."""
+        request = flask.request
+        passage = request.environ.get(KEY)
+        endpoint = request.endpoint or "static"
+        # Files are for everybody, and to load the user costs a query.
+        if passage is not None and endpoint.rpartition(".")[2] != "static":
+            passage.agent = self._agent()
+            if "agent_id" not in context.current():
+                context.bind(**passage.agent)
+
+    def _look(self, _app: Flask, exception: BaseException | None = None, **_: Any) -> None:
+        """Take note of what only Flask knows, while it knows; a receiver of two signals."""
+        try:
+            passage = flask.request.environ.get(KEY)
+            if passage is None:
+                return
+            exchange = passage.exchange
+            if exchange is not None and exception is not None:
+                exchange.error = exception
+            # The page of an unhandled exception is finished too, after the exception was told.
+            if not passage.is_seen:
+                passage.is_seen = True
+                # Flask's instrumentation begins it after us, and ends it before a stream begins.
+                passage.keep_span()
+                if exchange is not None:
+                    self._fill_in(passage, exchange)
+        except Exception:
+            # Flask would take it for an error of the application.
+            _logger.exception("the audit of a request will be incomplete")
+
+    def _fill_in(self, passage: Passage, exchange: Exchange) -> None:
+        request = flask.request
+        rule: URLRule | None = request.url_rule
+        args: Mapping[str, Any] | None = request.view_args
+        if isinstance(request.routing_exception, MethodNotAllowed):
+            rule, args = _other_route(request.routing_exception)
+        exchange.route = _template(rule.rule) if rule is not None else ""
+        exchange.path_params = args or {}
+        if not passage.agent:
+            # Authentication may have happened inside.
+            passage.agent = self._agent()
+        # Not before: a session that was looked at makes its response vary by cookie.
+        session = flask.session
+        # "sid" is Flask-Session's.
+        sid = getattr(session, "sid", None)
+        passage.session_id = sid or session.get("session_id") or session.get("id")
+
+    def _agent(self) -> Mapping[str, Any]:
+        try:
+            return agent_fields(self._get_user())
+        except Exception:
+            # A bug in the application's function is no reason to refuse its requests.
+            _logger.exception("get_user failed; the audit names no agent")
+            return {}
+
+
+def _flask_user() -> Any:
+    login: Any = sys.modules.get("flask_login")
+    if login is not None and hasattr(flask.current_app, "login_manager"):
+        user = login.current_user
+        if getattr(user, "is_authenticated", False):
+            return user
+    return flask.g.get("user")
+
+
+def _other_route(refusal: MethodNotAllowed) -> tuple[URLRule | None, Mapping[str, Any] | None]:
+    """Return rule and arguments of a path that has a route, but not for the request's method."""
+    adapter = flask.current_app.create_url_adapter(flask.request)
+    if adapter is None or not refusal.valid_methods:
+        return None, None
+    return adapter.match(method=next(iter(refusal.valid_methods)), return_rule=True)
+
+
+_VARIABLE = re.compile(r"<(?:([a-zA-Z_]\w*)(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")
+
+
+@lru_cache(maxsize=1024)
+def _template(rule: str) -> str:
+    """
+    Return a rule as Starlette would have it, so that both can be asked for alike:
+    ``/api/orders/<int:order_id>`` becomes ``/api/orders/{order_id:int}``.
+    """
+
+    def variable(match: re.Match[str]) -> str:
+        converter, name = match.groups()
+        return f"{{{name}:{converter}}}" if converter not in (None, "string") else f"{{{name}}}"
+
+    return _VARIABLE.sub(variable, rule)
+
+
+def _with_templates(
+    policy: Iterable[Rule | Mapping[str, Any]] | None,
+) -> Iterable[Rule | Mapping[str, Any]] | None:
+    """Return *policy* with its routes as they are recorded; what is wrong in it stays."""
+    if not isinstance(policy, Iterable) or isinstance(policy, str | Mapping):
+        return policy
+    return [_with_template(rule) for rule in policy]
+
+
+def _with_template(rule: Any) -> Any:
+    routes = rule.get("routes") if isinstance(rule, Mapping) else getattr(rule, "routes", None)
+    routes = (routes,) if isinstance(routes, str) else routes
+    if not isinstance(routes, Iterable):
+        return rule
+    templates = [_template(route) if isinstance(route, str) else route for route in routes]
+    if isinstance(rule, Mapping):
+        return {**rule, "routes": templates}
+    return dataclasses.replace(rule, routes=templates)
