@@ -51,7 +51,10 @@ help:
 	@echo 'make coverage  branch coverage on one Python'
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, and count'
 	@echo 'make bench     run the benchmarks'
+	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, compare with others,'
+	@echo '               and write docs/RELIABILITY.md: 25 minutes  (ARGS="-k fork" for some of the faults alone)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
+	@echo 'make bench     run the benchmarks'
 	@echo 'make clean     remove what these made'
 
 # pyenv hides its Pythons behind shims that answer only for the active version. The newest release of each wanted
@@ -70,6 +73,7 @@ test: $(VENV)/.tools
 	exit $$status
 
 lint format coverage faults: $(VENV)/.tools
+lint format coverage faults soak: $(VENV)/.tools
 	@$(VENV)/bin/tox run -q -e $@ -- $(ARGS)
 
 demo: $(VENV)/.demo
@@ -80,9 +84,6 @@ bench: $(VENV)/.demo
 	    if [ ! -e "$$file" ]; then echo 'no benchmarks in benchmarks/'; break; fi; \
 	    echo "== $$file"; $(VENV)/bin/python "$$file" || exit 1; \
 	done
-
-soak: $(VENV)/.faults
-	@$(VENV)/bin/python -m tests.faults.soak $(ARGS)
 
 clean:
 	rm -rf $(VENV) .tox dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
@@ -99,9 +100,4 @@ $(VENV)/.tools: pyproject.toml
 $(VENV)/.demo: $(VENV)/.tools $(SOURCES)
 	@echo 'Installing audit-handler with the demo extra (the first time about 200 MB to download) ...'
 	@$(INSTALL) '.[demo]'
-	@touch $@
-
-$(VENV)/.faults: $(VENV)/.tools $(SOURCES)
-	@echo 'Installing audit-handler with the dev-faults extra ...'
-	@$(INSTALL) '.[dev-faults]'
 	@touch $@
