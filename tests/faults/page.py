@@ -118,7 +118,8 @@ def _outage(outage: dict[str, Any]) -> Iterator[str]:
     yield (
         f"`make faults ARGS='--run outage'`: the server is gone while one application logs "
         f"{outage['rows']:,} rows, {outage['logged_per_second']:,} a second; "
-        f"{outage['waiting_bytes'] / 1e6:,.0f} MB wait on disk. When the server is back they arrive in {outage['recovery_seconds']} s, "
+        f"{outage['waiting_bytes'] / 1e6:,.0f} MB wait on disk. "
+        f"When the server is back they arrive in {outage['recovery_seconds']} s, "
         f"**{outage['recovered_per_second']:,} rows a second**. The same application logs and "
         f"delivers {outage['normal_per_second']:,} rows a second when nothing is wrong, and "
         f"{outage['normal_again_per_second']:,} afterwards. Of {outage['acknowledged']:,} rows "

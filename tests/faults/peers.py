@@ -55,6 +55,9 @@ class Receiver(Protocol):
 
     def clear(self) -> None: ...
 
+    def met(self) -> int:
+        """Return how many batches have met the fault that was armed last."""
+
     def stored(self) -> Counter[int]: ...
 
 
@@ -86,16 +89,23 @@ class Collector:
         self._process.communicate()
 
     def fault(self, kind: str, times: int) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{kind} {times}\n".encode())
-        assert self._process.stdout.readline() == b"ok\n"
+        self._ask(f"{kind} {times}")
 
     def clear(self) -> None:
-        self.fault("clear", 0)
+        self._ask("clear 0")
+
+    def met(self) -> int:
+        return int(self._ask("met 0"))
 
     def stored(self) -> Counter[int]:
         return Counter(map(int, self._file.read_bytes().split()))
+
+    def _ask(self, line: str) -> bytes:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        answer: bytes = self._process.stdout.readline()
+        return answer
 
 
 LOOPBACK_FAULTS: dict[str, dict[str, Any]] = {
@@ -120,10 +130,14 @@ class ClickHouse:
         self._server.kill()
 
     def fault(self, kind: str, times: int) -> None:
+        self._server.forget_requests()
         self._server.fault(**LOOPBACK_FAULTS[kind], times=times)
 
     def clear(self) -> None:
         self._server.clear_faults()
+
+    def met(self) -> int:
+        return sum(request["fault"] is not None for request in self._server.requests())
 
     def stored(self) -> Counter[int]:
         rows = self._server.query("SELECT toUInt64(resource_id) AS n FROM peers.audit_logs")
@@ -284,11 +298,18 @@ def end_while_down(run: Run) -> None:
     run.receiver.start()
 
 
-def _faulted(kind: str, times: int, seconds: int) -> Callable[[Run], None]:
+def _faulted(kind: str, *, times: int, seconds: int = 0) -> Callable[[Run], None]:
+    """Let *times* batches meet the fault (-1: all), and *seconds* pass at least."""
+
     def fault(run: Run) -> None:
         run.log_for(2)
         run.receiver.fault(kind, times)
         run.log_for(seconds)
+        deadline = time.monotonic() + STOP_SECONDS
+        while run.receiver.met() < max(1, times):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{kind} was not met {times} times")
+            run.log_for(1)
         run.receiver.clear()
         run.log_for(3)
 
@@ -326,10 +347,10 @@ FAULTS: dict[str, Callable[[Run], None]] = {
     "none: the program logs 1,000 records and ends": plain_end,
     "receiver down for 20 s, then back": down,
     "receiver killed three times, back after 1 s": receiver_killed,
-    "receiver answers 503 for 15 s": _faulted("unavailable", -1, 15),
-    "connection reset twice before the batch was taken": _faulted("reset_before", 2, 5),
-    "connection reset twice after the batch was taken": _faulted("reset_after", 2, 5),
-    "a batch is taken, its answer late by 15 s": _faulted("hang", 1, 17),
+    "receiver answers 503 for 15 s": _faulted("unavailable", times=-1, seconds=15),
+    "connection reset 3 times before the batch was taken": _faulted("reset_before", times=3),
+    "connection reset 3 times after the batch was taken": _faulted("reset_after", times=3),
+    "a batch is taken, its answer late by 15 s": _faulted("hang", times=1, seconds=17),
     "10,000 records at once while the receiver is down": explosion,
     "the program ends while the receiver is down": end_while_down,
     "kill -9 of the application": _signalled(signal.SIGKILL),
@@ -365,6 +386,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="write the figures to this file as JSON")
     arguments = parser.parse_args(given)
     began = time.monotonic()
+    libraries = [{"name": its.name, "version": its.version} for its in LIBRARIES]
     measured: list[dict[str, Any]] = []
     for fault in FAULTS:
         if arguments.k not in fault:
@@ -381,7 +403,6 @@ def main(given: Sequence[str] | None = None) -> int:
                         flush=True,
                     )
     if arguments.output:
-        libraries = [{"name": its.name, "version": its.version} for its in LIBRARIES]
         seconds = round(time.monotonic() - began, 1)
         content = {"seconds": seconds, "libraries": libraries, "faults": measured}
         results.write(arguments.output, content)

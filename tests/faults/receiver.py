@@ -5,7 +5,7 @@ JSON lines over TCP as Logstash takes them.
 A process of its own, so that it can be killed. ``python receiver.py otlp|logstash PORT FILE``
 prints its port; the numbers of the records that it took are appended to FILE before it answers. A
 line on stdin, ``KIND TIMES``, arms a fault for the next batches (-1: for all), ``clear 0`` disarms
-it; each is answered by a line. It ends with stdin.
+it, ``met 0`` asks how many batches have met it; each is answered by a line. It ends with stdin.
 
 Kinds: ``reset_before`` breaks the connection (RST) without taking the batch, ``reset_after`` after
 taking it, ``unavailable`` answers 503 and does not take it, ``hang`` takes it and keeps the answer
@@ -37,16 +37,18 @@ class Store:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
         self._kind, self._times = "", 0
+        self.met = 0
 
     def arm(self, kind: str, times: int) -> None:
         with self._lock:
-            self._kind, self._times = kind, times
+            self._kind, self._times, self.met = kind, times, 0
 
     def next_fault(self) -> str:
         with self._lock:
             if self._times == 0:
                 return ""
             self._times -= 1
+            self.met += 1
             return self._kind
 
     def take(self, numbers: Iterable[str]) -> None:
@@ -151,8 +153,9 @@ def main(kind: str, port: str, path: str) -> None:
     print(server.server_address[1], flush=True)
     for line in sys.stdin:
         name, times = line.split()
-        server.store.arm(name, int(times))
-        print("ok", flush=True)
+        if name != "met":
+            server.store.arm(name, int(times))
+        print(server.store.met, flush=True)
     os._exit(0)
 
 
