@@ -49,8 +49,6 @@ help:
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    let ruff sort, mend and format'
 	@echo 'make coverage  branch coverage on one Python'
-	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, and count'
-	@echo 'make bench     run the benchmarks'
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, compare with others,'
 	@echo '               and write docs/RELIABILITY.md: 25 minutes  (ARGS="-k fork" for some of the faults alone)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
@@ -72,7 +70,6 @@ test: $(VENV)/.tools
 	if [ -f .tox/result.json ]; then $(VENV)/bin/python -c "$$REPORT" || status=1; fi; \
 	exit $$status
 
-lint format coverage faults: $(VENV)/.tools
 lint format coverage faults soak: $(VENV)/.tools
 	@$(VENV)/bin/tox run -q -e $@ -- $(ARGS)
 
