@@ -49,6 +49,7 @@ class World:
     ) -> None:
         self.directory = directory
         self.dsn = dsn
+        self.database = database
         self.table = f"{database}.audit_logs"
         self._server = server
         self.environment = {

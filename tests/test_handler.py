@@ -444,6 +444,21 @@ def test_without_a_dsn_the_error_shows_both_ways(monkeypatch: pytest.MonkeyPatch
         AuditHandler()
 
 
+def test_logging_does_not_know_a_handler_that_could_not_be_made() -> None:
+    """It would flush it at the end of the process, and print that it has no spool."""
+    with pytest.raises(ConfigurationError) as failed:
+        AuditHandler("chdb://memory", batch_size=-1)
+    known = [reference() for reference in logging._handlerList]  # type: ignore[attr-defined]
+    unmade = [
+        handler
+        for handler in known
+        if isinstance(handler, AuditHandler) and not hasattr(handler, "settings")
+    ]
+
+    assert failed.tb is not None  # which holds it
+    assert [] == unmade
+
+
 # Flush, close, status
 
 

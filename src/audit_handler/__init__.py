@@ -6,6 +6,7 @@ See `AuditHandler` for the handler, `bind` and `bound` for who is acting, and th
 whole.
 """
 
+from audit_handler._signals import install_signal_handlers
 from audit_handler.changes import changes
 from audit_handler.context import bind, bound, clear, current
 from audit_handler.errors import (
@@ -45,4 +46,5 @@ __all__ = [
     "changes",
     "clear",
     "current",
+    "install_signal_handlers",
 ]

@@ -110,8 +110,9 @@ class AuditHandler(logging.Handler):
             for name, value in locals().items()
             if name not in ("self", "level", "__class__")
         }
-        super().__init__(level)
+        # Before logging knows this handler: it would flush one that was never made, at the end.
         self.settings = Settings.resolve(options, os.environ)
+        super().__init__(level)
         self._captures_all = self.settings.capture == "all"
         self._block_timeout = (
             self.settings.block_timeout if self.settings.on_full == "block" else 0.0
@@ -412,7 +413,14 @@ _is_exiting = False
 _forking: list[tuple[threading.RLock, AuditHandler]] = []
 
 
-def _close_all() -> None:
+def flush_all() -> bool:
+    """
+    Flush every handler, each within its *shutdown_timeout*; whether all rows were delivered.
+    """
+    return all([handler.flush() for handler in list(_handlers)])
+
+
+def close_all() -> None:
     """
     Deliver what waits, each handler within its *shutdown_timeout*. Later records stay in the spool.
     """
@@ -431,8 +439,8 @@ def _move_exit_hook() -> None:
     The driver's client closes the embedded engine in a hook of its own, registered when the client
     is made.
     """
-    atexit.unregister(_close_all)
-    atexit.register(_close_all)
+    atexit.unregister(close_all)
+    atexit.register(close_all)
 
 
 def _before_fork() -> None:
@@ -459,7 +467,7 @@ def _after_fork_in_child() -> None:
         handler._abandon()
 
 
-atexit.register(_close_all)
+atexit.register(close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork,
