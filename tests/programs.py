@@ -108,17 +108,26 @@ class World:
         with self.server() as server:
             return server.query(sql)
 
-    def assert_whole(self, acknowledged: list[int], *, surplus: int = 0) -> None:
+    def assert_whole(
+        self,
+        acknowledged: list[int],
+        *,
+        surplus: int = 0,
+        row: str = "processes, however they begin and end",
+    ) -> None:
         """
         Check that what was acknowledged is stored once, with no gap and no repeat in any writer's
         numbering.
 
-        *surplus*: so many more rows may be stored, of calls that were cut off before they could say
-        so.
+        Args:
+            acknowledged: The numbers whose calls have returned.
+            surplus: So many more rows may be stored, of calls that were cut off before they could
+                say so.
+            row: The row of the failure table, for the report.
         """
         with self.server() as server:
             verdict = verdict_on(server, self.table, acknowledged)
-        report("processes, however they begin and end", _name_of_this_test(), verdict)
+        report(row, _name_of_this_test(), verdict)
         assert (0, 0) == (verdict.lost, verdict.doubled), verdict
         assert verdict.unacknowledged <= surplus, verdict
         waiting = [path for path in (self.directory / "spool").rglob("*") if path.is_file()]

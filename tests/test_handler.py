@@ -678,6 +678,75 @@ def test_what_was_dropped_is_told_in_the_trail_itself(
     assert "max_spool_bytes=65,536" in told[0]["error_message"]
 
 
+def test_block_waits_no_longer_than_its_bound(
+    make_handler: MakeHandler, log: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = make_handler(
+        "http://127.0.0.1:1",
+        logger=log.name,
+        on_full="block",
+        block_timeout=0.02,
+        batch_bytes=65_536,
+        max_spool_bytes=65_536,
+    )
+    for _ in range(40):
+        log.info("x", extra={**AUDIT, "new_value": "y" * 2_000})
+    status = handler.status()
+
+    assert 40 == status.rows_emitted + status.rows_dropped
+    assert status.rows_dropped >= 10
+    assert [record for record in caplog.records if "max_spool_bytes" in record.getMessage()]
+
+
+def test_a_logger_call_that_waits_for_room_holds_up_no_other(
+    faults: LoopbackClickHouse, database: str, make_handler: MakeHandler, log: logging.Logger
+) -> None:
+    """Neither those of another handler, nor what is no audit, nor the questions of an operator."""
+    full = make_handler(
+        faults.dsn(f"{database}_full"),
+        logger=f"{log.name}.full",
+        on_full="block",
+        block_timeout=3_600,
+        batch_bytes=65_536,
+        max_spool_bytes=65_536,
+    )
+    free = make_handler(faults.dsn(database), logger=f"{log.name}.free")
+    faults.fault("http_status", match=f"{database}_full", status=503, times=-1)
+    returned = []
+
+    def fill() -> None:
+        for number in range(60):
+            logging.getLogger(f"{log.name}.full").info("x", extra={**AUDIT, "n": "y" * 2_000})
+            returned.append(number)
+
+    threads = [threading.Thread(target=fill) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while full.can_take():
+        threading.Event().wait(0.001)
+    for _ in range(100):
+        logging.getLogger(f"{log.name}.free").info("x", extra=AUDIT)
+        logging.getLogger(f"{log.name}.full").info("no audit")
+    is_free = free.flush()
+    waiting = full.status().rows_waiting
+    calls_that_wait = 120 - len(returned)
+    faults.clear_faults()
+    for thread in threads:
+        thread.join()
+    is_delivered = full.flush()
+
+    assert is_free
+    assert 0 < waiting < 60
+    assert calls_that_wait >= 60
+    assert is_delivered
+    assert [{"rows": 100, "gaps": 0, "repeats": 0}] == completeness(
+        faults, f"{database}.audit_logs"
+    )
+    assert [{"rows": 120, "gaps": 0, "repeats": 0}] == completeness(
+        faults, f"{database}_full.audit_logs"
+    )
+
+
 def test_whether_a_row_could_be_taken_can_be_asked(
     make_handler: MakeHandler, log: logging.Logger
 ) -> None:

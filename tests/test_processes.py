@@ -316,7 +316,10 @@ def test_two_programs_share_a_spool_and_deliver_for_each_others_dead(http_world:
     http_world.finish()
 
     assert second.returncode == 0
-    http_world.assert_whole([int(line) for line in printed.splitlines()])
+    http_world.assert_whole(
+        [int(line) for line in printed.splitlines()],
+        row="two applications on one spool directory",
+    )
 
 
 def test_applications_with_two_targets_never_mix(

@@ -30,6 +30,7 @@ ORDER = (
     "429",
     "unknown table",
     "a row that",
+    "a value that",
     "deduplication tokens",
     "kill -9 of the application",
     "kill -9 of the server",
@@ -38,6 +39,7 @@ ORDER = (
     "closed while",
     "disk full",
     "the driver logs",
+    "two applications",
     "the dsn changes",
     "clock",
 )

@@ -17,8 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from audit_handler._replay import replay
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.errors import TransientError
+from audit_handler.schema import statements
+from audit_handler.spool import DiskFiles
 from tests.faults.staging import Application, Judge, Lines
 from tests.loopback import LoopbackClickHouse
+from tests.test_handler import HOSTILE_VALUES
 from tests.verdicts import verdict_on
 
 MakeApplication = Callable[..., Application]
@@ -28,6 +34,7 @@ BROKEN = "connection reset before / during / after the insert"
 BUSY = "429, 5xx, overload, read-only, keeper trouble"
 SETUP = "unknown table or database, password, grant, column"
 BAD_ROW = "a row that ClickHouse cannot take"
+BAD_VALUE = "a value that raises, a cycle, NaN, bytes, 10 MB, deep nesting"
 TOKENS = "deduplication tokens missing, forgotten or late"
 TIME = "clock steps, months, leap days, time zones"
 DRIVER = "the driver logs at DEBUG through the same root logger"
@@ -480,8 +487,6 @@ def test_a_row_that_clickhouse_cannot_take_costs_its_neighbours_nothing(
 
 
 def _ddl_with_constraint(app: Application, bad: list[int]) -> str:
-    from audit_handler.schema import statements
-
     ddl = statements(app.handler.settings.target)[1]
     refused = ", ".join(f"'{number}'" for number in bad)
     return ddl.replace(
@@ -519,6 +524,62 @@ def test_bad_rows_and_broken_connections_together(
         app.acknowledged,
         reported=bad,
     )
+
+
+def test_rows_that_were_refused_are_replayed_while_connections_break(
+    faults: LoopbackClickHouse, make_application: MakeApplication, judge: Judge
+) -> None:
+    bad = list(range(3, 100, 8))
+    app = make_application(faults, batch_size=100)
+    faults.command(f"CREATE DATABASE {app.database}")
+    faults.command(_ddl_with_constraint(app, bad))
+    app.audit(100)
+    assert not app.handler.flush()
+    target = app.handler.settings.target
+    assert app.handler.settings.spool_dir is not None
+    directory = app.handler.settings.spool_dir / target.directory_name
+    faults.command(f"ALTER TABLE {app.table} DROP CONSTRAINT no_bad_rows")
+    faults.fault("execute_then_reset", match=app.insert, skip=2)
+    outcomes = []
+    for _ in range(3):
+        clickhouse = ClickHouse(target, create_table=False, async_insert=False)
+        try:
+            outcomes.append(replay(DiskFiles(), directory, clickhouse))
+        except TransientError:
+            outcomes.append(None)
+        finally:
+            clickhouse.close()
+    app.audit(100)
+    app.handler.flush()
+
+    assert [None, (len(bad) - 3, 3), (0, 0)] == [
+        found and (found.stored, found.known) for found in outcomes
+    ]
+    assert [] == rejected(app)
+    judge(BAD_ROW, "replayed, and a replay breaks off", faults, app.table, app.acknowledged)
+
+
+def test_values_that_nobody_expects(
+    faults: LoopbackClickHouse, make_application: MakeApplication, judge: Judge
+) -> None:
+    """
+    In a column of each type, and each insert's acknowledgement is lost. ``test_handler`` has every
+    value in every column.
+    """
+    app = make_application(faults, batch_size=5)
+    app.audit(1)
+    assert app.handler.flush()
+    faults.fault("execute_then_reset", match=app.insert, times=5)
+    columns = ["agent_id", "status_code", "ip_address", "event_time", "new_value", "an_extra"]
+    for value in HOSTILE_VALUES.values():
+        app.audit(1, **dict.fromkeys(columns, value))
+    assert app.handler.flush(60.0)
+    app.audit(100)
+    assert app.handler.flush()
+
+    assert 5 == len([entry for entry in app.inserts() if entry["fault"]])
+    fault = f"{len(HOSTILE_VALUES)} of them, in each type of column"
+    judge(BAD_VALUE, fault, faults, app.table, app.acknowledged, trials=len(HOSTILE_VALUES))
 
 
 # Tokens

@@ -51,6 +51,32 @@ def test_logging_goes_on_after_logging_shutdown(world: World, judge: Judge) -> N
     judged(world, judge, REOPENED, "logging.shutdown(), twice", acknowledged)
 
 
+def test_a_later_dict_config_closes_it_while_threads_log(world: World, judge: Judge) -> None:
+    """It closes every handler that logging knows, also this one, which stays attached."""
+    acknowledged = world.run(
+        """
+        import logging.config
+        def work(start):
+            for number in range(start, start + 1000): audit(number)
+        threads = [threading.Thread(target=work, args=(n * 1000,)) for n in range(3)]
+        for thread in threads: thread.start()
+        closed = []
+        for number in range(3000, 3500):
+            audit(number)
+            if number % 100 == 50:
+                closed.append(handler._pipeline)
+                logging._addHandlerRef(handler)  # the configuration before knew it
+                logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+        for thread in threads: thread.join()
+        assert log.handlers == [handler]
+        assert len({*closed, handler._pipeline}) == 6
+        """
+    )
+
+    assert 3_500 == len(acknowledged)
+    judged(world, judge, REOPENED, "dictConfig, 5 times, while threads log", acknowledged)
+
+
 @needs_fork
 def test_a_forked_child_that_lives_on_does_not_hold_its_dead_parents_rows(
     world: World, judge: Judge
