@@ -98,13 +98,12 @@ _under_way: dict[int, _Answer] = {}
 
 
 def _deliver(number: int) -> None:
-    name = signal.Signals(number).name
     try:
-        _logger.info("%s: delivering what waits", name)
+        _logger.info("signal %d: delivering what waits", number)
         if not _handler.flush_all():
-            _logger.warning("%s: not all audit rows are stored, see the lines before", name)
+            _logger.warning("signal %d: not all audit rows are stored, see above", number)
     except Exception:
-        _logger.exception("%s: the rows that wait are left to the next start", name)
+        _logger.exception("signal %d: the rows that wait are left to the next start", number)
     finally:
         if number in _under_way:
             _send_to_main_thread(number)
