@@ -13,7 +13,7 @@ import pytest
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import DeliveryError, SetupError, TransientError
-from audit_handler.schema import changes, query, script, statements
+from audit_handler.schema import changes, script, statements
 from audit_handler.target import Target
 from audit_handler.upgrade import Month, upgrade
 from tests.loopback import LoopbackClickHouse, LoopbackError
@@ -63,10 +63,14 @@ def missing(server: LoopbackClickHouse, table: str) -> list[dict[str, Any]]:
     )
 
 
-def incomplete(clickhouse: ClickHouse, target: Target) -> list[dict[str, Any]]:
-    since_until = {"since": "2020-01-01 00:00:00", "until": "2100-01-01 00:00:00"}
-    writers = clickhouse.query(query("completeness", target), since_until)
-    return [w for w in writers if w["missing"] or w["repeated"] or w["before_first"]]
+def misnumbered(server: LoopbackClickHouse, table: str) -> list[dict[str, Any]]:
+    """Return the months whose copies are not numbered 1, 2, 3, ..."""
+    return server.query(
+        "SELECT writer_id, count() AS n, uniqExact(seq) AS seqs, min(seq) AS first, "
+        "max(seq) AS last "
+        f"FROM {table} WHERE startsWith(writer_id, 'before_upgrade/') GROUP BY writer_id "
+        "HAVING n != seqs OR first != 1 OR last != n"
+    )
 
 
 def test_every_row_is_in_the_new_table_as_it_was(
@@ -76,7 +80,7 @@ def test_every_row_is_in_the_new_table_as_it_was(
     done = upgrade(clickhouse, target, on_month=lambda month, left: seen.append((month, left)))
 
     assert [] == missing(faults, older)
-    assert [] == incomplete(clickhouse, target)
+    assert [] == misnumbered(faults, older)
     assert [] == changes(clickhouse, target)
     assert done.was_set_aside
     assert 3_000 == sum(month.copied for month in done.months)
@@ -144,7 +148,7 @@ def test_an_upgrade_goes_on_wherever_it_was_interrupted(
     assert interruptions > 15
     assert 3_000 == sum(month.copied for month in done.months)
     assert [] == missing(faults, older)
-    assert [] == incomplete(clickhouse, target)
+    assert [] == misnumbered(faults, older)
 
 
 def test_half_a_month_that_was_copied_is_taken_away_and_copied_again(
@@ -163,7 +167,7 @@ def test_half_a_month_that_was_copied_is_taken_away_and_copied_again(
     done = upgrade(clickhouse, target)
 
     assert len(months) == done.copied_months
-    assert [] == incomplete(clickhouse, target)
+    assert [] == misnumbered(faults, older)
     assert [{"n": 3_001, "ids": 3_001}] == faults.query(
         f"SELECT count() AS n, uniqExact(resource_id) AS ids FROM {older}"
     )
@@ -183,7 +187,7 @@ def test_a_row_that_reaches_the_older_table_late_is_copied_too(
     upgrade(clickhouse, target, on_month=arrive_late)
 
     assert [] == missing(faults, older)
-    assert [] == incomplete(clickhouse, target)
+    assert [] == misnumbered(faults, older)
 
 
 def test_a_table_that_somebody_still_writes_to_is_an_error(
