@@ -6,9 +6,18 @@ import re
 
 import pytest
 
-from audit_handler.schema import COLUMNS, WRITTEN_COLUMNS, Kind, statements
+from audit_handler.schema import (
+    COLUMNS,
+    WRITTEN_COLUMNS,
+    Kind,
+    parameters,
+    query,
+    query_names,
+    statements,
+)
 from audit_handler.schema._files import sql_directory
 from audit_handler.target import Target
+from tests.documented import DOCS, PAGES, with_table
 
 NODE = Target(scheme="https", host="ch")
 CLUSTER = Target(scheme="https", host="ch", cluster="{cluster}")
@@ -114,3 +123,30 @@ def test_a_name_that_contains_a_default_name_is_not_replaced_again() -> None:
 
 def test_the_macros_of_a_cluster_stay_the_servers() -> None:
     assert "/{shard}/trail/events_local', '{replica}'" in statements(OTHER)[1]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_documentation_shows_what_the_files_say(page: str) -> None:
+    """After a change of ``sql/``, run ``python -m tests.documented``."""
+    text = (DOCS / page).read_text()
+
+    assert with_table(text, PAGES[page]()) == text
+
+
+def test_what_a_question_costs_is_documented_for_each() -> None:
+    costs = (DOCS / "QUERY_COSTS.md").read_text()
+
+    assert query_names() == sorted(re.findall(r"^\| (\w+) \| [a\d]", costs, re.MULTILINE))
+
+
+def test_a_documented_parameter_is_one_of_a_question() -> None:
+    text = (DOCS / "QUERIES.md").read_text()
+    explained = text.partition("| parameter | |")[2].partition("\n\n")[0]
+    known = {name for question in query_names() for name in parameters(query(question, NODE))}
+
+    assert known - {"agent_id", "resource_type", "resource_id"} == {
+        name
+        for line in explained.splitlines()
+        for name in re.findall(r"`(\w+)`", line.rsplit("|", 2)[0])
+        if name in known
+    }

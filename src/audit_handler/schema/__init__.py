@@ -10,6 +10,7 @@ from audit_handler.schema._columns import COLUMNS, OLDER_COLUMNS, WRITTEN_COLUMN
 from audit_handler.schema._files import (
     DEFAULT_RETENTION,
     access_statements,
+    parameters,
     query,
     query_names,
     retention_statements,
@@ -31,6 +32,7 @@ __all__ = [
     "changes",
     "existing_table",
     "is_older",
+    "parameters",
     "query",
     "query_names",
     "retention_statements",

@@ -11,6 +11,7 @@ from audit_handler.target import Target
 __all__ = [
     "DEFAULT_RETENTION",
     "access_statements",
+    "parameters",
     "query",
     "query_names",
     "retention_statements",
@@ -22,6 +23,7 @@ __all__ = [
 DEFAULT_RETENTION = "2 YEAR"
 """How long a row is kept when nobody says: what the files of ``sql/`` themselves say."""
 
+_PARAMETER = re.compile(r"\{(\w+):([^{}]+)\}")
 _RETENTION = re.compile(r"\s*([1-9]\d{0,4})\s*(DAY|WEEK|MONTH|YEAR)S?\s*", re.IGNORECASE)
 
 
@@ -84,6 +86,11 @@ def query(name: str, target: Target) -> str:
             f"query={name!r} is not known; use one of {', '.join(query_names())}"
         )
     return script(f"queries/{name}.sql", target)
+
+
+def parameters(sql: str) -> dict[str, str]:
+    """Return the types of the ``{name:Type}`` in *sql*, by name, in the order of the text."""
+    return dict(_PARAMETER.findall(sql))
 
 
 def scripts(directory: str, target: Target, *, retention: str = DEFAULT_RETENTION) -> list[str]:
