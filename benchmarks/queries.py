@@ -214,7 +214,8 @@ def document(summary: str, table: list[list[str]], version: str) -> str:
     head = f"""# What the questions cost
 
 Made by `python benchmarks/queries.py --rows 10000000 --write docs/QUERY_COSTS.md`; the rows are
-described there. {summary}. Engine {version} (chDB), {os.cpu_count()} CPUs ({platform.machine()}).
+described there. {summary}.
+Engine {version} (chDB), {os.cpu_count()} CPUs ({platform.machine()}).
 Times are the best of five, from the page cache, and go with the machine; rows read hardly do.
 
 """

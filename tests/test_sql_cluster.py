@@ -14,7 +14,7 @@ import pytest
 
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.errors import TransientError
+from audit_handler.errors import SetupError, TransientError
 from audit_handler.schema import changes, query, query_names, statements
 from audit_handler.target import Target
 from audit_handler.upgrade import upgrade
@@ -215,6 +215,24 @@ def test_a_question_has_one_answer_through_both_tables(
 
     assert answer
     assert answer == ask(clickhouse, name, tables, "audit_logs_local")
+
+
+def test_a_cluster_without_a_distributed_table_in_front_is_left_as_it_is(
+    server: LoopbackClickHouse, clickhouse: ClickHouse, target: Target
+) -> None:
+    """What stands there may hold rows of its own."""
+    name = target.database
+    create_older_table(server, name, "audit_logs_local")
+    create_older_table(server, name, "audit_logs")
+    tables = f"SELECT name, engine FROM system.tables WHERE database = '{name}' ORDER BY name"
+    before = server.query(tables)
+    with pytest.raises(SetupError, match="needs a Distributed one in front"):
+        upgrade(OneServer(clickhouse), target)
+    found = changes(clickhouse, target)
+
+    assert before == server.query(tables)
+    assert [None, None] == [change.sql for change in found]
+    assert "needs a Distributed one in front" in found[1].what
 
 
 def test_a_clusters_older_tables_are_upgraded(

@@ -162,7 +162,7 @@ def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterat
             )
     settings = create.partition("\nSETTINGS ")[2]
     for setting, value in _SETTING.findall(settings):
-        if f"{setting} = " not in table.ddl and setting != "index_granularity":
+        if f" {setting} = " not in table.ddl and setting != "index_granularity":
             yield Change(
                 what=f"setting {setting} of {name} is missing",
                 sql=f"{alter} MODIFY SETTING {setting} = {value}",

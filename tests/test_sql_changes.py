@@ -1,0 +1,127 @@
+"""changes() tells what a table lacks; what it proposes mends that, and leaves the rest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.schema import changes, statements
+from audit_handler.target import Target
+from tests.loopback import LoopbackClickHouse
+from tests.test_clickhouse import rows, target_of
+
+
+@pytest.fixture
+def target(faults: LoopbackClickHouse, database: str) -> Target:
+    return target_of(faults.dsn(database), database)
+
+
+@pytest.fixture
+def clickhouse(target: Target) -> Iterator[ClickHouse]:
+    clickhouse = ClickHouse(target, create_table=False, async_insert=False)
+    yield clickhouse
+    clickhouse.close()
+
+
+@pytest.fixture
+def table(clickhouse: ClickHouse, target: Target) -> str:
+    """A table of today with a row; its name."""
+    for sql in statements(target):
+        clickhouse.command(sql)
+    clickhouse.insert(rows(1), token="t")
+    return f"{target.database}.{target.table}"
+
+
+def mend(clickhouse: ClickHouse, target: Target) -> list[str]:
+    """Run what is proposed, and return what was found."""
+    found = changes(clickhouse, target)
+    for change in found:
+        assert change.sql is not None
+        clickhouse.command(change.sql)
+    return [change.what for change in found]
+
+
+def test_where_nothing_is_all_is_made(clickhouse: ClickHouse, target: Target) -> None:
+    name = target.database
+
+    assert [f"database {name} is missing", f"table {name}.audit_logs is missing"] == mend(
+        clickhouse, target
+    )
+    assert [] == changes(clickhouse, target)
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("DROP COLUMN message", "column message of {} is missing"),
+        ("DROP COLUMN logger", "column logger of {} is missing"),
+        ("DROP INDEX ix_session_id", "index ix_session_id of {} is missing"),
+        ("DROP CONSTRAINT time_is_sane", "constraint time_is_sane of {} is missing"),
+        ("DROP PROJECTION by_day", "projection by_day of {} is missing"),
+        (
+            "RESET SETTING non_replicated_deduplication_window",
+            "setting non_replicated_deduplication_window of {} is missing",
+        ),
+        (
+            "MODIFY COLUMN span_id LowCardinality(String)",
+            "column span_id of {} is LowCardinality(String), not String",
+        ),
+    ],
+)
+def test_what_is_missing_is_added_where_it_belongs(
+    clickhouse: ClickHouse,
+    target: Target,
+    faults: LoopbackClickHouse,
+    table: str,
+    damage: str,
+    what: str,
+) -> None:
+    before = faults.command(f"DESCRIBE TABLE {table}")
+    clickhouse.command(f"ALTER TABLE {table} {damage}")
+
+    assert [what.format(table)] == mend(clickhouse, target)
+    assert [] == changes(clickhouse, target)
+    assert before == faults.command(f"DESCRIBE TABLE {table}")
+    assert [{"n": 1}] == clickhouse.query(f"SELECT count() AS n FROM {table}")
+
+
+def test_what_the_operator_added_or_set_is_left_alone(
+    clickhouse: ClickHouse, target: Target, table: str
+) -> None:
+    for change in (
+        "ADD COLUMN tenant String",
+        "ADD INDEX ix_tenant tenant TYPE bloom_filter GRANULARITY 1",
+        "MODIFY TTL event_date + INTERVAL 7 YEAR",
+        "MODIFY SETTING non_replicated_deduplication_window = 50000",
+    ):
+        clickhouse.command(f"ALTER TABLE {table} {change}")
+
+    assert [] == changes(clickhouse, target)
+
+
+def test_what_only_a_new_table_can_have_is_told_without_a_statement(
+    clickhouse: ClickHouse, target: Target
+) -> None:
+    name = f"{target.database}.{target.table}"
+    create = (
+        statements(target)[1]
+        .replace("event_time DateTime64(6, 'UTC')", "event_time DateTime64(3, 'UTC')")
+        .replace("PARTITION BY toYYYYMM(event_date)", "PARTITION BY toYear(event_date)")
+        .replace("ORDER BY (event_date, agent_id, event_time)", "ORDER BY (agent_id, event_time)")
+    )
+    clickhouse.command(statements(target)[0])
+    clickhouse.command(create)
+
+    assert [
+        (f"{name} is partitioned by toYear(event_date), not by toYYYYMM(event_date)", None),
+        (
+            f"{name} is sorted by agent_id, event_time, not by event_date, agent_id, event_time",
+            None,
+        ),
+        (
+            f"column event_time of {name} is DateTime64(3, 'UTC'), not DateTime64(6, 'UTC')",
+            None,
+        ),
+    ] == [(change.what, change.sql) for change in changes(clickhouse, target)]
