@@ -33,6 +33,7 @@ from audit_handler import AuditHandler, audit, bind, bound, current
 from audit_handler.errors import ConfigurationError
 from audit_handler.flask import AuditFlask
 from audit_handler.policy import Rule
+from audit_handler.request import CURRENT
 from tests.test_starlette import Capture, private_logger
 
 TRACEPARENT = f"00-{'a1' * 16}-{'b2' * 8}-01"
@@ -53,6 +54,7 @@ def _context_is_restored() -> Iterator[None]:
     before = current()
     yield
     assert before is current()
+    assert CURRENT.get() is None
 
 
 def created() -> Any:
@@ -241,7 +243,7 @@ def test_the_route_of_a_nested_blueprint_is_kept_whole(
 ) -> None:
     app = application(logger)
     orders = Blueprint("orders", __name__, url_prefix="/orders/<any(a, b):kind>")
-    orders.add_url_rule("/items/<path:item>", view_func=emptied, methods=["PUT"])
+    orders.add_url_rule("/<string(length=5):name>/<path:item>", view_func=emptied, methods=["PUT"])
     tenant = Blueprint("tenant", __name__, url_prefix="/api/<tenant>")
     tenant.register_blueprint(orders)
     app.register_blueprint(tenant)
@@ -249,20 +251,23 @@ def test_the_route_of_a_nested_blueprint_is_kept_whole(
     asked(app, "PUT", "/api/acme/orders/a/items/tea/blue")
 
     metadata = audits.row["metadata"]
-    assert "/api/{tenant}/orders/{kind:any}/items/{item:path}" == metadata["route"]
-    assert {"tenant": "acme", "kind": "a", "item": "tea/blue"} == metadata["path_params"]
+    assert "/api/{tenant}/orders/{kind:any}/{name}/{item:path}" == metadata["route"]
+    assert {"tenant": "acme", "kind": "a", "name": "items", "item": "tea/blue"} == metadata[
+        "path_params"
+    ]
 
 
 def test_the_path_is_the_applications_own(logger: logging.Logger, audits: Capture) -> None:
-    app = application(logger)
+    app = application(logger, path_prefixes="/")
     app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]
         Flask("outer").wsgi_app, {"/shop": app.wsgi_app}
     )
 
     asked(app, "PUT", "/shop/api/orders/17")
     asked(app, "POST", "/shop/api/caf\u00e9")
+    asked(app, "POST", "/shop")
 
-    assert ["/api/orders/17", "/api/caf\u00e9"] == [row["endpoint"] for row in audits.rows]
+    assert ["/api/orders/17", "/api/caf\u00e9", "/"] == [row["endpoint"] for row in audits.rows]
 
 
 def test_what_the_view_binds_wins(logger: logging.Logger, audits: Capture) -> None:
@@ -365,7 +370,9 @@ def test_an_application_called_from_anothers_view_has_an_audit_of_its_own(
 
     def forwarded() -> Any:
         g.user = "ada"
-        return Response.from_app(inner, request.environ)
+        started: list[Any] = []
+        body = inner.wsgi_app(request.environ, lambda *start: started.append(start))
+        return Response(body, *started[0])
 
     asked(application(logger, {"/api/<anything>": lambda **_: forwarded()}))
 
@@ -431,6 +438,40 @@ def test_the_user_in_g_is_named_wherever_it_is_set(
     assert ("u-1", "Ada") == (audits.row["agent_id"], audits.row["agent_name"])
 
 
+def test_an_agent_that_the_application_binds_is_not_replaced(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    def identify() -> None:
+        g.user = "ada"
+        bind(agent_id="key-7")
+
+    def view() -> Any:
+        logger.info("inside", extra={"action": "NOTE"})
+        return "", 204
+
+    app = Flask(__name__)
+    app.before_request(identify)
+    app.add_url_rule("/api/orders", "view", view, methods=["POST"])
+    AuditFlask(app, logger=logger)
+    asked(app)
+
+    assert ["key-7", "key-7"] == [row["agent_id"] for row in audits.rows]
+
+
+def test_who_began_a_request_is_not_mixed_with_who_ended_it(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    users = iter([{"id": "u-1", "name": "Ada"}, {"id": "u-2", "email": "ben@shop.example"}])
+
+    asked(application(logger, get_user=lambda: next(users)), "DELETE", "/api/orders/1")
+
+    assert ("u-1", "Ada", None) == (
+        audits.row["agent_id"],
+        audits.row["agent_name"],
+        audits.row.get("agent_email"),
+    )
+
+
 class User(UserMixin):
     def __init__(self, user_id: str) -> None:
         self.id = user_id
@@ -483,6 +524,17 @@ def test_flask_logins_user_is_named_from_login_to_logout(
         ("/api/seen", "SEEN", None, None),
         ("/api/seen", "CREATE", None, None),
     ] == named
+
+
+def test_the_user_in_g_is_named_where_flask_login_knows_nobody(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    app = with_logins(logger)
+    app.before_request(lambda: setattr(g, "user", "machine"))
+
+    asked(app, path="/api/seen")
+
+    assert "machine" == audits.rows[-1]["agent_id"]
 
 
 def test_files_are_served_without_loading_a_user(logger: logging.Logger) -> None:
@@ -604,6 +656,7 @@ def test_the_span_of_flasks_instrumentation_is_the_requests(
     for inside, around in ((first, second), (third, fourth)):
         for name in ("request_id", "trace_id", "span_id"):
             assert inside[name] == around[name]
+    assert "x_request_id" not in second["metadata"]
     assert second["span_id"] not in ("b2" * 8, fourth["span_id"])
     assert not trace.get_current_span().get_span_context().is_valid
 
@@ -663,6 +716,14 @@ def test_every_way_to_read_a_body_is_seen_once(
     assert sent == answer.data
     assert sent.decode() == audits.row["request_body"]
     assert "metadata" not in audits.row or "client_disconnected" not in audits.row["metadata"]
+
+
+def test_a_read_of_nothing_is_no_end(logger: logging.Logger, audits: Capture) -> None:
+    app = application(logger, {"/api/orders": lambda: request.environ["wsgi.input"].read(0)})
+
+    asked(app, data=b"tea", content_type="text/plain")
+
+    assert "client_disconnected" not in audits.row["metadata"]
 
 
 def test_a_body_that_nobody_reads_is_not_read(logger: logging.Logger, audits: Capture) -> None:
@@ -974,6 +1035,22 @@ def test_an_unhandled_exception_is_audited_and_answered_as_ever(
     assert "in failing" in row["metadata"]["exception.stacktrace"]
     assert "/api/failing" == row["metadata"]["route"]
     assert "client_disconnected" not in row["metadata"]
+
+
+def test_an_unhandled_exception_stays_a_failure_whatever_is_answered(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    app = application(logger, {"/api/orders": failing})
+    app.register_error_handler(500, lambda _exc: ("never mind", 200))
+
+    asked(app)
+    Server(app).close()
+
+    answered, unread = audits.rows
+    assert ("ERROR", 200, "failure") == tuple(
+        answered[name] for name in ("action", "status_code", "outcome")
+    )
+    assert ("ERROR", "ERROR") == (unread["action"], unread["level"])
 
 
 def test_an_exception_that_flask_propagates_is_audited_once_and_raised_on(

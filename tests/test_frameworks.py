@@ -63,6 +63,7 @@ class Case:
         return {**sent, **self.headers}
 
 
+LINKS = ("</a>; rel=next", "</b>; rel=prev")
 POLICY = {
     "policy": [
         {"level": "metadata", "methods": "POST", "paths": "/api/orders"},
@@ -138,6 +139,7 @@ CASES = {
         options={"trusted_proxies": ["203.0.113.0/24", "10.0.0.0/8"]},
     ),
     "a head": Case(method="HEAD", path="/api/orders/17", options={"methods": ["HEAD"]}),
+    "a header twice": Case(path="/api/linked", options={"response_headers": ["link"]}),
     "no body kept": Case(headers=JSON, body=b'{"id": 5}', options={"max_body_bytes": 0}),
     "other headers": Case(
         path="/api/orders/17/approve",
@@ -226,6 +228,12 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
     async def moved(_request: Request) -> Response:
         return Response(status_code=307, headers={"location": "/api/orders"})
 
+    async def linked(_request: Request) -> Response:
+        response = answer({})
+        for link in LINKS:
+            response.headers.append("link", link)
+        return response
+
     async def stream(_request: Request) -> Response:
         async def chunks() -> AsyncIterator[str]:
             for text in ("one ", "two ", "three"):
@@ -267,6 +275,7 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
             Route("/api/handled", handled, methods=["POST"]),
             Route("/api/failing", fail, methods=["POST"]),
             Route("/api/moved", moved, methods=["POST"]),
+            Route("/api/linked", linked, methods=["POST"]),
             Route("/api/stream", stream, methods=["POST"]),
             Route("/api/broken", broken, methods=["POST"]),
             Route("/login", change, methods=["POST"]),
@@ -357,6 +366,13 @@ def flask_application(logger: logging.Logger, **options: Any) -> flask.Flask:
     def moved() -> Any:
         response = empty(307)
         response.location = "/api/orders"
+        return response
+
+    @app.post("/api/linked")
+    def linked() -> Any:
+        response = answer({})
+        for link in LINKS:
+            response.headers.add("link", link)
         return response
 
     @app.post("/api/stream")

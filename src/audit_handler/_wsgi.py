@@ -45,8 +45,6 @@ class Passage:
         """The agent's columns, as far as they are known."""
         self.session_id: Any = None
         """The session's own id, which only its hash is kept of."""
-        self.is_seen = False
-        """Whether the framework's side has told what it knows."""
         self._span: Any = None
         self._auditor = auditor
         self._start_response = start_response

@@ -173,14 +173,11 @@ class AuditFlask:
                 return
             exchange = passage.exchange
             if exchange is not None and exception is not None:
-                exchange.error = exception
-            # The page of an unhandled exception is finished too, after the exception was told.
-            if not passage.is_seen:
-                passage.is_seen = True
-                # Flask's instrumentation begins it after us, and ends it before a stream begins.
-                passage.keep_span()
-                if exchange is not None:
-                    self._fill_in(passage, exchange)
+                exchange.error = exception  # told first, and then its page is finished
+            # Flask's instrumentation begins it after us, and ends it before a stream begins.
+            passage.keep_span()
+            if exchange is not None:
+                self._fill_in(passage, exchange)
         except Exception:
             # Flask would take it for an error of the application.
             _logger.exception("the audit of a request will be incomplete")
