@@ -54,7 +54,7 @@ class Passage:
             query=environ.get("QUERY_STRING", ""),
             headers=_headers(environ),
             host=environ.get("REMOTE_ADDR"),
-            user=lambda: self.agent,
+            user=lambda: self.agent or None,
             session=lambda: {"id": self.session_id},
         )
         self._bound: Mapping[str, Any] = auditor.fields(self._request)
