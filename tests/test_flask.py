@@ -31,7 +31,7 @@ from werkzeug.wsgi import FileWrapper
 
 from audit_handler import AuditHandler, audit, bind, bound, current
 from audit_handler.errors import ConfigurationError
-from audit_handler.flask import AuditFlask
+from audit_handler.flask import AuditFlask, health_blueprint, status_blueprint
 from audit_handler.policy import Rule
 from audit_handler.request import CURRENT
 from tests.test_starlette import Capture, private_logger
@@ -1165,6 +1165,15 @@ def test_a_request_that_cannot_be_audited_does_not_reach_the_application(
 
 
 # Around it
+
+
+def test_the_pages_of_health_and_status_are_here_too(logger: logging.Logger) -> None:
+    app = application(logger)
+    app.register_blueprint(health_blueprint())
+    app.register_blueprint(status_blueprint(authorize=lambda _request: False))
+
+    assert 200 == asked(app, "GET", "/health/live").status_code
+    assert 403 == asked(app, "GET", "/admin/audit-status").status_code
 
 
 def test_a_test_client_that_keeps_the_context_still_does(

@@ -1,5 +1,6 @@
 """
-`AuditFlask`: audits the requests of a Flask application.
+`AuditFlask`: audits the requests of a Flask application; `health_blueprint` and `status_blueprint`
+show how the trail does.
 
     audit = AuditFlask()  # or AuditFlask(app)
 
@@ -42,6 +43,8 @@ try:
     import flask
     from flask.signals import got_request_exception, request_finished
     from werkzeug.exceptions import MethodNotAllowed
+
+    from audit_handler._flask_pages import PUBLIC, health_blueprint, status_blueprint
 except ImportError as exc:
     raise ImportError("Flask is missing: pip install 'audit-handler[flask]'") from exc
 
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.routing import Rule as URLRule
 
-__all__ = ["AuditFlask"]
+__all__ = ["PUBLIC", "AuditFlask", "health_blueprint", "status_blueprint"]
 
 _logger = logging.getLogger(__name__)
 
