@@ -55,10 +55,10 @@ def test_print_shows_the_sql_and_runs_nothing() -> None:
     assert "CREATE TABLE IF NOT EXISTS audit_db.trail\n" in result.output
 
 
-def test_a_server_that_is_away_is_exit_code_1() -> None:
+def test_a_server_that_is_away_is_exit_code_3() -> None:
     result = CliRunner().invoke(main, ["init", "--dsn", "http://127.0.0.1:1"])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "refused" in result.output
 
 

@@ -22,7 +22,7 @@ from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, changes, existi
 from audit_handler.spool import Files, rejected, waiting
 from audit_handler.target import Target
 
-__all__ = ["Finding", "check"]
+__all__ = ["Finding", "check", "require_directory"]
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 
@@ -61,6 +61,21 @@ class Finding:
     detail: str
     remedy: str = ""
     """What to do; empty where all is well."""
+
+
+def require_directory(target: Target) -> None:
+    """
+    Do nothing unless *target* is an embedded database that is not there. chDB would make an empty
+    one, and say that the table is missing.
+
+    Raises:
+        SetupError: Its directory is missing.
+    """
+    if target.is_embedded and not target.is_in_memory and not Path(target.path).is_dir():
+        raise SetupError(
+            f"{target.path} is no directory",
+            remedy="check the path in the dsn, or make the database with: audit-handler init",
+        )
 
 
 _Step = Callable[["_Checks"], Iterator[Finding]]
@@ -125,6 +140,7 @@ class _Checks:
         self._is_older = False
 
     def connect(self) -> Iterator[Finding]:
+        require_directory(self._target)
         (row,) = self._connection.query("SELECT version() AS version, currentUser() AS user")
         detail = f"{self._target.location}, ClickHouse {row['version']}, as {row['user']}"
         yield Finding(step="connection", state=OK, detail=detail)

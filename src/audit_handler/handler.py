@@ -111,8 +111,25 @@ class AuditHandler(logging.Handler):
             if name not in ("self", "level", "__class__")
         }
         # Before logging knows this handler: it would flush one that was never made, at the end.
-        self.settings = Settings.resolve(options, os.environ)
+        settings = Settings.resolve(options, os.environ)
         super().__init__(level)
+        self._set_up(settings)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> AuditHandler:
+        """
+        Return a handler with *settings*, whatever the environment says.
+
+        Raises:
+            ConfigurationError: *spool_dir* cannot be made.
+        """
+        handler = cls.__new__(cls)
+        logging.Handler.__init__(handler)
+        handler._set_up(settings)
+        return handler
+
+    def _set_up(self, settings: Settings) -> None:
+        self.settings = settings
         self._captures_all = self.settings.capture == "all"
         self._block_timeout = (
             self.settings.block_timeout if self.settings.on_full == "block" else 0.0

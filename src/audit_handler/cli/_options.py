@@ -1,0 +1,191 @@
+"""The options that commands share, and the settings and connections that they stand for."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+from dotenv import dotenv_values
+
+from audit_handler._checks import require_directory
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.config import Settings
+from audit_handler.errors import ConfigurationError, SetupError
+from audit_handler.trail import Period
+
+__all__ = [
+    "READS",
+    "as_json",
+    "connected",
+    "environment",
+    "period",
+    "period_options",
+    "settings_options",
+    "spool_directory",
+    "spool_option",
+]
+
+READS = "grant SELECT on the table to the user of the dsn (sql/access/: audit_reader_role)"
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "dsn": click.option(
+        "--dsn",
+        metavar="URL",
+        help="https://user:password@host:8443/audit_db or chdb:///directory; or CLICKHOUSE_URL.",
+    ),
+    "database": click.option(
+        "--database", metavar="NAME", help="The table's database, by default audit_db."
+    ),
+    "table": click.option("--table", metavar="NAME", help="The table, by default audit_logs."),
+    "cluster": click.option(
+        "--cluster", metavar="NAME", help="The cluster of the tables; or CLICKHOUSE_CLUSTER."
+    ),
+    "spool_dir": click.option(
+        "--spool-dir", metavar="PATH", help="As the application has it; or AUDIT_SPOOL_DIR."
+    ),
+}
+
+as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+
+
+def settings_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """
+    Add --dsn, --database, --table and the options *names* to a command, which gets the *settings*
+    that they make, together with the environment.
+    """
+    wanted = ("dsn", "database", "table", *names)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def with_settings(**given: Any) -> None:
+            options = {name: given.pop(name) for name in wanted}
+            command(settings=Settings.resolve(options, environment()), **given)
+
+        for name in reversed(wanted):
+            with_settings = _OPTIONS[name](with_settings)
+        return with_settings
+
+    return decorate
+
+
+def spool_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --spool-dir alone to a command that asks no ClickHouse; it gets the *spool_dir*."""
+    return _OPTIONS["spool_dir"](command)  # type: ignore[no-any-return]  # click's decorators
+
+
+def spool_directory(given: str | None) -> Path:
+    """
+    Return the directory of the spool, from the option, the environment, or the default.
+
+    Raises:
+        ConfigurationError: It is in memory, where nobody else can look.
+    """
+    environ = {"CLICKHOUSE_URL": "http://localhost", **environment()}
+    directory = Settings.resolve({"spool_dir": given}, environ).spool_dir
+    if directory is None:
+        raise ConfigurationError("the spool is in memory: give --spool-dir or AUDIT_SPOOL_DIR")
+    return directory
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment, and under it what a .env file in the working directory says."""
+    dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**dotenv, **os.environ}
+
+
+@contextmanager
+def connected(settings: Settings, *, grant: str, creates: bool = False) -> Iterator[ClickHouse]:
+    """
+    Hand out a connection, and close it.
+
+    Args:
+        settings: Where to.
+        grant: The remedy when the user may not do what is done with it.
+        creates: Whether embedded chDB may make its directory.
+
+    Raises:
+        SetupError: The directory of an embedded database is not there.
+        DeliveryError: Whatever is raised inside.
+    """
+    target = settings.target
+    if not creates:
+        require_directory(target)
+    connection = ClickHouse(target, create_table=False, async_insert=False)
+    try:
+        yield connection
+    except SetupError as exc:
+        if exc.code != _ACCESS_DENIED:
+            raise
+        raise SetupError(exc.problem, code=exc.code, remedy=grant) from exc
+    finally:
+        connection.close()
+
+
+_ACCESS_DENIED = 497
+
+
+# Times
+
+_AGO = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)")
+_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _moment(text: str) -> datetime:
+    """Read a time: so long ago, or an ISO date or time, in UTC where it names no zone."""
+    try:
+        if ago := _AGO.fullmatch(text.strip()):
+            return datetime.now(timezone.utc) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        # Python 3.10 does not know the Z.
+        moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip()))
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{text!r} is no time; use 30m, 24h, 7d, 2w, 2026-11-23 or 2026-11-23T04:05:06"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def period_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --since and --until to a command, which gets the *period* that they make."""
+
+    @functools.wraps(command)
+    def with_period(since: datetime, until: datetime | None, **given: Any) -> None:
+        command(period=period(since, until), **given)
+
+    until = click.option(
+        "--until",
+        type=_moment,
+        metavar="TIME",
+        help="Up to then; by default no end.",
+    )
+    since = click.option(
+        "--since",
+        type=_moment,
+        metavar="TIME",
+        default="7d",
+        show_default=True,
+        help="First time: 30m, 24h, 7d ago, or 2026-11-23, 2026-11-23T04:05 (UTC).",
+    )
+    return since(until(with_period))
+
+
+def period(since: datetime, until: datetime | None) -> Period:
+    """
+    Return the stretch of time from *since* to *until*.
+
+    Raises:
+        ConfigurationError: It is empty, or of a time that ClickHouse's dates do not know.
+    """
+    # None means "no end", and a clock ahead of ours may have given a time of tomorrow.
+    until = until or datetime.now(timezone.utc) + timedelta(days=1)
+    if since >= until:
+        raise ConfigurationError("--since is not before --until: nothing lies between them")
+    if not 1970 <= since.year <= until.year <= 2148:
+        raise ConfigurationError("--since and --until must lie between 1970 and 2148")
+    return Period(since=since, until=until)

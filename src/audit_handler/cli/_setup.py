@@ -1,0 +1,228 @@
+"""From nothing to a trail: ``init``, ``check``, ``load``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from audit_handler._checks import Finding
+from audit_handler._checks import check as check_steps
+from audit_handler._load import Loaded
+from audit_handler._load import load as load_rows
+from audit_handler.cli._options import READS, as_json, connected, settings_options
+from audit_handler.cli._output import console, echo_json, safe
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.config import Settings
+from audit_handler.errors import SetupError
+from audit_handler.handler import AuditHandler
+from audit_handler.schema import DEFAULT_RETENTION, changes, existing_table, statements
+from audit_handler.spool import DiskFiles
+from audit_handler.upgrade import Month, upgrade
+
+__all__ = ["check", "init", "load"]
+
+_CREATES = "use an administrator: one with CREATE, ALTER and SELECT on the database"
+_STATES = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
+
+
+@click.command()
+@settings_options("cluster")
+@click.option(
+    "--retention",
+    metavar="TIME",
+    help=f"How long a new table keeps a row: '90 DAY', '18 MONTH'; by default {DEFAULT_RETENTION}.",
+)
+@click.option("--print", "only_print", is_flag=True, help="Print the SQL, and run nothing.")
+@as_json
+def init(settings: Settings, retention: str | None, only_print: bool, is_json: bool) -> None:
+    """
+    Create database and tables, or bring those that exist up to date.
+
+    On one server, on a --cluster (replicated tables, and a Distributed one in front of them), or in
+    a directory with embedded chDB. A table of the layout of 2025 is set aside and copied into a new
+    one, month by month, while applications write; run again, it goes on where it was interrupted.
+    What the operator has added is left alone. May be run again at any time.
+    """
+    target = settings.target
+    sql = statements(target, retention=retention or DEFAULT_RETENTION)
+    if only_print:
+        if is_json:
+            echo_json({"statements": sql})
+        else:
+            click.echo(";\n\n".join(sql) + ";")
+        return
+    done: list[str] = []
+    left: list[str] = []
+
+    def tell(what: str) -> None:
+        done.append(what)
+        if not is_json:
+            click.echo(safe(what))
+
+    with connected(settings, grant=_CREATES, creates=True) as connection:
+        name = f"{target.table}_local" if target.cluster else target.table
+        rows = existing_table(connection, target.database, name)
+        aside = existing_table(connection, target.database, f"{name}_before_upgrade")
+        if rows is not None and retention:
+            left.append(f"retention of {name}, which exists; see sql/retention/")
+        if aside is not None or (rows is not None and rows.is_older):
+            _upgrade(connection, settings, retention or DEFAULT_RETENTION, tell)
+        creating = dict(zip(statements(target), sql, strict=True))
+        for change in changes(connection, target):
+            if change.sql is None:
+                left.append(change.what)
+                continue
+            connection.command(creating.get(change.sql, change.sql))
+            tell(f"{change.what}: {'created' if change.sql in creating else 'mended'}")
+    if is_json:
+        echo_json({"target": str(target), "changed": done, "left": left})
+        return
+    if not done:
+        click.echo("nothing to change")
+    for what in left:
+        click.echo(f"left alone: {safe(what)}", err=True)
+    click.echo(f"ready: {target}")
+
+
+def _upgrade(
+    connection: ClickHouse, settings: Settings, retention: str, tell: Callable[[str], None]
+) -> None:
+    """Bring a table of the layout of 2025 up to date, or go on with it."""
+
+    def copied(month: Month, left: int) -> None:
+        tell(f"month {month.month}: {month.rows:,} rows copied, {left} months left")
+
+    upgraded = upgrade(connection, settings.target, retention=retention, on_month=copied)
+    if upgraded.was_set_aside or upgraded.copied_months:
+        behind = sum(month.left_behind for month in upgraded.months)
+        tell(
+            f"upgraded from the layout of 2025: {sum(m.rows for m in upgraded.months):,} rows, "
+            f"{behind:,} left behind because they are past their retention; the older table stays "
+            "as ..._before_upgrade until it is dropped"
+        )
+
+
+@click.command()
+@settings_options("cluster", "spool_dir")
+@click.option("--no-row", is_flag=True, help="Send no test row.")
+@as_json
+def check(settings: Settings, no_row: bool, is_json: bool) -> None:
+    """
+    Find out why nothing arrives: try each step of a row's way, and name the remedy.
+
+    Run it as the application's user, with its options and environment. The test row stays in the
+    trail, with the action AUDIT_CHECK: to delete it would take a grant that nobody who writes
+    audits should have. Exit code 1 if a step failed; a warning is none.
+    """
+    out = console()
+    found: list[Finding] = []
+    # None of its own errors: a step that fails is an answer.
+    connection = ClickHouse(settings.target, create_table=False, async_insert=False)
+    try:
+        for finding in check_steps(
+            settings, connection, DiskFiles(), now=time.time, sends_row=not no_row
+        ):
+            found.append(finding)
+            if not is_json:
+                out.print(_line(finding), soft_wrap=True)
+    finally:
+        connection.close()
+    failed = [finding.step for finding in found if finding.state == "failed"]
+    if is_json:
+        echo_json({"is_ok": not failed, "steps": [asdict(finding) for finding in found]})
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _line(finding: Finding) -> Text:
+    line = Text.assemble(
+        (f"{finding.state:8}", _STATES[finding.state]),
+        (f"{finding.step:14}", "bold"),
+        safe(finding.detail),
+    )
+    if finding.remedy:
+        line.append(f"\n{'':8}{'-> remedy':14}", "bold").append(safe(finding.remedy))
+    return line
+
+
+@click.command()
+@settings_options("spool_dir")
+@click.argument("rows", type=click.IntRange(1, 100_000_000), default=10_000)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 86_400),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for the last row after all are logged.",
+)
+@as_json
+def load(settings: Settings, rows: int, timeout: float, is_json: bool) -> None:
+    """
+    Log ROWS test audits (10,000 by default) of 20 users through the real handler, and count them in
+    ClickHouse.
+
+    They stay in the trail: agent_id test-user-01 to test-user-20, session_id load-... Exit code 1
+    if not all arrived.
+    """
+    _require_table(settings)
+    handler = AuditHandler.from_settings(settings)
+    with connected(settings, grant=READS) as connection, _progress(rows, is_json) as progress:
+        loaded = load_rows(handler, connection, rows=rows, timeout=timeout, on_progress=progress)
+    if is_json:
+        per_second = round(loaded.rows_per_second, 1)
+        echo_json({**asdict(loaded), "rows_per_second": per_second, "is_whole": loaded.is_whole})
+    else:
+        _echo_loaded(loaded, settings)
+    if not loaded.is_whole:
+        raise click.exceptions.Exit(1)
+
+
+def _require_table(settings: Settings) -> None:
+    """Say at once, and not after a minute of retries, that there is nothing to write to."""
+    target = settings.target
+    with connected(settings, grant=READS) as connection:
+        if existing_table(connection, target.database, target.table) is None:
+            raise SetupError(
+                f"{target} does not exist, or is not visible to this user",
+                remedy="create it with: audit-handler init; or see: audit-handler check",
+            )
+
+
+@contextmanager
+def _progress(rows: int, is_json: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show two bars on a terminal; hand out what moves them."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    out = console(to_stderr=True)
+    with Progress(*columns, console=out, transient=True, disable=is_json) as progress:
+        logged = progress.add_task("logged", total=rows)
+        stored = progress.add_task("stored", total=rows)
+
+        def move(rows_logged: int, rows_stored: int) -> None:
+            progress.update(logged, completed=rows_logged)
+            progress.update(stored, completed=min(rows, rows_stored))
+
+        yield move
+
+
+def _echo_loaded(loaded: Loaded, settings: Settings) -> None:
+    click.echo(
+        f"{loaded.arrived:,} rows in {loaded.batches:,} batches, {loaded.seconds:.2f} s, "
+        f"{loaded.rows_per_second:,.0f} rows/s"
+    )
+    if loaded.is_whole:
+        click.echo(f"all arrived, once: search --session {loaded.run}")
+        return
+    click.echo(
+        f"NOT WHOLE: {loaded.sent:,} sent, {loaded.arrived:,} arrived, {loaded.doubled:,} doubled; "
+        f"what is missing waits or was refused, see: audit-handler spool"
+        f"{'' if settings.spool_dir is None else f' --spool-dir {settings.spool_dir}'}",
+        err=True,
+    )
+    if loaded.last_error:
+        click.echo(f"the last trouble was {safe(loaded.last_error)}", err=True)
