@@ -88,6 +88,16 @@ def database() -> str:
 
 
 @pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the environment nor a .env file names a ClickHouse or a spool."""
+    for name in list(os.environ):
+        if name.startswith(("CLICKHOUSE_", "AUDIT_")) and not name.startswith("AUDIT_TEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AUDIT_SPOOL_DIR", str(tmp_path / "spool"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
 def faults(loopback: LoopbackClickHouse) -> Iterator[LoopbackClickHouse]:
     """The loopback server, without faults and memories of other tests before and after."""
     loopback.clear_faults()

@@ -1,24 +1,28 @@
-"""The command line, called as the console script calls it."""
+"""The command line's way from nothing to a searchable trail, and the remedies along it."""
 
 from __future__ import annotations
 
-import logging
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from audit_handler import AuditHandler
-from audit_handler.cli import main
-from tests.conftest import Engine, completeness
+from audit_handler._checks import Finding, check
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.config import Settings
+from audit_handler.spool import DiskFiles
+from tests.commands import audit, program, run
+from tests.conftest import Engine
 from tests.loopback import LoopbackClickHouse
+from tests.older import create_older_table, fill_older_table
 
+pytestmark = pytest.mark.usefixtures("no_settings")
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("URL", "PORT", "USER", "PASSWORD", "PASSWORD_FILE", "DATABASE", "CLUSTER"):
-        monkeypatch.delenv(f"CLICKHOUSE_{name}", raising=False)
-    monkeypatch.chdir(tmp_path)
+AWAY = "http://127.0.0.1:1"
 
 
 def tables(engine: Engine, database: str) -> list[str]:
@@ -26,13 +30,105 @@ def tables(engine: Engine, database: str) -> list[str]:
     return [row["name"] for row in rows]
 
 
+@pytest.fixture
+def dsn(faults: LoopbackClickHouse, database: str) -> str:
+    """A database on the loopback server, with its table."""
+    dsn = faults.dsn(database)
+    assert run("init", "--dsn", dsn).exit_code == 0
+    return dsn
+
+
+# From nothing to a searchable trail
+
+
+@pytest.mark.parametrize("place", ["http", "chdb"])
+def test_a_new_operator_gets_a_searchable_trail(
+    place: str, faults: LoopbackClickHouse, database: str, tmp_path: Path
+) -> None:
+    """As real processes, with nothing but a dsn, and told at each wrong turn what comes next."""
+    dsn = faults.dsn(database) if place == "http" else f"chdb://{tmp_path}/chdb/{database}"
+    environment = {"CLICKHOUSE_URL": dsn}
+
+    too_early = [program(*command, environment=environment) for command in (["search"], ["check"])]
+    assert [3, 1] == [each.returncode for each in too_early]
+    assert "audit-handler init" in too_early[0].stderr
+    assert "audit-handler init" in too_early[1].stdout
+
+    init = program("init", environment=environment)
+    assert (0, "") == (init.returncode, init.stderr)
+    assert "audit_logs is missing: created" in init.stdout
+
+    checked = program("check", environment=environment)
+    assert (0, "") == (checked.returncode, checked.stderr)
+    assert "warning" not in checked.stdout
+
+    loaded = program("load", "400", environment=environment)
+    assert (0, "") == (loaded.returncode, loaded.stderr)
+    assert re.match(r"400 rows in \d+ batches, [\d.]+ s, [\d,]+ rows/s\n", loaded.stdout)
+    assert "all arrived, once" in loaded.stdout
+
+    found = program(
+        "search", "--user", "test-user-07", "--limit", "100", "--json", environment=environment
+    )
+    assert 20 == len(json.loads(found.stdout)["events"])
+
+    whole = program("verify-completeness", environment=environment)
+    assert (0, "complete: 401 rows of 2 writers") == (whole.returncode, whole.stdout[:31])
+
+
+# init
+
+
 def test_init_creates_database_and_table_and_may_run_again(engine: Engine, database: str) -> None:
     arguments = ["init", "--dsn", engine.dsn("default"), "--database", database]
-    results = [CliRunner().invoke(main, arguments) for _ in range(2)]
+    first, second = run(*arguments), run(*arguments)
 
-    assert [0, 0] == [result.exit_code for result in results]
-    assert "ready: http://" in results[0].output
+    assert [0, 0] == [first.exit_code, second.exit_code]
+    assert "ready: http://" in first.output
+    assert f"table {database}.audit_logs is missing: created" in first.output
+    assert "nothing to change" in second.output
     assert ["audit_logs"] == tables(engine, database)
+
+
+def test_init_says_what_it_mends(dsn: str, faults: LoopbackClickHouse, database: str) -> None:
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP COLUMN user_agent")
+    faults.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN tenant String")
+    result = run("init", "--dsn", dsn, "--json")
+    columns = [row["name"] for row in faults.query(f"DESCRIBE TABLE {database}.audit_logs")]
+
+    assert [f"column user_agent of {database}.audit_logs is missing: mended"] == json.loads(
+        result.output
+    )["changed"]
+    assert {"user_agent", "tenant"} <= set(columns)
+
+
+def test_init_keeps_rows_as_long_as_it_is_told(faults: LoopbackClickHouse, database: str) -> None:
+    result = run("init", "--dsn", faults.dsn(database), "--retention", "90 DAY")
+    (row,) = faults.query(f"SHOW CREATE TABLE {database}.audit_logs")
+
+    assert 0 == result.exit_code
+    assert "TTL event_date + toIntervalDay(90)" in row["statement"]
+
+
+def test_init_does_not_change_the_retention_of_a_table_that_exists(dsn: str) -> None:
+    result = run("init", "--dsn", dsn, "--retention", "90 DAY")
+
+    assert "left alone: retention of audit_logs" in result.stderr
+
+
+def test_init_upgrades_a_table_of_2025_and_says_so(
+    faults: LoopbackClickHouse, database: str
+) -> None:
+    create_older_table(faults, database)
+    fill_older_table(faults, database, 300)
+    first, second = (run("init", "--dsn", faults.dsn(database)) for _ in range(2))
+    (rows,) = faults.query(f"SELECT count() AS rows FROM {database}.audit_logs")
+
+    assert [0, 0] == [first.exit_code, second.exit_code]
+    assert "rows copied" in first.output
+    assert "upgraded from the layout of 2025: 300 rows" in first.output
+    assert "nothing to change" in second.output
+    assert 300 == rows["rows"]
 
 
 def test_init_reads_a_dotenv_file(
@@ -42,80 +138,360 @@ def test_init_reads_a_dotenv_file(
     (tmp_path / ".env").write_text(
         f"CLICKHOUSE_URL=http://127.0.0.1:{loopback.port}\nCLICKHOUSE_DATABASE={database}\n"
     )
-    result = CliRunner().invoke(main, ["init"])
+    result = run("init")
 
     assert (0, ["audit_logs"]) == (result.exit_code, tables(loopback, database))
 
 
 def test_print_shows_the_sql_and_runs_nothing() -> None:
-    arguments = ["init", "--dsn", "http://127.0.0.1:1", "--table", "trail", "--print"]
-    result = CliRunner().invoke(main, arguments)
+    result = run("init", "--dsn", AWAY, "--table", "trail", "--print")
 
     assert result.exit_code == 0
     assert "CREATE TABLE IF NOT EXISTS audit_db.trail\n" in result.output
 
 
-def test_a_server_that_is_away_is_exit_code_3() -> None:
-    result = CliRunner().invoke(main, ["init", "--dsn", "http://127.0.0.1:1"])
+def test_print_for_a_cluster_shows_its_tables_as_json() -> None:
+    result = run("init", "--dsn", AWAY, "--cluster", "main", "--print", "--json")
 
-    assert result.exit_code == 3
-    assert "refused" in result.output
+    assert 3 == len(json.loads(result.output)["statements"])
+    assert "ON CLUSTER 'main'" in result.output
+
+
+# How a command ends
+
+
+@pytest.mark.parametrize(
+    "command", [["init"], ["load", "1"], ["search"], ["tail"], ["report"], ["verify-completeness"]]
+)
+def test_a_server_that_is_away_is_exit_code_3_and_a_remedy(command: list[str]) -> None:
+    result = run(*command, "--dsn", AWAY)
+
+    assert (3, "") == (result.exit_code, result.stdout)
+    assert "refused; check host and port in the dsn" in result.stderr
 
 
 def test_a_missing_dsn_is_exit_code_2() -> None:
-    result = CliRunner().invoke(main, ["init"])
+    result = run("init")
 
     assert result.exit_code == 2
     assert "CLICKHOUSE_URL" in result.output
 
 
-def test_replay_stores_what_was_refused_once_it_fits_and_never_twice(
-    loopback: LoopbackClickHouse, database: str, tmp_path: Path
+@pytest.mark.parametrize("name", ["audit; DROP TABLE x", "audit`", "a.b"])
+def test_a_name_that_is_no_plain_one_is_exit_code_2(name: str) -> None:
+    result = run("search", "--dsn", AWAY, "--table", name)
+
+    assert result.exit_code == 2
+    assert "no plain SQL name" in result.output
+
+
+def test_an_embedded_database_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
+    result = run("search", "--dsn", f"chdb://{tmp_path}/typo")
+
+    assert (3, False) == (result.exit_code, (tmp_path / "typo").exists())
+    assert "audit-handler init" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["init", "check", "load", "search", "report", "spool"])
+def test_help_names_the_options_of_the_command(command: str) -> None:
+    assert "--json" in run(command, "--help").output
+
+
+def test_help_explains_every_exit_code() -> None:
+    told = run("--help").output
+
+    assert [] == [code for code in "0123" if f"\n    {code}  " not in told]
+
+
+# check
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackClickHouse]:
+    """A server with a user."""
+    path = tmp_path_factory.mktemp("guarded")
+    with LoopbackClickHouse.start(path, user="writer", password="p4ss:w/rd") as server:
+        assert run("init", "--dsn", server.dsn()).exit_code == 0
+        yield server
+
+
+def steps(*arguments: object) -> dict[str, tuple[str, str, str]]:
+    """Return state, detail and remedy by step."""
+    result = run("check", *arguments, "--json")
+    found = json.loads(result.stdout)
+    assert found["is_ok"] == (result.exit_code == 0)
+    return {
+        each["step"]: (each["state"], each["detail"], each["remedy"]) for each in found["steps"]
+    }
+
+
+def test_check_finds_nothing_where_all_is_well(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    found = steps("--dsn", dsn)
+
+    names = ["connection", "clock", "database", "table", "deduplication", "test row", "spool"]
+    assert names == list(found)
+    assert {"ok"} == {state for state, _, _ in found.values()}
+    assert [] == list((tmp_path / "spool").iterdir())
+
+
+def test_the_test_row_stays_and_says_what_it_is(
+    dsn: str, faults: LoopbackClickHouse, database: str
 ) -> None:
-    """Rows refused by a constraint of the user's; it is dropped, and they are replayed, twice."""
-    options = {"dsn": loopback.dsn("default"), "database": database, "spool_dir": tmp_path}
-    CliRunner().invoke(main, ["init", "--dsn", options["dsn"], "--database", database])
-    table = f"{database}.audit_logs"
-    loopback.command(f"ALTER TABLE {table} ADD CONSTRAINT known CHECK agent_id != 'stranger'")
-    handler = AuditHandler(**options, flush_interval_ms=10)
-    for number in range(10):
-        agent = "stranger" if number in (3, 7) else "u-1"
-        record = {"action": "COUNT", "resource_id": str(number), "agent_id": agent}
-        handler.handle(logging.makeLogRecord(record))
-    assert not handler.flush(30.0)
-    handler.close()
-    arguments = ["replay", "--dsn", options["dsn"], "--database", database]
-    arguments += ["--spool-dir", str(tmp_path)]
-    before = CliRunner().invoke(main, arguments)
-    loopback.command(f"ALTER TABLE {table} DROP CONSTRAINT known")
-    after = [CliRunner().invoke(main, arguments) for _ in range(2)]
+    steps("--dsn", dsn)
+    steps("--dsn", dsn, "--no-row")
 
-    assert (1, True) == (before.exit_code, "refused again 2" in before.output)
-    assert [0, 0] == [result.exit_code for result in after]
-    assert "stored 2, known already 0, refused again 0" in after[0].output
-    assert "stored 0, known already 0, refused again 0" in after[1].output
-    assert [{"rows": 10, "gaps": 0, "repeats": 0}] == completeness(loopback, table)
-
-
-def test_replay_of_a_file_that_was_stored_already_stores_nothing(
-    loopback: LoopbackClickHouse, database: str, tmp_path: Path
-) -> None:
-    """It was interrupted after the insert and before the file was removed."""
-    options = {"dsn": loopback.dsn("default"), "database": database, "spool_dir": tmp_path}
-    handler = AuditHandler(**options, create_table=True)
-    handler.handle(logging.makeLogRecord({"action": "COUNT"}))
-    assert handler.flush(30.0)
-    handler.close()
-    (row,) = loopback.query(f"SELECT writer_id, event_time FROM {database}.audit_logs")
-    rejected = tmp_path / handler.settings.target.directory_name / "rejected"
-    rejected.mkdir()
-    line = f'{{"writer_id":"{row["writer_id"]}","seq":1,"event_time":"{row["event_time"]}"}}'
-    (rejected / "w-1-1.ndjson").write_text(line + "\n")
-    (rejected / "w-1-1.error.json").write_text("{}")
-    arguments = ["replay", "--dsn", str(options["dsn"]), "--database", database]
-    result = CliRunner().invoke(main, [*arguments, "--spool-dir", str(tmp_path)])
-
-    assert "stored 0, known already 1, refused again 0" in result.output
-    assert [{"rows": 1, "gaps": 0, "repeats": 0}] == completeness(
-        loopback, f"{database}.audit_logs"
+    assert [{"action": "AUDIT_CHECK", "seq": 1}] == faults.query(
+        f"SELECT action, seq FROM {database}.audit_logs"
     )
+
+
+def test_check_of_a_server_that_is_down_names_address_and_port() -> None:
+    found = steps("--dsn", AWAY)
+
+    state, _, remedy = found["connection"]
+    assert "failed" == state
+    assert "check host and port" in remedy
+    assert ("skipped", "first mend: connection", "") == found["table"]
+    assert "ok" == found["spool"][0]
+
+
+def test_check_of_a_server_that_does_not_answer_names_the_firewall(
+    dsn: str, faults: LoopbackClickHouse
+) -> None:
+    with faults.faulted("hang", match="^SELECT version", times=-1):
+        found = steps("--dsn", f"{dsn}?send_receive_timeout=1")
+
+    state, _, remedy = found["connection"]
+    assert "failed" == state
+    assert "firewall" in remedy
+
+
+def test_check_of_a_host_that_does_not_exist_names_the_host() -> None:
+    assert "cannot resolve" in steps("--dsn", "http://nowhere.invalid")["connection"][2]
+
+
+def test_check_with_a_wrong_password_names_user_and_password(guarded: LoopbackClickHouse) -> None:
+    """Right at first; then the server's password is changed."""
+    dsn, password = guarded.dsn(), "p4ss:w/rd"
+    before = steps("--dsn", dsn)
+    guarded.set_password("n3w:p4ss")
+    after = steps("--dsn", dsn)
+    guarded.set_password(password)
+
+    assert "ok" == before["connection"][0]
+    state, detail, remedy = after["connection"]
+    assert "failed" == state
+    assert "code 516" in detail
+    assert "CLICKHOUSE_PASSWORD" in remedy
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["init", "check", "load", "search", "tail", "report", "verify-completeness", "replay"],
+)
+def test_no_command_shows_a_password(command: str, guarded: LoopbackClickHouse) -> None:
+    secret = "s3cr3t-and-wrong"
+    result = run(command, "--dsn", guarded.dsn(password=secret), env={"AUDIT_SPOOL_DIR": "spool"})
+
+    assert secret not in result.output
+
+
+def test_check_of_a_missing_database_names_init(faults: LoopbackClickHouse, database: str) -> None:
+    state, detail, remedy = steps("--dsn", faults.dsn(database))["database"]
+
+    assert "failed" == state
+    assert "visible: " in detail
+    assert "audit-handler init" in remedy
+
+
+def test_check_of_a_missing_table_names_init(dsn: str) -> None:
+    state, _, remedy = steps("--dsn", dsn, "--table", "trail")["table"]
+
+    assert "failed" == state
+    assert "audit-handler init" in remedy
+
+
+def test_check_of_a_missing_column_names_it_and_init_mends_it(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP COLUMN user_agent")
+    before = steps("--dsn", dsn)
+    run("init", "--dsn", dsn)
+    after = steps("--dsn", dsn)
+
+    assert ("failed", f"{database}.audit_logs lacks the columns user_agent") == before["table"][:2]
+    assert ("skipped", "ok") == (before["test row"][0], after["table"][0])
+
+
+def test_check_of_a_missing_index_is_a_warning(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP INDEX ix_trace_id")
+    found = steps("--dsn", dsn)
+
+    assert ("warning", "ok") == (found["table"][0], found["test row"][0])
+    assert "ix_trace_id" in found["table"][1]
+
+
+def test_check_of_a_table_of_2025_warns_and_stores_its_row(
+    faults: LoopbackClickHouse, database: str
+) -> None:
+    create_older_table(faults, database)
+    found = steps("--dsn", faults.dsn(database))
+
+    assert ("warning", "ok") == (found["table"][0], found["test row"][0])
+    assert "audit-handler init" in found["table"][2]
+
+
+def test_check_of_a_table_that_forgets_tokens_names_the_setting(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    faults.command(
+        f"ALTER TABLE {database}.audit_logs MODIFY SETTING non_replicated_deduplication_window = 0"
+    )
+    state, _, remedy = steps("--dsn", dsn)["deduplication"]
+
+    assert "warning" == state
+    assert remedy == (
+        f"ALTER TABLE {database}.audit_logs MODIFY SETTING "
+        "non_replicated_deduplication_window = 10000"
+    )
+
+
+def test_check_of_a_user_who_may_not_insert_names_the_grant(
+    dsn: str, faults: LoopbackClickHouse
+) -> None:
+    faults.deny("^INSERT")
+    try:
+        state, detail, remedy = steps("--dsn", dsn)["test row"]
+    finally:
+        faults.deny()
+
+    assert "failed" == state
+    assert "code 497" in detail
+    assert "grant INSERT" in remedy
+
+
+def test_check_of_a_user_who_may_not_look_up_is_a_warning(
+    dsn: str, faults: LoopbackClickHouse
+) -> None:
+    faults.deny("^SELECT seq")
+    try:
+        state, _, remedy = steps("--dsn", dsn)["test row"]
+    finally:
+        faults.deny()
+
+    assert "warning" == state
+    assert "grant SELECT(writer_id, seq, event_date)" in remedy
+
+
+def test_a_reader_who_may_not_read_is_told_the_grant(dsn: str, faults: LoopbackClickHouse) -> None:
+    faults.deny("^SELECT .*event_time")
+    try:
+        result = run("search", "--dsn", dsn)
+    finally:
+        faults.deny()
+
+    assert 3 == result.exit_code
+    assert "grant SELECT on the table" in result.stderr
+
+
+def findings(dsn: str, **options: object) -> dict[str, Finding]:
+    settings = Settings.resolve({"dsn": dsn, "spool_dir": "spool", **options}, {})
+    connection = ClickHouse(settings.target, create_table=False, async_insert=False)
+    an_hour_ago = lambda: time.time() - 3600  # noqa: E731
+    steps = check(settings, connection, DiskFiles(), now=an_hour_ago, sends_row=False)
+    found = {each.step: each for each in steps}
+    connection.close()
+    return found
+
+
+def test_check_of_clocks_that_differ_names_ntp(dsn: str) -> None:
+    found = findings(dsn)["clock"]
+
+    assert ("warning", "the server's clock is 3600") == (found.state, found.detail[:26])
+    assert "NTP" in found.remedy
+
+
+def test_check_of_a_disk_with_too_little_room_is_a_warning(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    found = findings(dsn, max_spool_bytes=2**62)["spool"]
+
+    assert "warning" == found.state
+    assert "AUDIT_MAX_SPOOL_BYTES" in found.remedy
+
+
+@pytest.mark.parametrize("below", ["", "spool"])
+def test_check_of_a_spool_that_cannot_be_made_names_the_directory(
+    below: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    spool = tmp_path / "file" / below
+    state, detail, remedy = steps("--dsn", AWAY, "--spool-dir", spool)["spool"]
+
+    assert "failed" == state
+    assert str(tmp_path / "file") in detail
+    assert "local directory" in remedy
+
+
+def test_check_of_a_spool_in_memory_is_a_warning() -> None:
+    assert "warning" == steps("--dsn", AWAY, "--spool-dir", "memory")["spool"][0]
+
+
+def test_check_tells_of_rows_that_nobody_delivers(
+    make_handler: Callable[..., AuditHandler],
+) -> None:
+    """Those of a process that has ended; its target was another one."""
+    handler = make_handler("http://127.0.0.1:2/other_db", shutdown_timeout=0.0)
+    audit(handler)
+    handler.close(0.0)
+    found = json.loads(run("check", "--dsn", AWAY, "--json").stdout)["steps"][-1]
+
+    assert "1 rows of processes that have ended wait for other targets" == found["detail"]
+    assert "start the application" in found["remedy"]
+
+
+def test_check_prints_a_remedy_under_its_step() -> None:
+    lines = run("check", "--dsn", AWAY).output.splitlines()
+
+    assert lines[0].startswith("failed  connection")
+    assert lines[1].startswith("        -> remedy     check host and port")
+
+
+# load
+
+
+def test_load_counts_what_did_not_arrive(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    """A constraint of the operator's refuses one of the twenty users."""
+    faults.command(
+        f"ALTER TABLE {database}.audit_logs "
+        "ADD CONSTRAINT no_seven CHECK agent_id != 'test-user-07'"
+    )
+    result = run("load", 40, "--dsn", dsn, "--json")
+    found = json.loads(result.stdout)
+
+    assert 1 == result.exit_code
+    assert (40, 38, 0, False) == tuple(
+        found[name] for name in ("sent", "arrived", "doubled", "is_whole")
+    )
+
+
+def test_load_says_where_to_look_for_what_did_not_arrive(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    faults.command(f"ALTER TABLE {database}.audit_logs ADD CONSTRAINT none CHECK agent_id = ''")
+    result = run("load", 5, "--dsn", dsn, "--timeout", 1)
+
+    assert (1, True) == (result.exit_code, "NOT WHOLE: 5 sent, 0 arrived" in result.stderr)
+    assert "audit-handler spool" in result.stderr
+
+
+def test_load_without_a_table_names_init_at_once(faults: LoopbackClickHouse, database: str) -> None:
+    result = run("load", "--dsn", faults.dsn(database))
+
+    assert 3 == result.exit_code
+    assert "audit-handler init" in result.stderr
+    assert [] == faults.requests(match="^INSERT")

@@ -199,7 +199,8 @@ def _progress(rows: int, is_json: bool) -> Iterator[Callable[[int, int], None]]:
     """Show two bars on a terminal; hand out what moves them."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     out = console(to_stderr=True)
-    with Progress(*columns, console=out, transient=True, disable=is_json) as progress:
+    is_quiet = is_json or not out.is_terminal
+    with Progress(*columns, console=out, transient=True, disable=is_quiet) as progress:
         logged = progress.add_task("logged", total=rows)
         stored = progress.add_task("stored", total=rows)
 

@@ -27,8 +27,8 @@ _SERVER_TEXT = re.compile(
 # behind.
 _UNKNOWN_HOST = "check the host in the dsn: this machine cannot resolve its name"
 _REFUSED = (
-    "check host and port in the dsn, and that ClickHouse runs there: its HTTP port is 8123, or 8443 "
-    "with TLS, and not 9000"
+    "check host and port in the dsn, and that ClickHouse runs there: its HTTP port is 8123, or "
+    "8443 with TLS, and not 9000"
 )
 _NO_ANSWER = (
     "check the address in the dsn, and whether a firewall lets this machine reach that port; "

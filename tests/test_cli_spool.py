@@ -1,0 +1,255 @@
+"""The commands about rows that are not in ClickHouse: ``spool`` and ``replay``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from audit_handler import AuditHandler
+from tests.commands import audit, environment_with, run
+from tests.conftest import completeness
+from tests.loopback import LoopbackClickHouse
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+AWAY = "http://127.0.0.1:1/away"
+DIES = """
+import logging, os
+from audit_handler import AuditHandler
+handler = AuditHandler("http://127.0.0.1:1/away")
+for number in range(3):
+    handler.handle(logging.makeLogRecord({"action": "DIE", "resource_id": str(number)}))
+os._exit(0)
+"""
+
+
+def die_with_three_rows() -> None:
+    """Leave what a killed process leaves, in the spool of the environment."""
+    subprocess.run([sys.executable, "-c", DIES], env=environment_with({}), check=True, timeout=100)
+
+
+@pytest.fixture
+def refused(
+    faults: LoopbackClickHouse, database: str, make_handler: Callable[..., AuditHandler]
+) -> str:
+    """Two of four rows are refused by a constraint; the dsn."""
+    dsn = faults.dsn(database)
+    run("init", "--dsn", dsn)
+    faults.command(
+        f"ALTER TABLE {database}.audit_logs ADD CONSTRAINT known CHECK agent_id != 'stranger'"
+    )
+    handler = make_handler(dsn)
+    for number in range(4):
+        audit(handler, agent_id="stranger" if number % 2 else "u-1", resource_id=str(number))
+    assert not handler.flush(30.0)
+    handler.close()
+    return dsn
+
+
+def test_an_empty_spool_says_so(tmp_path: Path) -> None:
+    result = run("spool")
+
+    assert (0, True) == (result.exit_code, "nothing waits" in result.output)
+    assert not (tmp_path / "spool").exists()
+
+
+def test_spool_shows_what_waits_of_the_living_and_the_dead(
+    make_handler: Callable[..., AuditHandler],
+) -> None:
+    die_with_three_rows()
+    handler = make_handler("http://127.0.0.1:1/other", flush_interval_ms=3_600_000)
+    audit(handler)
+    waiting = json.loads(run("spool", "--json").stdout)["waiting"]
+    shown = run("spool").stdout
+
+    assert {(3, False), (1, True)} == {(each["rows"], each["is_alive"]) for each in waiting}
+    assert all(0 <= each["oldest_seconds"] < 3600 for each in waiting)
+    assert "has ended" in shown
+    assert "lives" in shown
+
+
+@pytest.mark.usefixtures("refused")
+def test_spool_shows_what_was_refused_and_why() -> None:
+    shown = run("spool").stdout
+    (batch,) = json.loads(run("spool", "--json").stdout)["rejected"]
+
+    assert "Constraint `known`" in shown
+    assert "audit-handler replay" in shown
+    assert (2, ["2", "4"]) == (batch["rows"], list(batch["reasons"]))
+
+
+def test_looking_at_a_spool_changes_nothing(tmp_path: Path) -> None:
+    die_with_three_rows()
+    before = sorted(tmp_path.rglob("*"))
+    run("spool")
+    run("spool", "export")
+
+    assert before == sorted(tmp_path.rglob("*"))
+
+
+def test_a_torn_last_line_is_not_shown(tmp_path: Path) -> None:
+    die_with_three_rows()
+    (segment,) = tmp_path.rglob("*.open")
+    with segment.open("ab") as file:
+        file.write(b'{"writer_id":"half')
+    rows = run("spool", "export").stdout.splitlines()
+
+    assert ["0", "1", "2"] == [json.loads(row)["resource_id"] for row in rows]
+
+
+@pytest.mark.usefixtures("refused")
+def test_export_holds_what_waits_and_what_was_refused() -> None:
+    die_with_three_rows()
+    rows = [json.loads(line) for line in run("spool", "export").stdout.splitlines()]
+
+    assert ["waiting"] * 3 + ["rejected"] * 2 == [row["spool_state"] for row in rows]
+    assert ["stranger"] * 2 == [row["agent_id"] for row in rows[3:]]
+    assert all("known" in row["spool_reason"] for row in rows[3:])
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_export_takes_the_spool_on_either_side_of_its_name(where: str, tmp_path: Path) -> None:
+    die_with_three_rows()
+    option = ["--spool-dir", tmp_path / "spool"]
+    arguments = ["spool", *option, "export"] if where == "before" else ["spool", "export", *option]
+    result = run(*arguments, env={"AUDIT_SPOOL_DIR": str(tmp_path / "other")})
+
+    assert 3 == len(result.stdout.splitlines())
+
+
+def test_export_to_csv_has_a_column_for_every_column() -> None:
+    die_with_three_rows()
+    rows = list(csv.DictReader(StringIO(run("spool", "export", "--format", "csv").stdout)))
+
+    assert ["0", "1", "2"] == [row["resource_id"] for row in rows]
+    assert ["waiting"] * 3 == [row["spool_state"] for row in rows]
+
+
+def test_export_to_parquet_reads_back(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    die_with_three_rows()
+    output = tmp_path / "rows.parquet"
+    result = run("spool", "export", "--format", "parquet", "-o", output)
+    read = parquet.read_table(output).to_pylist()
+
+    assert "3 rows in" in result.stderr
+    assert [(1, "DIE"), (2, "DIE"), (3, "DIE")] == [(row["seq"], row["action"]) for row in read]
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
+def test_an_exported_file_is_for_its_user_alone(form: str, tmp_path: Path) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow.parquet")
+    die_with_three_rows()
+    output = tmp_path / "rows"
+    result = run("spool", "export", "--format", form, "-o", output)
+
+    assert f"3 rows in {output}" in result.stderr
+    assert 0o600 == stat.S_IMODE(output.stat().st_mode)
+
+
+def test_parquet_on_a_terminal_is_refused() -> None:
+    result = run("spool", "export", "--format", "parquet")
+
+    assert (2, True) == (result.exit_code, "--output" in result.output)
+
+
+def test_a_file_that_cannot_be_written_is_exit_code_3(tmp_path: Path) -> None:
+    result = run("spool", "export", "-o", tmp_path / "missing" / "rows")
+
+    assert (3, True) == (result.exit_code, "No such file or directory" in result.stderr)
+
+
+def test_a_spool_in_memory_cannot_be_looked_at() -> None:
+    result = run("spool", "--spool-dir", "memory")
+
+    assert (2, True) == (result.exit_code, "--spool-dir" in result.output)
+
+
+def test_reasons_and_values_reach_the_terminal_without_control_characters(
+    tmp_path: Path,
+) -> None:
+    die_with_three_rows()
+    (target,) = (path for path in (tmp_path / "spool").iterdir() if path.is_dir())
+    rejected = target / "rejected"
+    rejected.mkdir()
+    evil = "\x1b[2J\x9b31m\u202e"
+    (rejected / "w-1-1.ndjson").write_text(json.dumps({"seq": 1, "agent_id": evil}) + "\n")
+    reasons = {"rows": [{"seq": 1, "code": 27, "reason": f"row {evil} is bad"}]}
+    (rejected / "w-1-1.error.json").write_text(json.dumps(reasons))
+    for arguments in ([], ["--json"], ["export"], ["export", "--format", "csv"]):
+        output = run("spool", *arguments).output
+
+        assert not set("\x1b\x9b\u202e") & set(output)
+        assert "1b[2J" in output
+
+
+def test_replay_as_json(refused: str, faults: LoopbackClickHouse, database: str) -> None:
+    before = run("replay", "--dsn", refused, "--json")
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP CONSTRAINT known")
+    after = run("replay", "--dsn", refused, "--json")
+
+    assert (1, 0) == (before.exit_code, after.exit_code)
+    assert {"stored": 0, "known": 0, "refused": 2} == json.loads(before.stdout)
+    assert {"stored": 2, "known": 0, "refused": 0} == json.loads(after.stdout)
+
+
+def test_replay_stores_what_was_refused_once_it_fits_and_never_twice(
+    loopback: LoopbackClickHouse, database: str, tmp_path: Path
+) -> None:
+    """Rows refused by a constraint of the user's; it is dropped, and they are replayed, twice."""
+    options = {"dsn": loopback.dsn("default"), "database": database, "spool_dir": tmp_path}
+    run("init", "--dsn", options["dsn"], "--database", database)
+    table = f"{database}.audit_logs"
+    loopback.command(f"ALTER TABLE {table} ADD CONSTRAINT known CHECK agent_id != 'stranger'")
+    handler = AuditHandler(**options, flush_interval_ms=10)
+    for number in range(10):
+        agent = "stranger" if number in (3, 7) else "u-1"
+        record = {"action": "COUNT", "resource_id": str(number), "agent_id": agent}
+        handler.handle(logging.makeLogRecord(record))
+    assert not handler.flush(30.0)
+    handler.close()
+    arguments = ["replay", "--dsn", options["dsn"], "--database", database]
+    arguments += ["--spool-dir", str(tmp_path)]
+    before = run(*arguments)
+    loopback.command(f"ALTER TABLE {table} DROP CONSTRAINT known")
+    after = [run(*arguments) for _ in range(2)]
+
+    assert (1, True) == (before.exit_code, "refused again 2" in before.output)
+    assert [0, 0] == [result.exit_code for result in after]
+    assert "stored 2, known already 0, refused again 0" in after[0].output
+    assert "stored 0, known already 0, refused again 0" in after[1].output
+    assert [{"rows": 10, "gaps": 0, "repeats": 0}] == completeness(loopback, table)
+
+
+def test_replay_of_a_file_that_was_stored_already_stores_nothing(
+    loopback: LoopbackClickHouse, database: str, tmp_path: Path
+) -> None:
+    """It was interrupted after the insert and before the file was removed."""
+    options = {"dsn": loopback.dsn("default"), "database": database, "spool_dir": tmp_path}
+    handler = AuditHandler(**options, create_table=True)
+    handler.handle(logging.makeLogRecord({"action": "COUNT"}))
+    assert handler.flush(30.0)
+    handler.close()
+    (row,) = loopback.query(f"SELECT writer_id, event_time FROM {database}.audit_logs")
+    rejected = tmp_path / handler.settings.target.directory_name / "rejected"
+    rejected.mkdir()
+    line = f'{{"writer_id":"{row["writer_id"]}","seq":1,"event_time":"{row["event_time"]}"}}'
+    (rejected / "w-1-1.ndjson").write_text(line + "\n")
+    (rejected / "w-1-1.error.json").write_text("{}")
+    arguments = ["replay", "--dsn", str(options["dsn"]), "--database", database]
+    result = run(*arguments, "--spool-dir", tmp_path)
+
+    assert "stored 0, known already 1, refused again 0" in result.output
+    assert [{"rows": 1, "gaps": 0, "repeats": 0}] == completeness(
+        loopback, f"{database}.audit_logs"
+    )
