@@ -43,6 +43,8 @@ class Passage:
         """What is filled in; None where the request is not audited."""
         self.agent: Mapping[str, Any] = {}
         """The agent's columns, as far as they are known."""
+        self.path_params: Mapping[str, Any] = {}
+        """What the router has read from the path."""
         self.session_id: Any = None
         """The session's own id, which only its hash is kept of."""
         self._span: Any = None
@@ -56,6 +58,7 @@ class Passage:
             host=environ.get("REMOTE_ADDR"),
             user=lambda: self.agent or None,
             session=lambda: {"id": self.session_id},
+            path_params=lambda: self.path_params,
         )
         self._bound: Mapping[str, Any] = auditor.fields(self._request)
         self._request_id: str = self._bound["request_id"]

@@ -161,9 +161,12 @@ class AuditFlask:
         """Bind the user for what is logged in the view; a ``before_request`` function."""
         request = flask.request
         passage = request.environ.get(KEY)
+        if passage is None:
+            return
+        passage.path_params = request.view_args or {}
         endpoint = request.endpoint or "static"
         # Files are for everybody, and to load the user costs a query.
-        if passage is not None and endpoint.rpartition(".")[2] != "static":
+        if endpoint.rpartition(".")[2] != "static":
             passage.agent = self._agent()
             if "agent_id" not in context.current():
                 context.bind(**passage.agent)

@@ -152,10 +152,11 @@ class AuditMiddleware:
             host=(scope.get("client") or ("",))[0],
             user=partial(self._get_user, scope),
             session=partial(scope.get, "session"),
+            path_params=lambda: scope.get("path_params") or {},
         )
 
     def _audit(self, exchange: Exchange, request: Request, scope: Scope) -> None:
-        exchange.path_params = scope.get("path_params") or {}
+        exchange.path_params = request.path_params()
         exchange.route = _route(scope)
         self._auditor.log(exchange, request)
 

@@ -13,6 +13,7 @@ from typing import Any
 from audit_handler import context
 from audit_handler._http.caller import agent_fields, request_fields, session_fields
 from audit_handler._http.exchange import Exchange
+from audit_handler._http.resource import shown_path
 from audit_handler._http.rules import HttpRules
 from audit_handler.handler import AuditHandler
 from audit_handler.policy import Clause
@@ -44,6 +45,20 @@ class Request:
     """Returns the user; called when the request comes, and again when it is audited."""
     session: Callable[[], Any]
     """Returns the session, or a mapping with its id, or None."""
+    path_params: Callable[[], Mapping[str, Any]] = dict
+    """Returns what the router has read from the path so far."""
+
+
+class _Endpoint:
+    """The path of a request as text, without the secrets that the router has found in it by now."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __str__(self) -> str:
+        return shown_path(self._request.path, self._request.path_params())
 
 
 class HttpAuditor:
@@ -71,7 +86,7 @@ class HttpAuditor:
         """Return what all that is logged during *request* is to carry, for `context.bind`."""
         return {
             **request_fields(request.headers, request.host, self._rules.networks),
-            "endpoint": request.path,
+            "endpoint": _Endpoint(request),
             "http_method": request.method,
             **self._who(request),
         }

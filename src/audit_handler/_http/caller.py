@@ -10,6 +10,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+from audit_handler.redaction import Redactor
 from audit_handler.tracing import active_span_ids
 
 __all__ = ["agent_fields", "is_request_id", "request_fields", "session_fields"]
@@ -21,6 +22,9 @@ _TRACEPARENT = re.compile(
 
 _LONGEST_ADDRESS = 100
 # With zone, port, brackets and spaces. Longer ones are junk, and not worth a place in the cache.
+
+_redactor = Redactor()
+# The handler looks for secrets in what has keys; in what becomes a column of text, we do.
 
 
 def is_request_id(text: str) -> bool:
@@ -52,7 +56,7 @@ def request_fields(
     if address := _client(host or "", headers.get("x-forwarded-for", ""), trusted):
         fields["ip_address"] = str(address)
     if user_agent := headers.get("user-agent"):
-        fields["user_agent"] = user_agent
+        fields["user_agent"] = _redactor.clean_text(user_agent)
     return fields
 
 

@@ -8,12 +8,28 @@ from typing import Any
 
 from audit_handler.redaction import REDACTED, Redactor
 
-__all__ = ["id_in", "resource_of", "value_of"]
+__all__ = ["id_in", "resource_of", "shown_path", "value_of"]
 
 _VERSION = re.compile(r"v\d+(\.\d+)*")
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
 _redactor = Redactor()
+
+
+def shown_path(
+    path: str,
+    path_params: Mapping[str, Any],
+    is_masked: Callable[[str], bool] = lambda _name: False,
+) -> str:
+    """Return *path* without the parameters whose names say that they are secret."""
+    secrets = {
+        value
+        for name, values in path_params.items()
+        if _redactor.is_secret(name) or is_masked(name)
+        for value in str(values).split("/")
+    }
+    shown = [REDACTED if part in secrets else part for part in path.split("/")]
+    return _redactor.clean_text("/".join(shown))
 
 
 def resource_of(
@@ -36,18 +52,11 @@ def resource_of(
         path_params: What the router read from it.
         is_masked: Whether the policy masks a parameter of that name.
     """
-    params = {name: str(value).split("/") for name, value in path_params.items()}
-    values = {value for values in params.values() for value in values}
-    secrets = {
-        value
-        for name, values in params.items()
-        if _redactor.is_secret(name) or is_masked(name)
-        for value in values
-    }
-    shown = [REDACTED if part in secrets else part for part in path.split("/")]
-    if secrets:
+    values = {part for value in path_params.values() for part in str(value).split("/")}
+    shown = shown_path(path, path_params, is_masked)
+    if REDACTED in shown:
         values.add(REDACTED)
-    parts = _segments(shown)
+    parts = _segments(shown.split("/"))
     shapes = [part.isdecimal() or _UUID.fullmatch(part) is not None for part in parts]
     is_id = [shape or part in values for shape, part in zip(shapes, parts, strict=True)]
     inner = is_id[len(_segments(prefix.split("/"))) :]
@@ -59,7 +68,7 @@ def resource_of(
     own_id = "/".join(parts[last + 1 :])
     resource_type = parts[last] if last >= 0 else ""
     parent_id = parents[-1] if parents and not resource_type.endswith("s") else ""
-    return "/".join(shown), resource_type, own_id, parent_id
+    return shown, resource_type, own_id, parent_id
 
 
 def _segments(parts: Iterable[str]) -> list[str]:
@@ -92,5 +101,6 @@ def value_of(sources: Iterable[Any], keys: Iterable[str]) -> Any:
             for key in keys:
                 value = source.get(key)
                 if (type(value) is str and value not in ("", REDACTED)) or type(value) is int:
-                    return str(value)
+                    # It becomes a column of text, in which the handler looks for no secrets.
+                    return _redactor.clean_text(str(value))
     return None
