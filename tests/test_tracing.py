@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def ids_of_row(*, bound: dict[str, Any] | None = None, **extra: Any) -> dict[str
         max_row_bytes=1_000_000,
         now=time.time,
     )
-    row = encoder.row(logging.makeLogRecord({"action": "READ", **extra}))
+    row = json.loads(encoder.encode(logging.makeLogRecord({"action": "READ", **extra}))[0])
     return {name: row.get(name) for name in ("request_id", "trace_id", "span_id")}
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
 
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import DataError, SpoolError
@@ -24,13 +23,6 @@ class Replayed:
     """Rows that it had already."""
     refused: int
     """Rows that it refused again; they stay where they are."""
-
-
-class _Row(msgspec.Struct):
-    """What a replay needs to know of a row."""
-
-    writer_id: str
-    seq: int
 
 
 def replay(files: Files, target_directory: Path, destination: Destination) -> Replayed:
@@ -57,12 +49,13 @@ def replay(files: Files, target_directory: Path, destination: Destination) -> Re
             path = directory / name
             still_refused = False
             for line in files.read(path).splitlines(keepends=True):
-                row = msgspec.json.decode(line, type=_Row)
-                if destination.stored(row.writer_id, row.seq, row.seq, line):
+                row = json.loads(line)
+                writer_id, seq = row["writer_id"], row["seq"]
+                if destination.stored(writer_id, seq, seq, line):
                     known += 1
                     continue
                 try:
-                    destination.insert(line, token=f"{row.writer_id}:{row.seq}-{row.seq}")
+                    destination.insert(line, token=f"{writer_id}:{seq}-{seq}")
                 except DataError:
                     refused += 1
                     still_refused = True

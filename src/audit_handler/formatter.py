@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from pythonjsonlogger.core import BaseJsonFormatter
 
 from audit_handler import context
+from audit_handler._plain import Unencodable, encode_plain
 from audit_handler.record import RecordEncoder
 from audit_handler.redaction import Redactor
 
@@ -65,13 +65,14 @@ class AuditJsonFormatter(BaseJsonFormatter):
     ) -> None:
         super().__init__(fmt or ["levelname", "name", "message"], *args, **{**_ORDINARY, **options})
         self._redactor = Redactor(redact_keys, use_default_keys=redact_default_keys)
-        self._encoder = _PrintedRows(
+        self._encoder = RecordEncoder(
             redactor=self._redactor,
             context=context.current,
             service_name=service_name,
             max_value_bytes=max_value_bytes,
             max_row_bytes=_ROW_BYTES,
             now=time.time,
+            makes_ids=False,
         )
 
     def format(self, record: logging.LogRecord) -> str:
@@ -89,15 +90,7 @@ class AuditJsonFormatter(BaseJsonFormatter):
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         """Return a cleaned record as JSON."""
         try:
-            return msgspec.json.encode(log_data).decode()
-        except UnicodeEncodeError:
+            return encode_plain(log_data).decode()
+        except Unencodable:
             # A lone surrogate, which no UTF-8 file takes: escaped.
             return json.dumps(log_data)
-
-
-class _PrintedRows(RecordEncoder):
-    def row(self, record: logging.LogRecord) -> dict[str, Any]:
-        row = super().row(record)
-        if record.__dict__.get("event_id") is None:
-            del row["event_id"]
-        return row

@@ -13,6 +13,7 @@ without a word and refuses a whole batch for one bad address.
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 import uuid
@@ -23,9 +24,8 @@ from enum import Enum
 from ipaddress import ip_address
 from typing import Any
 
-import msgspec
-
 from audit_handler._ids import EventIds
+from audit_handler._plain import Raw, Unencodable, encode, encode_plain, plain, printable
 from audit_handler.context import Placeholder
 from audit_handler.redaction import Redactor
 from audit_handler.schema import COLUMNS, Kind
@@ -57,6 +57,7 @@ _MIN_CUT = 64
 _KNOWN_ADDRESSES_LIMIT = 4096
 # Clients of the moment; the limit keeps a scan of the address space from filling the memory.
 
+_MONTH = slice(len('{"event_time":"'), len('{"event_time":"YYYY-MM'))
 _MARKS = ("_invalid", "_truncated")
 _SPAN_COLUMNS = {"request_id": 0, "trace_id": 0, "span_id": 1}
 
@@ -69,10 +70,6 @@ _KINDS = {
     if kind not in (Kind.RECORD, Kind.SERVER) and name != "metadata"
 }
 """The columns that an extra may fill by itself."""
-
-_encode = msgspec.json.Encoder().encode
-_UNENCODABLE = (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError)
-# Lone surrogates, which ClickHouse would refuse, and integers of more digits than Python writes.
 
 
 class RecordEncoder:
@@ -90,6 +87,7 @@ class RecordEncoder:
         max_row_bytes: Bytes an encoded row may have, at least 64 KiB less a spool's overhead;
             values are cut further until it fits.
         now: Returns Unix seconds, for the check of times that an extra brings.
+        makes_ids: False leaves *event_id* out of rows that bring none.
     """
 
     def __init__(
@@ -101,6 +99,7 @@ class RecordEncoder:
         max_value_bytes: int,
         max_row_bytes: int,
         now: Callable[[], float],
+        makes_ids: bool = True,
     ) -> None:
         self._redactor = redactor
         self._context = context
@@ -109,7 +108,7 @@ class RecordEncoder:
         self._uncut_bytes = min(max_value_bytes, max_row_bytes)
         self._max_row_bytes = max_row_bytes
         self._now = now
-        self._ids = EventIds()
+        self._ids = EventIds() if makes_ids else None
         self._second = (0, "")
         self._addresses: dict[str, bool] = {}
         self._readers: Mapping[Kind, Callable[[Any], Any]] = {
@@ -125,16 +124,18 @@ class RecordEncoder:
         """
         Return the row as one JSON object without line ends, and its month as ``YYYY-MM``.
 
-        *event_time* is the object's first key. Never raises for what a record carries.
+        *event_time* is the object's first key. Columns without a value are left out; ClickHouse
+        fills in its defaults. Never raises for what a record carries.
         """
-        row = self.row(record)
-        month = row["event_time"][:7]
-        with suppress(*_UNENCODABLE):
-            # A String column stores an embedded object's JSON text byte for byte. Where the whole
-            # row is no longer than one value may be, there is nothing to cut.
-            line = _encode(row)
-            if len(line) <= self._uncut_bytes:
-                return line, month
+        try:
+            line = self._line(record, self._context(), {})
+        except Unencodable:
+            line = self._line(*_without_surrogates(record, self._context()))
+        month = line[_MONTH].decode()
+        # Where the whole row is no longer than one value may be, there is nothing to cut.
+        if len(line) <= self._uncut_bytes:
+            return line, month
+        row = json.loads(line)
         for limit in self._limits:
             line = _encode_cut(row, limit)
             if len(line) <= self._max_row_bytes:
@@ -142,51 +143,48 @@ class RecordEncoder:
         # More extras than a row can hold: what is left of them is in metadata.
         return _encode_cut({name: row[name] for name in row if name in COLUMNS}, _MIN_CUT), month
 
-    def row(self, record: logging.LogRecord) -> dict[str, Any]:
+    def _line(
+        self, record: logging.LogRecord, bound: Mapping[str, Any], invalid: dict[str, Any]
+    ) -> bytes:
         """
-        Return the row of *record*: plain values by column, redacted and checked, *metadata* as a
-        dict.
+        Return the row, redacted and checked, in full length.
 
-        Columns without a value are left out; ClickHouse fills in its defaults.
+        Raises:
+            Unencodable: A text has lone surrogates.
         """
-        clean = self._redactor.clean
         # A None says nothing, and so leaves the word to what is bound.
         extras = {
             name: v
             for name, v in record.__dict__.items()
             if name not in _NOT_EXTRAS and v is not None and type(v) is not Placeholder
         }
-        context = self._context()
         level, name = record.levelname, record.name
         row: dict[str, Any] = {
             "event_time": "",
             "event_id": "",
             "level": level if type(level) is str else self._as_text(level),
             "logger": name if type(name) is str else self._as_text(name),
-            "message": self._redactor.clean_text(_message(record)),
         }
+        contents: dict[str, Any] = {"message": _message(record)}
         others: dict[str, Any] = {}
-        invalid: dict[str, Any] = {}
-        for name, value in {**context, **extras}.items():
+        for name, value in ({**bound, **extras} if bound else extras).items():
             if value is None:
                 continue
             kind = _KINDS.get(name)
             if kind is _TEXT:
                 row[name] = value if type(value) is str else self._as_text(value)
             elif kind is _CONTENT:
-                row[name] = clean(value)
+                contents[name] = value
             elif kind is None:
                 others[name] = value
             else:
                 checked = self._checked(kind, value)
                 if checked is None:
-                    invalid[name] = clean(value)
+                    invalid[name] = value
                 else:
                     row[name] = checked
-        others.pop("metadata", None)
-        metadata = clean(others) if others else {}
         if record.exc_info or record.exc_text or record.stack_info:
-            self._add_exception(record, row, metadata)
+            self._add_exception(record, contents, others)
         self._add_times(record, row, invalid)
         if span := active_span_ids():
             # 1. An explicit extra wins, 2. then the active span, 3. then what a middleware has
@@ -198,27 +196,26 @@ class RecordEncoder:
             row["outcome"] = _outcome(row, record)
         if not row.get("service_name") and self._service_name:
             row["service_name"] = self._service_name
-        # Extras of a name that the table may have a column for; never those whose columns are
-        # filled otherwise.
-        row.update((name, value) for name, value in metadata.items() if name not in COLUMNS)
-        # Both count, where some is bound and some is given: it is a column of many values.
-        for given in (extras.get("metadata"), context.get("metadata")):
-            if given is not None:
-                metadata = {**self._given_metadata(given), **metadata}
-        for mark in _MARKS:
-            if mark in metadata:
-                invalid[mark] = metadata.pop(mark)
-        if invalid:
-            metadata["_invalid"] = invalid
-        if metadata:
-            row["metadata"] = metadata
-        return row
+        # Extras that are no columns make up metadata, and stand beside the columns too, but for
+        # those of a name whose column is filled otherwise.
+        metadata = _metadata(others, invalid, bound) if others or invalid else []
+        encoded = self._redactor.encode([*contents.values(), *metadata])
+        row.update(zip(contents, map(Raw, encoded), strict=False))
+        line = encode_plain(row)
+        if not metadata:
+            return line
+        parts = encoded[len(contents) :]
+        beside = parts[0]
+        if not COLUMNS.keys().isdisjoint(others):
+            own = {name: value for name, value in others.items() if name not in COLUMNS}
+            [beside] = self._redactor.encode([own])
+        return _joined(line, beside, b'{"metadata":%b}' % _joined(*parts))
 
     # Values
 
     def _as_text(self, value: Any) -> str:
         cleaned = self._redactor.clean(value)
-        return cleaned if type(cleaned) is str else _encode_safely(cleaned).decode()
+        return printable(cleaned) if type(cleaned) is str else encode(cleaned).decode()
 
     def _checked(self, kind: Kind, value: Any) -> Any:
         """Return *value* as its column takes it, or None when the column cannot hold it."""
@@ -243,13 +240,6 @@ class RecordEncoder:
                 self._addresses[text] = known
         return text if known else None
 
-    def _given_metadata(self, given: Any) -> dict[str, Any]:
-        if type(given) is str and given.lstrip().startswith("{"):
-            with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
-                given = msgspec.json.decode(given)
-        cleaned = self._redactor.clean(given)
-        return cleaned if type(cleaned) is dict else {"metadata": cleaned}
-
     # Time, ids, outcome
 
     def _add_times(
@@ -257,10 +247,14 @@ class RecordEncoder:
     ) -> None:
         created: Any = record.created
         if not (isinstance(created, float | int) and _EARLIEST <= created <= self._now() + _AHEAD):
-            invalid.setdefault("event_time", self._redactor.clean(created))
+            invalid.setdefault("event_time", created)
             created = max(_EARLIEST, self._now())
         row["event_time"] = row["event_time"] or self._time_text(created)
-        row["event_id"] = row["event_id"] or self._ids.next(created)
+        if not row["event_id"]:
+            if self._ids:
+                row["event_id"] = self._ids.next(created)
+            else:
+                del row["event_id"]
 
     def _time_text(self, unix_seconds: float) -> str:
         """
@@ -276,23 +270,82 @@ class RecordEncoder:
         return f"{text}.{min(999_999, round((unix_seconds - second) * 1_000_000)):06d}"
 
     def _add_exception(
-        self, record: logging.LogRecord, row: dict[str, Any], metadata: dict[str, Any]
+        self, record: logging.LogRecord, contents: dict[str, Any], others: dict[str, Any]
     ) -> None:
         """
         Put the exception into *error_message*, its stack into *metadata* under OpenTelemetry's
         names.
         """
-        clean_text = self._redactor.clean_text
         error = _exception(record)
         if error is not None:
             name = type(error).__name__
-            row.setdefault("error_message", clean_text(f"{name}: {self._as_text(error)}"))
-            metadata["exception.type"] = name
-            metadata["exception.stacktrace"] = clean_text(_stack(error))
+            contents.setdefault("error_message", f"{name}: {self._as_text(error)}")
+            others["exception.type"] = name
+            others["exception.stacktrace"] = _stack(error)
         elif record.exc_text:
-            metadata["exception.stacktrace"] = self._as_text(record.exc_text)
+            others["exception.stacktrace"] = record.exc_text
         if record.stack_info:
-            metadata["code.stacktrace"] = self._as_text(record.stack_info)
+            others["code.stacktrace"] = record.stack_info
+
+
+def _metadata(
+    others: dict[str, Any], invalid: dict[str, Any], bound: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """
+    Return what *metadata* is made of: the extras, what was given and bound for it, and the marks.
+    """
+    # Both count, where some is bound and some is given: it is a column of many values.
+    given = others.pop("metadata", None)
+    whole = {**_given(bound.get("metadata")), **_given(given)}
+    whole = {name: value for name, value in whole.items() if name not in others}
+    for mark in _MARKS:
+        for part in (whole, others):
+            if mark in part:
+                invalid[mark] = part.pop(mark)
+    return [others, whole, {"_invalid": invalid} if invalid else {}]
+
+
+def _given(metadata: Any) -> dict[Any, Any]:
+    """Return what the application gave for *metadata* as an object."""
+    if type(metadata) is str and metadata.lstrip().startswith("{"):
+        with suppress(ValueError, RecursionError):
+            metadata = json.loads(metadata)
+    if type(metadata) is not dict:
+        metadata = {} if metadata is None else plain(metadata)
+    return metadata if type(metadata) is dict else {"metadata": metadata}
+
+
+def _joined(*objects: bytes) -> bytes:
+    """Return one JSON object with all that is in *objects*, which have no names in common."""
+    return b"{%b}" % b",".join(text[1:-1] for text in objects if text != b"{}")
+
+
+def _without_surrogates(
+    record: logging.LogRecord, bound: Mapping[str, Any]
+) -> tuple[logging.LogRecord, Mapping[str, Any], dict[str, Any]]:
+    """
+    Return a copy of *record* and *bound*, with lone surrogates written so that they can be read,
+    and which columns had any.
+    """
+    given = {**vars(record), "msg": _message(record), "args": None}
+    mended = _mended(given)
+    bound_mended = _mended({name: v for name, v in bound.items() if name not in given})
+    columns = {"msg": "message", "name": "logger", "levelname": "level"}
+    altered = {columns.get(name, name): text for name, text in mended.items()} | bound_mended
+    return (
+        logging.makeLogRecord({**given, **mended}),
+        {**bound, **bound_mended},
+        {name: text for name, text in altered.items() if name in COLUMNS},
+    )
+
+
+def _mended(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts among *fields* that have lone surrogates, mended."""
+    return {
+        name: text
+        for name, value in fields.items()
+        if type(value) is str and (text := printable(value)) != value
+    }
 
 
 def _limits(max_value_bytes: int) -> tuple[int, ...]:
@@ -362,34 +415,22 @@ def _unix_seconds(value: Any) -> float:
 
 
 def _encode_cut(row: Mapping[str, Any], limit: int) -> bytes:
-    """
-    Encode *row* with every value cut to *limit* bytes; *metadata* lists what was cut and what was
-    altered.
-    """
+    """Encode *row* with every value cut to *limit* bytes; *metadata* lists what was cut."""
     out: dict[str, Any] = {}
     cut: dict[str, int] = {}
-    altered: dict[str, str] = {}
-    for column, value in row.items():
-        if column == "metadata":
+    for name, value in row.items():
+        if name == "metadata":
             continue
-        name = _printable(column)
-        is_text = type(value) is str
-        encoded = value.encode("utf-8", "backslashreplace") if is_text else _encode_safely(value)
+        encoded = value.encode() if type(value) is str else encode(value)
         if len(encoded) > limit:
             cut[name] = len(encoded)
             out[name] = encoded[:limit].decode("utf-8", "ignore")
-        elif is_text:
-            out[name] = encoded.decode()
-            if name in COLUMNS and out[name] != value:
-                altered[name] = out[name]
         else:
-            out[name] = msgspec.Raw(encoded)
+            out[name] = value if type(value) is str else Raw(encoded)
     metadata = row.get("metadata", {})
-    if altered:
-        metadata = {**metadata, "_invalid": {**metadata.get("_invalid", {}), **altered}}
     if metadata or cut:
-        out["metadata"] = msgspec.Raw(_encode_metadata(metadata, cut, limit))
-    return _encode(out)
+        out["metadata"] = Raw(_encode_metadata(metadata, cut, limit))
+    return encode_plain(out)
 
 
 def _encode_metadata(metadata: Mapping[str, Any], cut: Mapping[str, int], limit: int) -> bytes:
@@ -397,16 +438,16 @@ def _encode_metadata(metadata: Mapping[str, Any], cut: Mapping[str, int], limit:
     Encode *metadata* as a JSON object of about *limit* bytes at most, with the sizes of what was
     cut.
     """
-    encoded = _encode_safely({**metadata, "_truncated": cut} if cut else metadata)
+    encoded = encode({**metadata, "_truncated": cut} if cut else metadata)
     if len(encoded) <= limit:
         return encoded
     # Keep it an object: the small values whole, of the others what there is room for, as text.
     kept: dict[str, Any] = {}
     sizes = dict(cut)
     room = limit
-    pairs = [(_printable(name), value, _encode_safely(value)) for name, value in metadata.items()]
+    pairs = [(name, value, encode(value)) for name, value in metadata.items()]
     for name, value, text in sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[2])):
-        room -= len(_encode(name)) + 2
+        room -= len(encode(name)) + 2
         if len(text) <= room:
             kept[name] = value
             room -= len(text)
@@ -416,31 +457,6 @@ def _encode_metadata(metadata: Mapping[str, Any], cut: Mapping[str, int], limit:
                 # Half, because its quotes and backslashes are escaped once more.
                 kept[name] = text[: room // 2].decode("utf-8", "ignore")
                 room = 0
-    if len(_encode(sizes)) > limit:
+    if len(encode(sizes)) > limit:
         sizes = {"values": len(sizes)}
-    return _encode_safely({**kept, "_truncated": sizes})
-
-
-def _encode_safely(value: Any) -> bytes:
-    """
-    Encode a cleaned value; text with lone surrogates and oversized integers are written as readable
-    text.
-    """
-    try:
-        return _encode(value)
-    except _UNENCODABLE:
-        return _encode(_printable(value))
-
-
-def _printable(value: Any) -> Any:
-    """Return a copy of a cleaned value that every JSON encoder takes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_printable(key): _printable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_printable(item) for item in value]
-    if isinstance(value, int) and value.bit_length() > 4096:
-        # Python refuses to write more than 4,300 decimal digits; hexadecimal has no such limit.
-        return hex(value)
-    return value
+    return encode({**kept, "_truncated": sizes})

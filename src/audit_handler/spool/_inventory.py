@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from audit_handler.spool._files import Files
 from audit_handler.spool._recovery import _is_segment, _is_writer_name, _names, rejected_directory
@@ -57,15 +56,6 @@ class SpooledRow:
     row: dict[str, Any]
 
 
-class _Reason(msgspec.Struct):
-    seq: int
-    reason: str = ""
-
-
-class _Reasons(msgspec.Struct):
-    rows: list[_Reason]
-
-
 def waiting(files: Files, spool_directory: Path) -> Iterator[WaitingWriter]:
     """Yield every writer of the spool with rows that wait, whatever their target."""
     for directory in _writers(files, spool_directory):
@@ -112,12 +102,12 @@ def spooled_rows(files: Files, spool_directory: Path) -> Iterator[SpooledRow]:
                     target=directory.parent.name,
                     is_rejected=False,
                     reason="",
-                    row=msgspec.json.decode(line),
+                    row=json.loads(line),
                 )
     for batch in rejected(files, spool_directory):
         found = _read(files, batch.path)
         for line in found[0].splitlines() if found else ():
-            row = msgspec.json.decode(line)
+            row = json.loads(line)
             reason = batch.reasons.get(row.get("seq"), "")
             yield SpooledRow(target=batch.target, is_rejected=True, reason=reason, row=row)
 
@@ -154,10 +144,10 @@ def _read(files: Files, path: Path) -> tuple[bytes, float] | None:
 
 def _reasons(files: Files, path: Path) -> dict[int, str]:
     try:
-        reasons = msgspec.json.decode(files.read(path.with_suffix(".error.json")), type=_Reasons)
-    except (OSError, msgspec.DecodeError):
-        return {}
-    return {each.seq: each.reason for each in reasons.rows}
+        reasons = json.loads(files.read(path.with_suffix(".error.json")))["rows"]
+        return {each["seq"]: str(each.get("reason", "")) for each in reasons}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return {}  # Gone, torn, or not ours.
 
 
 def _is_alive(files: Files, directory: Path) -> bool:

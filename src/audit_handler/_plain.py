@@ -1,0 +1,229 @@
+"""
+Plain values: exact dicts, lists, tuples, text, numbers, booleans and None, which JSON can say.
+
+Nearly everything that is logged is plain already, and is then encoded as it is. Two questions are
+asked before, in C and a level at a time, because the encoder would answer them otherwise: whether
+foreign types are in it (it has a form of its own for some, and runs foreign code for others, while
+another thread may change the object under it), and whether it is of a size (a few shared lists can
+unfold to billions of values).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence, Set, ValuesView
+from enum import Enum
+from gc import get_referents
+from itertools import islice
+from math import isfinite
+from typing import Any
+
+import orjson
+
+__all__ = [
+    "ATOMS",
+    "MAX_NODES",
+    "Raw",
+    "Unencodable",
+    "decode",
+    "encode",
+    "encode_plain",
+    "is_plain",
+    "plain",
+    "printable",
+]
+
+ATOMS = frozenset({int, float, bool, type(None)})
+"""The plain types that are neither text nor contain anything."""
+
+Unencodable = orjson.JSONEncodeError
+"""Raised by `encode_plain`: a lone surrogate, a key that is no text, an integer over 64 bits."""
+
+encode_plain = orjson.dumps
+"""
+Return the compact JSON of a plain value, in C.
+
+orjson and not another, because it takes text alone for a key and no integer that it would have to
+round, and is the fastest.
+"""
+
+decode = orjson.loads
+"""Decode what `encode_plain` made; of the JSON of others, integers over 64 bits get rounded."""
+
+Raw = orjson.Fragment
+"""JSON that is encoded already, to stand in a value for `encode_plain`."""
+
+_CONTAINERS = frozenset({dict, list, tuple})
+_PLAIN = ATOMS | _CONTAINERS | {str}
+
+MAX_NODES = 50_000
+"""Values in one object before the rest is cut: some ten times what a large body has."""
+
+_MAX_DEPTH = 64
+# Deeper than any body that people write by hand or ORMs produce; the interpreter's own limit is
+# 1,000 frames.
+
+_FEW = 100
+# So many containers of one level are unfolded without counting first what is in them.
+
+
+def is_plain(values: Sequence[Any], max_nodes: int) -> bool:
+    """
+    Whether each of *values* is plain, with finite numbers, and `plain` would cut nothing.
+
+    True also for keys that are no text: the encoder refuses them. May be False for objects of
+    nearly *max_nodes* values.
+    """
+    level = values
+    for _ in range(_MAX_DEPTH + 1):
+        kinds = set(map(type, level))
+        if not kinds <= _PLAIN or len(level) > max_nodes:
+            return False
+        if float in kinds and not all(isfinite(value) for value in level if type(value) is float):
+            return False
+        if kinds.isdisjoint(_CONTAINERS):
+            return True
+        max_nodes -= len(level)
+        if len(level) > _FEW and max_nodes < sum(
+            len(value) for value in level if type(value) in _CONTAINERS
+        ):
+            return False
+        # Of a dict these are the values, and also the keys where not all of them are text.
+        level = get_referents(*level)
+    return False
+
+
+def plain(value: Any, max_nodes: int = MAX_NODES) -> Any:
+    """
+    Return a plain copy of any object: dicts with text keys, lists, text, numbers, booleans, None.
+
+    Never raises for what the object does: what cannot be read is replaced by a text that says so,
+    in angle brackets. Of more than *max_nodes* values the rest is cut.
+    """
+    return _Walk(max_nodes).visit(value, 0)
+
+
+def encode(value: Any) -> bytes:
+    """Return the compact JSON of a copy that `plain` made."""
+    try:
+        return encode_plain(value)
+    except Unencodable:
+        return encode_plain(printable(value))
+
+
+def printable(value: Any) -> Any:
+    """
+    Return a copy of a copy that `plain` made, with what no encoder takes in a form that can be
+    read.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [printable(item) for item in value]
+    if isinstance(value, int) and value.bit_length() > 63:
+        # Python refuses to write more than 4,300 decimal digits; hexadecimal has no such limit.
+        return Raw(str(value)) if value.bit_length() <= 4096 else hex(value)
+    return value
+
+
+def text_of(value: Any) -> str:
+    """Return *value* as exact str; bytes that are no UTF-8 keep their values as ``\\xNN``."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    try:
+        return str.__str__(str(value))
+    except Exception as exc:  # noqa: BLE001  # a foreign __str__
+        return f"<unreadable {type(value).__name__}: {type(exc).__name__}>"
+
+
+class _Walk:
+    """One pass over one object."""
+
+    __slots__ = ("_nodes_left", "_parents")
+
+    def __init__(self, max_nodes: int) -> None:
+        self._nodes_left = max_nodes
+        self._parents: set[int] = set()
+
+    def visit(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind is float:
+            return value if isfinite(value) else str(value)
+        if kind is str or kind in ATOMS:
+            return value
+        if depth >= _MAX_DEPTH:
+            return f"<cut: deeper than {_MAX_DEPTH}>"
+        identity = id(value)
+        if identity in self._parents:
+            return "<cut: contains itself>"
+        self._parents.add(identity)
+        try:
+            if kind is dict:
+                return self._mapping(value.items(), depth)
+            if kind is list or kind is tuple:
+                return self._sequence(value, depth)
+            return self._foreign(value, depth)
+        except Exception as exc:  # noqa: BLE001  # foreign code runs here: any property or __str__ may raise
+            return f"<unreadable {kind.__name__}: {type(exc).__name__}>"
+        finally:
+            self._parents.discard(identity)
+
+    def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+        # Copied in one step, so that another thread may go on changing the original.
+        pairs = list(islice(items, self._nodes_left))
+        self._nodes_left -= len(pairs)
+        copy = {text_of(key): self.visit(value, depth + 1) for key, value in pairs}
+        if not self._nodes_left:
+            copy["<cut>"] = "too many values"
+        return copy
+
+    def _sequence(self, values: Iterable[Any], depth: int) -> list[Any]:
+        values = list(islice(values, self._nodes_left))
+        self._nodes_left -= len(values)
+        copy = [self.visit(value, depth + 1) for value in values]
+        if not self._nodes_left:
+            copy.append("<cut: too many values>")
+        return copy
+
+    def _foreign(self, value: Any, depth: int) -> Any:
+        # 1. Subclasses of plain types: their own methods may be overridden, so those of the plain
+        # type are used.
+        if isinstance(value, Enum):
+            return self.visit(value.value, depth + 1)
+        if isinstance(value, str | bytes | bytearray | memoryview):
+            return text_of(value)
+        if isinstance(value, int):
+            return int.__int__(value)
+        if isinstance(value, float):
+            return self.visit(float.__float__(value), depth + 1)
+        if isinstance(value, dict):
+            return self._mapping(dict.items(value), depth)
+        # 2. Objects with named fields. A class has the methods too, but no fields.
+        if not isinstance(value, type):
+            if hasattr(value, "_asdict"):
+                return self._mapping(value._asdict().items(), depth)
+            if hasattr(value, "model_dump"):
+                return self.visit(value.model_dump(), depth + 1)
+            names = _field_names(value)
+            if names:
+                return self._mapping([(name, getattr(value, name)) for name in names], depth)
+        # 3. Containers. Iterators are not: reading one would take its items from the application.
+        if isinstance(value, Mapping):
+            return self._mapping(value.items(), depth)
+        if isinstance(value, Sequence | Set | ValuesView):
+            return self._sequence(value, depth)
+        # 4. Everything else (dates, UUIDs, decimals, paths, models) as its text.
+        return str.__str__(str(value))
+
+
+def _field_names(value: Any) -> Sequence[str]:
+    """Return the names of the fields of a dataclass, a msgspec struct or an attrs class."""
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    return getattr(type(value), "__struct_fields__", None) or [
+        attribute.name for attribute in getattr(type(value), "__attrs_attrs__", ())
+    ]
