@@ -26,27 +26,26 @@ class EventIds:
     the same millisecond.
     """
 
-    __slots__ = ("_count", "_prefix_a", "_prefix_b")
+    __slots__ = ("_count", "_middle")
 
     def __init__(self) -> None:
         drawn = int.from_bytes(os.urandom(6), "big")
-        self._prefix_a = (drawn & 0xFFF) << 64
-        self._prefix_b = ((drawn >> 12) & 0x3FFFFFFF) << 32
+        # As text, what is the same in every id: version, variant and the random bits.
+        number = _VERSION_AND_VARIANT | (drawn & 0xFFF) << 64 | (drawn >> 12 & 0x3FFFFFFF) << 32
+        self._middle = _text(number)[13:28]
         self._count = itertools.count()
 
     def next(self, unix_seconds: float) -> str:
         """
         Return an id for an event at *unix_seconds* (1970 to 10889), as 36 lower-case characters.
         """
-        milliseconds = int(unix_seconds * 1000) & 0xFFFFFFFFFFFF
-        number = (
-            milliseconds << 80
-            | _VERSION_AND_VARIANT
-            | self._prefix_a
-            | self._prefix_b
-            | next(self._count) & 0xFFFFFFFF
+        milliseconds = int(unix_seconds * 1000)
+        return "%08x-%04x%s%08x" % (  # noqa: UP031  # in two thirds of an f-string's time
+            milliseconds >> 16 & 0xFFFFFFFF,
+            milliseconds & 0xFFFF,
+            self._middle,
+            next(self._count) & 0xFFFFFFFF,
         )
-        return _text(number)
 
 
 def new_writer_id() -> str:

@@ -25,7 +25,6 @@ __all__ = [
     "MAX_NODES",
     "Raw",
     "Unencodable",
-    "decode",
     "encode",
     "encode_plain",
     "is_plain",
@@ -46,9 +45,6 @@ Return the compact JSON of a plain value, in C.
 orjson and not another, because it takes text alone for a key and no integer that it would have to
 round, and is the fastest.
 """
-
-decode = orjson.loads
-"""Decode what `encode_plain` made; of the JSON of others, integers over 64 bits get rounded."""
 
 Raw = orjson.Fragment
 """JSON that is encoded already, to stand in a value for `encode_plain`."""

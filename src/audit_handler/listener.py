@@ -73,6 +73,8 @@ class Listener(QueueListener):
         self._is_hurried = False
         self._next_adoption = 0.0
         self._trouble: tuple[type[BaseException], int | None] | None = None
+        self.ident: int | None = None
+        """The thread's identifier, while it runs. An attribute: every logger call asks for it."""
 
     def start(self) -> None:
         """
@@ -125,14 +127,10 @@ class Listener(QueueListener):
         """Whether `stop` was called; the thread may still be in its last request."""
         return self._is_stopping
 
-    @property
-    def ident(self) -> int | None:
-        """The thread's identifier."""
-        return self._thread.ident if self._thread else None
-
     # On the thread
 
     def _run(self) -> None:
+        self.ident = threading.get_ident()
         try:
             self._monitor()  # type: ignore[attr-defined]  # the stdlib's loop: dequeue, handle, task_done
         finally:

@@ -59,17 +59,12 @@ _KNOWN_ADDRESSES_LIMIT = 4096
 
 _MONTH = slice(len('{"event_time":"'), len('{"event_time":"YYYY-MM'))
 _MARKS = ("_invalid", "_truncated")
+_NUMBERS = (float, int)
 _SPAN_COLUMNS = {"request_id": 0, "trace_id": 0, "span_id": 1}
 
 # Reading a member from its Enum costs more than all else that is done for a plain value.
 _TEXT = Kind.TEXT
 _CONTENT = Kind.CONTENT
-_KINDS = {
-    name: kind
-    for name, kind in COLUMNS.items()
-    if kind not in (Kind.RECORD, Kind.SERVER) and name != "metadata"
-}
-"""The columns that an extra may fill by itself."""
 
 
 class RecordEncoder:
@@ -111,7 +106,7 @@ class RecordEncoder:
         self._ids = EventIds() if makes_ids else None
         self._second = (0, "")
         self._addresses: dict[str, bool] = {}
-        self._readers: Mapping[Kind, Callable[[Any], Any]] = {
+        readers: Mapping[Kind, Callable[[Any], Any]] = {
             Kind.UINT16: lambda value: _whole_number(value, 0xFFFF),
             Kind.UINT32: lambda value: _whole_number(value, 0xFFFFFFFF),
             Kind.IP: self._address,
@@ -119,6 +114,15 @@ class RecordEncoder:
             Kind.UUID: lambda value: str(value if type(value) is uuid.UUID else uuid.UUID(value)),
             Kind.TIME: self._time,
         }
+        self._kinds: Mapping[str, Any] = {
+            name: readers.get(kind, kind)
+            for name, kind in COLUMNS.items()
+            if kind not in (Kind.RECORD, Kind.SERVER) and name != "metadata"
+        }
+        """
+        The columns that an extra may fill by itself: text, content, or what returns a value as the
+        column takes it, and raises or returns None when the column cannot hold it.
+        """
 
     def encode(self, record: logging.LogRecord) -> tuple[bytes, str]:
         """
@@ -170,7 +174,7 @@ class RecordEncoder:
         for name, value in ({**bound, **extras} if bound else extras).items():
             if value is None:
                 continue
-            kind = _KINDS.get(name)
+            kind = self._kinds.get(name)
             if kind is _TEXT:
                 row[name] = value if type(value) is str else self._as_text(value)
             elif kind is _CONTENT:
@@ -178,7 +182,10 @@ class RecordEncoder:
             elif kind is None:
                 others[name] = value
             else:
-                checked = self._checked(kind, value)
+                try:
+                    checked = kind(value)
+                except Exception:  # noqa: BLE001  # whatever a foreign value does, it is then no valid one
+                    checked = None
                 if checked is None:
                     invalid[name] = value
                 else:
@@ -217,13 +224,6 @@ class RecordEncoder:
         cleaned = self._redactor.clean(value)
         return printable(cleaned) if type(cleaned) is str else encode(cleaned).decode()
 
-    def _checked(self, kind: Kind, value: Any) -> Any:
-        """Return *value* as its column takes it, or None when the column cannot hold it."""
-        try:
-            return self._readers[kind](value)
-        except Exception:  # noqa: BLE001  # whatever a foreign value does, it is then no valid one
-            return None
-
     def _time(self, value: Any) -> str | None:
         seconds = _unix_seconds(value)
         return self._time_text(seconds) if _EARLIEST <= seconds <= self._now() + _AHEAD else None
@@ -246,7 +246,7 @@ class RecordEncoder:
         self, record: logging.LogRecord, row: dict[str, Any], invalid: dict[str, Any]
     ) -> None:
         created: Any = record.created
-        if not (isinstance(created, float | int) and _EARLIEST <= created <= self._now() + _AHEAD):
+        if not (isinstance(created, _NUMBERS) and _EARLIEST <= created <= self._now() + _AHEAD):
             invalid.setdefault("event_time", created)
             created = max(_EARLIEST, self._now())
         row["event_time"] = row["event_time"] or self._time_text(created)
@@ -267,7 +267,7 @@ class RecordEncoder:
             # One tuple, so that no thread sees the second of one moment with the text of another.
             self._second = (second, text)
         # Rounded, because a float holds 0.123456 as 0.1234559; but never up into the next second.
-        return f"{text}.{min(999_999, round((unix_seconds - second) * 1_000_000)):06d}"
+        return "%s.%06d" % (text, min(999_999, (unix_seconds - second) * 1e6 + 0.5))  # noqa: UP031
 
     def _add_exception(
         self, record: logging.LogRecord, contents: dict[str, Any], others: dict[str, Any]
@@ -394,6 +394,8 @@ def _known_outcome(value: Any) -> str | None:
 
 
 def _whole_number(value: Any, high: int) -> int | None:
+    if type(value) is int:
+        return value if 0 <= value <= high else None
     if type(value) is bool:
         return None
     number = int(value) if isinstance(value, str) else value

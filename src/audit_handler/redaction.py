@@ -22,7 +22,6 @@ from audit_handler._plain import (
     ATOMS,
     MAX_NODES,
     Unencodable,
-    decode,
     encode,
     encode_plain,
     is_plain,
@@ -62,6 +61,8 @@ _KNOWN_KEY_LENGTH = 128
 
 # For the look at encoded values: one pass makes them lower-case and takes the separators out.
 _LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
+_LOOK_SIGNS = "\n:/@\"'<>"
+# Between two texts, and in a URL; quotes keep a name from running into the next.
 _ALSO_LETTERS = re.compile("\xc4[\xb0\xb1]|\xc5\xbf|\xe2\x84\xaa")
 # UTF-8, read as Latin-1, of the four letters that `re.IGNORECASE` takes for an i, an s and a k.
 _NOT_ASCII = re.compile("[\x80-\xff]")
@@ -124,6 +125,9 @@ class Redactor:
         self._name = re.compile(_any_of(self._parts), re.IGNORECASE)
         # As they stand in encoded text. A part of separators alone is in anything.
         self._marks = tuple(map(_mark, self._parts))
+        # What no mark contains is left out of the look, which makes the search shorter.
+        seen = "".join(self._marks) + _LOOK_SIGNS
+        self._unseen = bytes(code for code in range(128) if chr(code).lower() not in seen)
         is_ascii = all(part.isascii() for part in self._parts)
         self._more_marks = _ALSO_LETTERS if is_ascii else _NOT_ASCII
         self._verdicts: dict[str, bool] = {}
@@ -147,22 +151,31 @@ class Redactor:
             Unencodable: One of *values* is a text with lone surrogates. Inside of objects they are
                 replaced.
         """
-        are_plain = is_plain(values, self._max_nodes)
-        encoded: list[bytes] = []
-        done: set[int] = set()
-        for index, value in enumerate(values):
-            if are_plain or type(value) is str or is_plain((value,), self._max_nodes):
-                try:
-                    encoded.append(encode_plain(value))
-                    continue
-                except Unencodable:
-                    if type(value) is str:
-                        raise
-            encoded.append(encode(self.clean(value)))
-            done.add(index)
-        for index in self._suspects(encoded) - done:
-            encoded[index] = encode_plain(self._redacted(decode(encoded[index])))
+        try:
+            if not is_plain(values, self._max_nodes):
+                raise Unencodable
+            encoded = list(map(encode_plain, values))
+        except Unencodable:
+            pairs = list(map(self._encode_one, values))
+            values, encoded = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        for index in self._suspects(encoded):
+            try:
+                encoded[index] = encode(self._redacted(values[index]))
+            except RuntimeError:
+                # Another thread is changing it.
+                encoded[index] = encode(self.clean(values[index]))
         return encoded
+
+    def _encode_one(self, value: Any) -> tuple[Any, bytes]:
+        """Return *value*, or a plain copy of it, and its JSON before any redaction."""
+        if is_plain((value,), self._max_nodes):
+            try:
+                return value, encode_plain(value)
+            except Unencodable:
+                if type(value) is str:
+                    raise
+        copy = plain(value, self._max_nodes)
+        return copy, encode(copy)
 
     def clean(self, value: Any) -> Any:
         """
@@ -200,8 +213,8 @@ class Redactor:
     def _suspects(self, encoded: Sequence[bytes]) -> set[int]:
         """Return the indexes of the texts in JSON that may hold something to redact."""
         # One look at all of them: most have nothing, and a search costs more to begin than to do.
-        # No line end is in JSON.
-        look = b"\n".join(encoded).translate(_LOWER, b"_-. ").decode("latin-1")
+        # There is no line end in JSON.
+        look = b"\n".join(encoded).translate(_LOWER, self._unseen).decode("latin-1")
         found = [mark for mark in self._marks if mark in look]
         if not look.isascii():
             found += self._more_marks.findall(look)
@@ -215,15 +228,18 @@ class Redactor:
     def _redacted(self, value: Any) -> Any:
         """Return a redacted copy of a plain value."""
         kind = type(value)
+        if kind is str:
+            return self.clean_text(value)
         try:
             if kind is dict:
                 return self._redacted_dict(value)
-            if kind is list:
+            if kind is list or kind is tuple:
                 return self._redacted_list(value)
         except RecursionError:
             # The application's own stack left no room.
             return f"<unreadable {kind.__name__}: RecursionError>"
-        return self.clean_text(value) if kind is str else value
+        # What is not plain, another thread has put there since it was.
+        return value if kind in ATOMS else self.clean(value)
 
     # The two loops look at keys and simple values themselves: nearly all are, and calls cost more
     # than all the rest.
@@ -248,13 +264,18 @@ class Redactor:
                 copy["value"] = REDACTED
         return copy
 
-    def _redacted_list(self, value: list[Any]) -> list[Any]:
+    def _redacted_list(self, value: Sequence[Any]) -> list[Any]:
         copy: list[Any] = []
         for item in value:
             kind = type(item)
             # [["authorization", "..."], ...]: headers and form fields come as pairs as often as in
             # dicts.
-            if kind is list and len(item) == 2 and type(item[0]) is str and self.is_secret(item[0]):
+            if (
+                (kind is list or kind is tuple)
+                and len(item) == 2
+                and type(item[0]) is str
+                and self.is_secret(item[0])
+            ):
                 copy.append([item[0], REDACTED])
             else:
                 copy.append(item if kind in ATOMS else self._redacted(item))

@@ -122,10 +122,11 @@ class Spool:
                     self._append_when_possible(body, month, timeout)
                 finally:
                     # Also when a signal handler has logged and then raised: its call has returned.
-                    self._take_deferred(timeout)
+                    if self._deferred:
+                        self._take_deferred(timeout)
             finally:
                 self._is_appending = False
-            seq = self._writer.last_seq if self._writer else 0
+            seq = self.last_seq if self._syncs_every_row else 0
         if self._syncs_every_row:
             self._sync(seq)
 
@@ -353,18 +354,20 @@ class Spool:
     # Inside
 
     def _append_when_possible(self, body: bytes, month: str, timeout: float) -> None:
-        deadline = self._clock.monotonic() + timeout if timeout else 0.0
+        deadline: float | None = None
         while True:
             try:
                 self._append(body, month)
             except SpoolError:
-                remaining = deadline - self._clock.monotonic() if timeout else 0.0
-                if remaining <= 0 or self._is_closed:
+                now = self._clock.monotonic()
+                if deadline is None:
+                    deadline = now + timeout
+                if now >= deadline or self._is_closed:
                     raise
                 # Other threads come in meanwhile, and must not be taken for a signal handler.
                 self._is_appending = False
                 try:
-                    self._clock.wait(self._changed, min(remaining, _BLOCKED_CHECK_SECONDS))
+                    self._clock.wait(self._changed, min(deadline - now, _BLOCKED_CHECK_SECONDS))
                 finally:
                     self._is_appending = True
             else:

@@ -112,7 +112,8 @@ class Writer:
     @property
     def open_rows(self) -> int:
         """Rows in the open segment."""
-        return self._open.rows if self._open else 0
+        opened = self._open
+        return opened.counts[1] if opened else 0
 
     @property
     def open_since(self) -> float:
@@ -136,21 +137,25 @@ class Writer:
             SpoolUnavailable: The file system refused; nothing was written.
         """
         try:
-            opened = self._settled()
+            opened = self._open
+            if opened and (opened.pending or opened.handle < 0):
+                opened = self._settled()
+            size, rows = opened.counts if opened else (0, 0)
             # 1. A segment is one insert block, 2. of no more rows than asked for, 3. and of one
             # month, so that it is one part in ClickHouse.
             if opened and (
-                opened.size + len(body) + ROW_OVERHEAD_BYTES > self._batch_bytes
-                or opened.rows >= self._batch_size
+                size + len(body) + ROW_OVERHEAD_BYTES > self._batch_bytes
+                or rows >= self._batch_size
                 or opened.month != month
             ):
                 self.seal()
                 opened = None
-            line = b"%b%d,%b\n" % (self._prefix, self.last_seq + 1, body[1:])
             if opened is None:
                 opened = self._create(month)
+                size = rows = 0
         except OSError as exc:
             raise SpoolUnavailable(f"{self.directory} cannot be written: {exc.strerror}") from exc
+        line = b"%b%d,%b\n" % (self._prefix, opened.first_seq + rows, body[1:])
         opened.pending = len(line)
         try:
             written = self._files.write(opened.handle, line)
@@ -160,9 +165,9 @@ class Writer:
             self._settle(opened)
             raise SpoolUnavailable(f"{opened.path} cannot be written: {exc.strerror}") from exc
         # One assignment, so that an interruption finds the row counted or not, and never by half.
-        opened.counts = (opened.size + written, opened.rows + 1)
+        opened.counts = (size + written, rows + 1)
         opened.pending = 0
-        if opened.rows >= self._batch_size:
+        if rows + 1 >= self._batch_size:
             # The row is taken; a seal that fails is tried again, and reported, by the next row.
             with suppress(OSError):
                 self.seal()
