@@ -37,8 +37,8 @@ class Capture(logging.Handler):
         )
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.rows.append(self._encoder.row(record))
         self.lines.append(self._encoder.encode(record)[0].decode())
+        self.rows.append(json.loads(self.lines[-1]))
 
     @property
     def row(self) -> dict[str, Any]:

@@ -104,8 +104,8 @@ def test_a_failed_check_shows_what_was_audited_and_what_differs(log: logging.Log
     assert (
         "expected one audit with action='DELETE', resource_type='order', agent_id='u-1', found 0 "
         "in 1 audits\n"
-        f"  1. logger='{log.name}', message='created', action='CREATE', resource_type='order', "
-        "outcome='unknown'\n"
+        f"  1. logger='{log.name}', action='CREATE', resource_type='order', "
+        "outcome='unknown', message='created'\n"
         "       action: expected 'DELETE', is 'CREATE'\n"
         "       agent_id: expected 'u-1', is None"
     ) == str(failed.value)

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import msgspec
-
+from audit_handler._plain import encode
 from audit_handler.errors import ConfigurationError
 from audit_handler.handler import AuditHandler, open_handlers
 from audit_handler.redaction import Redactor
@@ -71,7 +70,7 @@ class Page:
 
     @classmethod
     def of(cls, status: int, content: Any) -> Page:
-        return cls(status, msgspec.json.encode(content))
+        return cls(status, encode(content))
 
 
 Handlers = AuditHandler | Iterable[AuditHandler] | None

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import orjson
 
 from audit_handler import _metrics
 from audit_handler._clock import SystemClock
@@ -342,8 +342,8 @@ class AuditHandler(logging.Handler):
             if line is None:
                 return counts, False
             # The last one may be half written.
-            with suppress(msgspec.DecodeError):
-                user = _decode_user(line).agent_id
+            with suppress(orjson.JSONDecodeError):
+                user = orjson.loads(line).get("agent_id", "")
                 counts[user] = counts.get(user, 0) + 1
         return counts, True
 
@@ -403,13 +403,6 @@ class AuditHandler(logging.Handler):
         self._reset()
         if pipeline is not None:
             pipeline.spool.abandon()
-
-
-class _User(msgspec.Struct):
-    agent_id: str = ""
-
-
-_decode_user = msgspec.json.Decoder(_User).decode
 
 
 def open_handlers() -> list[AuditHandler]:

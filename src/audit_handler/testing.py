@@ -18,6 +18,7 @@ As a fixture::
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -176,7 +177,7 @@ class _Capturing(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         is_ours = str(record.name).startswith("audit_handler.")
         if record.__dict__.get("action") is not None and not is_ours:
-            self._rows.append(self._encoder.row(record))
+            self._rows.append(json.loads(self._encoder.encode(record)[0]))
         return True
 
 
