@@ -200,6 +200,8 @@ TEXTS = {
     "json in a query": f"/a?filter={quote(json.dumps({'password': SECRET}))}",
     "json, broken": f'{{"user": "bob", "password": "{SECRET}", "x',
     "json, cut within the secret": f'{{"user": "bob", "password": "{SECRET}',
+    "json, cut behind a listed name": f'[{{"name": "password", "value" : "{SECRET}"}}, {{"na',
+    "json, a text in it": json.dumps(json.dumps({"name": "password", "value": SECRET})),
     "json, cut behind a backslash": f'{{"user": "bob", "password": "{SECRET}\\',
     "json, secret with quotes": f'{{"password": "a\\"{SECRET}", "x',
     "json, list": f'{{"tokens": ["a", "{SECRET}"], "x',

@@ -86,6 +86,7 @@ _KEY_REST = re.compile(
 _QUOTED = re.compile(
     r"""[bur]{0,2}(?<!\\)(\\*)(["']).*?(?:(?<!\\)\1\2|\Z)""", re.IGNORECASE | re.DOTALL
 )
+_COLON = re.compile(r"\s*:\s*")
 _LINE = re.compile(r"[^\r\n]*")
 _LITERAL = re.compile(r"[^\s,}\])]*")
 _WORD = re.compile(r"(?:(?:Bearer|Basic|Digest|Token)[ ]+)?[^\s&]*", re.IGNORECASE)
@@ -283,7 +284,7 @@ class Redactor:
 
     def _clean_suspect(self, text: str) -> str:
         """Clean a text in which a secret-sounding name stands somewhere."""
-        if text.lstrip()[:1] in ("{", "["):
+        if text.lstrip()[:1] in ("{", "[", '"'):
             try:
                 return encode(self.clean(json.loads(text))).decode()
             except (ValueError, RecursionError):
@@ -307,7 +308,7 @@ class Redactor:
             key: Any = _KEY_REST.match(text, name.end())  # Any: it matches the empty text too
             position = key.end()
             if key["to_value"] is not None:
-                end = _value_end(text, name[0], key)
+                end = _value_end(text, key.end(), name[0], key["to_value"], bool(key["quote"]))
                 if end > position:
                     pieces += (text[done:position], REDACTED)
                     done = position = end
@@ -343,14 +344,25 @@ def _any_of(parts: Iterable[str]) -> str:
     return rf"(?=[{initials}])(?:{'|'.join(patterns)})" if patterns else r"(?!)"
 
 
-def _value_end(text: str, name: str, key: re.Match[str]) -> int:
-    """Return where the value ends that begins behind *key*; *name* is its secret-sounding part."""
-    start = key.end()
+def _value_end(text: str, start: int, name: str, to_value: str, is_quoted: bool) -> int:
+    """
+    Return where the value ends that begins at *start*.
+
+    Args:
+        text: All of the text.
+        start: Where the value begins.
+        name: The secret-sounding part of its key.
+        to_value: What leads from the key to the value.
+        is_quoted: Whether the key stands in quotes.
+    """
     # 1. Quoted, whatever the key looks like.
     if found := _QUOTED.match(text, start):
+        # {"name": "password", "value": "..."} that was cut off: this is a key, its value follows.
+        if "," in to_value and (colon := _COLON.match(text, found.end())):
+            return _value_end(text, colon.end(), name, colon[0], is_quoted)
         return found.end()
     # 2. A list, a dict, or what repr made of an object: to the closing bracket.
-    if text.startswith(("[", "(", "{"), start) or (key["quote"] and _OPENING.match(text, start)):
+    if text.startswith(("[", "(", "{"), start) or (is_quoted and _OPENING.match(text, start)):
         depth = 0
         for found in _BRACKET_OR_QUOTED.finditer(text, start):
             depth += (found[0] in "[({") - (found[0] in "])}")
@@ -359,10 +371,10 @@ def _value_end(text: str, name: str, key: re.Match[str]) -> int:
         return len(text)
     found = None
     # 3. A number, true or null in JSON.
-    if key["quote"]:
+    if is_quoted:
         found = _LITERAL.match(text, start)
     # 4. Headers of many parts, with separators of their own.
-    elif ":" in key["to_value"] and name.lower() in ("authorization", "cookie"):
+    elif ":" in to_value and name.lower() in ("authorization", "cookie"):
         found = _LINE.match(text, start)
     if found:
         return found.end()
