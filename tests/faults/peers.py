@@ -40,6 +40,8 @@ __all__ = ["FAULTS", "Run", "main"]
 HERE = Path(__file__).parent
 # Seconds that the end of a program may take before it is killed, as systemd does by default.
 STOP_SECONDS = 90.0
+# Seconds after which a library has met a fault often enough.
+PATIENCE = 30.0
 
 
 class Receiver(Protocol):
@@ -299,16 +301,23 @@ def end_while_down(run: Run) -> None:
 
 
 def _faulted(kind: str, *, times: int, seconds: int = 0) -> Callable[[Run], None]:
-    """Let *times* batches meet the fault (-1: all), and *seconds* pass at least."""
+    """
+    Arm the fault for *times* batches (-1: all), and let *seconds* pass at least.
+
+    Not every library sends so many batches in a while: one must have met it, whatever it takes.
+    """
 
     def fault(run: Run) -> None:
         run.log_for(2)
         run.receiver.fault(kind, times)
         run.log_for(seconds)
-        deadline = time.monotonic() + STOP_SECONDS
-        while run.receiver.met() < max(1, times):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{kind} was not met {times} times")
+        began = time.monotonic()
+        while (met := run.receiver.met()) < max(1, times):
+            waited = time.monotonic() - began
+            if waited > STOP_SECONDS:
+                raise RuntimeError(f"no batch has met {kind}")
+            if met and waited > PATIENCE:
+                break
             run.log_for(1)
         run.receiver.clear()
         run.log_for(3)
@@ -348,8 +357,8 @@ FAULTS: dict[str, Callable[[Run], None]] = {
     "receiver down for 20 s, then back": down,
     "receiver killed three times, back after 1 s": receiver_killed,
     "receiver answers 503 for 15 s": _faulted("unavailable", times=-1, seconds=15),
-    "connection reset 3 times before the batch was taken": _faulted("reset_before", times=3),
-    "connection reset 3 times after the batch was taken": _faulted("reset_after", times=3),
+    "connection reset up to 3 times before the batch was taken": _faulted("reset_before", times=3),
+    "connection reset up to 3 times after the batch was taken": _faulted("reset_after", times=3),
     "a batch is taken, its answer late by 15 s": _faulted("hang", times=1, seconds=17),
     "10,000 records at once while the receiver is down": explosion,
     "the program ends while the receiver is down": end_while_down,
