@@ -65,6 +65,7 @@ _SPAN_COLUMNS = {"request_id": 0, "trace_id": 0, "span_id": 1}
 # Reading a member from its Enum costs more than all else that is done for a plain value.
 _TEXT = Kind.TEXT
 _CONTENT = Kind.CONTENT
+_NO_EXTRA = object()
 
 
 class RecordEncoder:
@@ -123,6 +124,7 @@ class RecordEncoder:
         The columns that an extra may fill by itself: text, content, or what returns a value as the
         column takes it, and raises or returns None when the column cannot hold it.
         """
+        self._attribute_kinds = {**self._kinds, **dict.fromkeys(_NOT_EXTRAS, _NO_EXTRA)}
 
     def encode(self, record: logging.LogRecord) -> tuple[bytes, str]:
         """
@@ -156,12 +158,6 @@ class RecordEncoder:
         Raises:
             Unencodable: A text has lone surrogates.
         """
-        # A None says nothing, and so leaves the word to what is bound.
-        extras = {
-            name: v
-            for name, v in record.__dict__.items()
-            if name not in _NOT_EXTRAS and v is not None and type(v) is not Placeholder
-        }
         level, name = record.levelname, record.name
         row: dict[str, Any] = {
             "event_time": "",
@@ -171,10 +167,16 @@ class RecordEncoder:
         }
         contents: dict[str, Any] = {"message": _message(record)}
         others: dict[str, Any] = {}
-        for name, value in ({**bound, **extras} if bound else extras).items():
-            if value is None:
+        given = record.__dict__
+        if bound:
+            kind_of, fields = self._kinds.get, _merged(bound, given)
+        else:
+            kind_of, fields = self._attribute_kinds.get, given
+        for name, value in fields.items():
+            kind = kind_of(name)
+            # A None says nothing.
+            if kind is _NO_EXTRA or value is None or type(value) is Placeholder:
                 continue
-            kind = self._kinds.get(name)
             if kind is _TEXT:
                 row[name] = value if type(value) is str else self._as_text(value)
             elif kind is _CONTENT:
@@ -197,7 +199,7 @@ class RecordEncoder:
             # 1. An explicit extra wins, 2. then the active span, 3. then what a middleware has
             # bound.
             for name, index in _SPAN_COLUMNS.items():
-                if extras.get(name) is None or not row[name]:
+                if given.get(name) is None or not row.get(name):
                     row[name] = span[index]
         if "outcome" not in row:
             row["outcome"] = _outcome(row, record)
@@ -286,6 +288,16 @@ class RecordEncoder:
             others["exception.stacktrace"] = record.exc_text
         if record.stack_info:
             others["code.stacktrace"] = record.stack_info
+
+
+def _merged(bound: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the extras among *given*, and what is bound where they leave it the word."""
+    extras = {
+        name: value
+        for name, value in given.items()
+        if name not in _NOT_EXTRAS and value is not None and type(value) is not Placeholder
+    }
+    return {**bound, **extras}
 
 
 def _metadata(
