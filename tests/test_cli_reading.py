@@ -1,0 +1,201 @@
+"""The commands that read: ``search``, ``tail``, ``show``, ``report``, ``verify-completeness``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from audit_handler import AuditHandler
+from tests.commands import audit, command, environment_with, run
+from tests.loopback import LoopbackClickHouse
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+
+@pytest.fixture
+def dsn(
+    faults: LoopbackClickHouse, database: str, make_handler: Callable[..., AuditHandler]
+) -> str:
+    """A table with six audits, the last of which failed and holds a change; its dsn."""
+    dsn = faults.dsn(database)
+    run("init", "--dsn", dsn)
+    handler = make_handler(dsn)
+    for number in range(5):
+        audit(handler, agent_id=f"u-{number % 2}", resource_type="order", resource_id=f"o-{number}")
+    audit(
+        handler,
+        agent_id="u-9",
+        action="DELETE",
+        outcome="failure",
+        request_id="r-9",
+        old_value={"total": 12, "name": "Assam"},
+        new_value={"total": 13, "name": "Assam"},
+        error_message="<b>no\x1b[31m stock</b>",
+    )
+    assert handler.flush(30.0)
+    handler.close()
+    return dsn
+
+
+def found(*arguments: object) -> list[dict[str, object]]:
+    result = run("search", *arguments, "--json")
+    assert result.exit_code == 0
+    events: list[dict[str, object]] = json.loads(result.stdout)["events"]
+    return events
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        (["--user", "u-0"], 3),
+        (["--action", "DELETE"], 1),
+        (["--resource", "order/o-3"], 1),
+        (["--resource", "/o-3"], 1),
+        (["--request-id", "r-9"], 1),
+        (["--outcome", "failure"], 1),
+        (["--text", "ASSAM"], 1),
+        (["--user", "u-0", "--action", "DELETE"], 0),
+        (["--until", "2026-01-01", "--since", "2025-01-01"], 0),
+        (["--since", "1h"], 6),
+    ],
+)
+def test_search_finds_what_all_its_filters_describe(
+    options: list[str], rows: int, dsn: str
+) -> None:
+    assert rows == len(found("--dsn", dsn, *options))
+
+
+def test_the_pages_of_a_search_hold_each_event_once_newest_first(dsn: str) -> None:
+    pages: list[list[dict[str, object]]] = []
+    before: list[str] = []
+    while True:
+        answer = json.loads(run("search", "--dsn", dsn, "--limit", 4, "--json", *before).stdout)
+        pages.append(answer["events"])
+        if answer["next"] is None:
+            break
+        before = ["--before", answer["next"]]
+
+    assert [4, 2] == [len(page) for page in pages]
+    assert [6, 5, 4, 3, 2, 1] == [event["seq"] for page in pages for event in page]
+
+
+@pytest.mark.parametrize("name", ["search", "tail"])
+def test_every_format_holds_every_event(name: str, dsn: str) -> None:
+    told = {
+        form: run(name, "--dsn", dsn, "--format", form).stdout
+        for form in ("table", "json", "csv", "ndjson")
+    }
+    ids = sorted(str(event["event_id"]) for event in found("--dsn", dsn))
+
+    assert [] == [each for each in ids if each not in told["table"]]
+    assert ids == sorted(event["event_id"] for event in json.loads(told["json"])["events"])
+    assert ids == sorted(row["event_id"] for row in csv.DictReader(StringIO(told["csv"])))
+    assert ids == sorted(json.loads(line)["event_id"] for line in told["ndjson"].splitlines())
+
+
+def test_tail_shows_the_newest_last(dsn: str) -> None:
+    events = json.loads(run("tail", "--dsn", dsn, "-n", 2, "--json").stdout)["events"]
+
+    assert [5, 6] == [event["seq"] for event in events]
+
+
+def test_tail_follows_what_arrives_until_it_is_interrupted(
+    dsn: str, make_handler: Callable[..., AuditHandler]
+) -> None:
+    """Its first line says that it looks; only then is anything logged."""
+    following = subprocess.Popen(
+        command("tail", "-f", "-n", 1, "--interval", 0.1, "--json", "--dsn", dsn),
+        env=environment_with({}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stdout is not None
+    try:
+        first = json.loads(following.stdout.readline())
+        handler = make_handler(dsn)
+        audit(handler, action="ARRIVE")
+        assert handler.flush(30.0)
+        second = json.loads(following.stdout.readline())
+        following.send_signal(signal.SIGINT)
+        rest, _ = following.communicate(timeout=30)
+    finally:
+        following.kill()
+
+    assert ("DELETE", "ARRIVE") == (first["action"], second["action"])
+    assert (0, "") == (following.returncode, rest)
+
+
+def test_show_marks_what_changed_and_lets_no_control_character_through(dsn: str) -> None:
+    (event,) = found("--dsn", dsn, "--user", "u-9")
+    lines = run("show", event["event_id"], "--dsn", dsn).stdout
+
+    assert '-   "total": 12' in lines
+    assert '+   "total": 13' in lines
+    assert '    "name": "Assam"' in lines
+    assert "\x1b" not in lines
+
+
+def test_show_colours_the_change_on_a_terminal(dsn: str) -> None:
+    (event,) = found("--dsn", dsn, "--user", "u-9")
+    told = run("show", event["event_id"], "--dsn", dsn, env={"FORCE_COLOR": "1"}, color=True).stdout
+
+    assert '\x1b[31m-   "total": 12' in told
+    assert '\x1b[32m+   "total": 13' in told
+
+
+def test_show_of_an_event_that_does_not_exist_is_exit_code_1(dsn: str) -> None:
+    result = run("show", "00000000-0000-7000-8000-000000000000", "--dsn", dsn)
+
+    assert (1, True) == (result.exit_code, "no event" in result.stderr)
+
+
+def test_report_counts_events_failures_and_users(dsn: str) -> None:
+    made = json.loads(run("report", "--dsn", dsn, "--json").stdout)
+
+    assert (6, 1) == (made["events"], made["failures"])
+    assert ["u-0", "u-1", "u-9"] == [user["agent_id"] for user in made["users"]]
+    assert "6 events, 1 of them failures" in run("report", "--dsn", dsn).stdout
+
+
+def test_the_page_of_a_report_loads_nothing_and_escapes_what_was_stored(
+    dsn: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    result = run("report", "--dsn", dsn, "--html", page)
+    html = page.read_text()
+
+    assert 0 == result.exit_code
+    assert "&lt;b&gt;no" in html
+    assert [] == [part for part in ("<b>no", "\x1b", "<script", "src=", "href=") if part in html]
+
+
+def test_a_whole_trail_is_exit_code_0(dsn: str) -> None:
+    result = run("verify-completeness", "--dsn", dsn)
+
+    assert (0, "complete: 6 rows of 1 writers") == (result.exit_code, result.stdout[:29])
+
+
+def test_a_gap_and_a_repeat_are_exit_code_1_and_named(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    table = f"{database}.audit_logs"
+    faults.command(f"ALTER TABLE {table} DELETE WHERE seq IN (2, 3) SETTINGS mutations_sync = 1")
+    faults.command(
+        f"INSERT INTO {table} SELECT * FROM {table} WHERE seq = 5 "
+        "SETTINGS insert_deduplication_token = 'again'"
+    )
+    result = run("verify-completeness", "--dsn", dsn, "--json")
+    told = json.loads(result.stdout)
+
+    assert (1, False, 2, 1) == (
+        result.exit_code,
+        *(told[name] for name in ("is_complete", "missing", "repeated")),
+    )
+    assert [[2, 3]] == told["incomplete"][0]["gaps"]
