@@ -1,0 +1,35 @@
+"""The operators' guide names what there is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from audit_handler import _metrics
+from audit_handler.cli import main
+from audit_handler.status import Status
+
+GUIDE = (Path(__file__).parents[1] / "docs" / "OPERATING.md").read_text(encoding="utf-8")
+
+
+def test_every_metric_that_is_named_is_one_that_is_reported() -> None:
+    assert _metrics.__doc__
+    named = set(re.findall(r"`(audit\.[a-z.]+)`", GUIDE))
+
+    assert len(named) >= 4
+    assert set() == named - set(re.findall(r"audit\.[a-z.]+", _metrics.__doc__))
+
+
+def test_every_command_that_is_named_exists() -> None:
+    named = set(re.findall(r"`audit-handler ([a-z-]+)", GUIDE)) - {"--help"}
+
+    assert len(named) >= 4
+    assert set() == named - set(main.commands)
+
+
+def test_every_number_of_the_status_that_is_named_exists() -> None:
+    named = {"bytes_waiting", "max_spool_bytes", "oldest_waiting_seconds", "retries", "last_error"}
+
+    assert [] == [name for name in named if name not in GUIDE]
+    assert set() == named - {field.name for field in fields(Status)}
