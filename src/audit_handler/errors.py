@@ -50,7 +50,7 @@ class DeliveryError(AuditHandlerError):
     """ClickHouse did not take an insert. The rows stay in the spool."""
 
     def __init__(self, problem: str, *, code: int | None = None, remedy: str = "") -> None:
-        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        super().__init__(f"{problem.rstrip('.')}; {remedy}" if remedy else problem)
         self.problem = problem
         """What went wrong, without the remedy."""
         self.code = code
