@@ -9,13 +9,19 @@ never be loaded in a process that forks afterwards.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import itertools
+import json
 import logging
+import os
+import platform
+import socket
 import statistics
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,14 +35,20 @@ __all__ = [
     "SPREAD_HEADERS",
     "Spread",
     "close_undelivered",
+    "closed_port",
     "few_extras",
+    "figure",
     "full_extras",
     "interleaved",
     "logger_with",
     "loopback",
     "other_extras",
+    "parser",
+    "print_note",
     "print_table",
     "scratch_directory",
+    "wait_until",
+    "write_report",
 ]
 
 # Records
@@ -163,8 +175,44 @@ class Spread:
 SPREAD_HEADERS = ["median", "min", "p25-p75"]
 
 
+# Reports
+
+_report: dict[str, Any] = {"content": [], "figures": {}}
+# What this benchmark has printed, for docs/PERFORMANCE.md.
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the options that every benchmark has."""
+    made = argparse.ArgumentParser(description=(doc or "").strip().splitlines()[0])
+    made.add_argument("--output", type=Path, help="write what is printed to this file, as JSON")
+    return made
+
+
+def figure(name: str, value: float) -> None:
+    """Keep *value* under *name*, for the table of aims."""
+    _report["figures"][name] = value
+
+
+def write_report(path: Path | None) -> None:
+    """Write what was printed to *path*, if there is one."""
+    if path is not None:
+        _report["python"] = sys.version.split()[0]
+        _report["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(_report, indent=1) + "\n", encoding="utf-8")
+
+
+def print_note(text: str) -> None:
+    """Print a paragraph between tables."""
+    _report["content"].append(text)
+    print(f"\n{text}")
+
+
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print *rows* under *headers*, the first column to the left and numbers to the right."""
+    _report["content"].append(
+        {"title": title, "headers": list(headers), "rows": list(map(list, rows))}
+    )
     lines = [list(headers), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     print(f"\n{title}")
@@ -177,6 +225,22 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
 
 
 # Surroundings
+
+
+def closed_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(is_done: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Wait for something that another thread does."""
+    deadline = time.monotonic() + seconds
+    while not is_done():
+        if time.monotonic() > deadline:
+            sys.exit(f"waited {seconds:.0f} s for {what}")
+        time.sleep(0.005)
 
 
 def close_undelivered(handler: logging.Handler) -> None:

@@ -2,13 +2,15 @@
 What one logger call costs above `logging.NullHandler`, in one process and interleaved rounds.
 
 Beside `AuditHandler` with its spool on disk stand the standard library's `QueueHandler`, which
-keeps the record in memory and encodes nothing, and the floor of any durable handler: the record's
-attributes encoded by msgspec as they are, and one ``write``.
+keeps the record in memory and encodes nothing; the floor of any durable handler, which is the
+record's attributes encoded by orjson as they are, and one ``write``; what many write by hand; and
+the OpenTelemetry SDK, python-logstash-async and watchtower, none of which reaches a receiver.
 
 Modes: *without delivery* nobody takes anything away: `QueueHandler`'s queue is emptied between
 the turns, and `AuditHandler`'s server is a closed port, so that its listener only waits. *While
 delivering* `AuditHandler` sends to a loopback server, and `QueueHandler` has a `QueueListener` that
-hands the records to a `NullHandler`; between turns both are drained, untimed.
+encodes the records and inserts them into the same server by ``raw_insert``, in batches of the same
+size; between turns both are drained, untimed.
 
 The first mode is repeated *beside two threads that compute* without a pause. Everything then takes
 three times as long; but a system call gives up the interpreter lock, and may wait two switch
@@ -17,10 +19,9 @@ intervals of 5 ms to get it back, which a handler that makes none never does.
 
 from __future__ import annotations
 
-import argparse
+import json
 import logging
 import os
-import socket
 import sys
 import threading
 import time
@@ -32,29 +33,39 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import msgspec
+import orjson
 from _measure import (
     SPREAD_HEADERS,
     Spread,
     close_undelivered,
+    closed_port,
     few_extras,
+    figure,
     full_extras,
     interleaved,
     logger_with,
     loopback,
     other_extras,
+    parser,
+    print_note,
     print_table,
     scratch_directory,
+    wait_until,
+    write_report,
 )
 
-from audit_handler import AuditHandler
+from audit_handler import AuditHandler, bound
 
 KINDS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "full record (20 extras, nested bodies)": full_extras,
     "few extras (4)": few_extras,
     "not an audit (4 extras)": other_extras,
 }
-NULL, FLOOR, QUEUE, AUDIT = "NullHandler", "msgspec + write", "QueueHandler", "AuditHandler"
+BOUND = {name: full_extras(1)[name] for name in list(full_extras(1))[8:14]} | {"agent_id": "u-1"}
+"""What a middleware binds for a request."""
+NULL, FLOOR, QUEUE, AUDIT = "NullHandler", "encode + write", "QueueHandler", "AuditHandler"
+OTEL, LOGSTASH, WATCHTOWER = "OpenTelemetry SDK, batches", "python-logstash-async", "watchtower"
+NAIVE, BUSY = "batch in memory", "QueueHandler, busy listener"
 DISTINCT_RECORDS = 1000  # made before the turns: what an application does to make one is not ours
 
 
@@ -82,6 +93,27 @@ class Contestant:
         self.settle()
         return elapsed / (repeats * len(extras)) * 1e6
 
+    def threaded_turn(self, extras: list[dict[str, Any]], calls: int, threads: int) -> float:
+        """Do as `turn`, in *threads* threads that share the calls."""
+        barrier = threading.Barrier(threads + 1)
+        settle, self.settle = self.settle, lambda: None
+
+        def work() -> None:
+            barrier.wait()
+            self.turn(extras[: calls // threads], calls // threads)
+
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        barrier.wait()
+        started = time.perf_counter()
+        for worker in workers:
+            worker.join()
+        elapsed = time.perf_counter() - started
+        self.settle = settle
+        self.settle()
+        return elapsed / calls * 1e6
+
     def timed_turn(self, extras: list[dict[str, Any]], calls: int) -> float:
         """Do as `turn`, and note each call's own time too."""
         info, now, note = self.logger.info, time.perf_counter_ns, self.per_call.append
@@ -103,10 +135,9 @@ class FloorHandler(logging.Handler):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._encode = msgspec.json.Encoder().encode
 
     def emit(self, record: logging.LogRecord) -> None:
-        os.write(self._file, self._encode({**record.__dict__, "args": None}) + b"\n")
+        os.write(self._file, orjson.dumps({**record.__dict__, "args": None}) + b"\n")
 
     def close(self) -> None:
         os.close(self._file)
@@ -114,7 +145,7 @@ class FloorHandler(logging.Handler):
 
 
 @contextmanager
-def without_delivery() -> Iterator[dict[str, Contestant]]:
+def without_delivery(*, with_peers: bool = False) -> Iterator[dict[str, Contestant]]:
     """Give the contestants of the first mode."""
     with scratch_directory() as directory, ExitStack() as stack:
         queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
@@ -135,6 +166,7 @@ def without_delivery() -> Iterator[dict[str, Contestant]]:
             FLOOR: Contestant(FloorHandler(directory / "floor.ndjson")),
             QUEUE: Contestant(QueueHandler(queue), settle=lambda: emptied(queue)),
             AUDIT: Contestant(audit),
+            **(peers(stack) if with_peers else {}),
         }
         # Loads the driver in the listener, which would cost the first calls their time.
         contestants[AUDIT].logger.info("warm", extra=few_extras(0))
@@ -143,12 +175,55 @@ def without_delivery() -> Iterator[dict[str, Contestant]]:
         yield contestants
 
 
+def peers(stack: ExitStack) -> dict[str, Contestant]:
+    """Return the contestants that are other libraries, closed by *stack*."""
+    import _peers  # here: against.py needs none of them
+
+    made = {
+        NAIVE: (_peers.NaiveBatchHandler(), lambda: None),
+        OTEL: _peers.opentelemetry(),
+        LOGSTASH: _peers.logstash(),
+        WATCHTOWER: _peers.watchtower(full_extras(0)),
+    }
+    for handler, _ in made.values():
+        stack.callback(handler.close)
+    return {name: Contestant(handler, settle) for name, (handler, settle) in made.items()}
+
+
+class InsertingHandler(logging.Handler):
+    """What the thread of a `QueueListener` does to deliver: encode, gather, insert."""
+
+    def __init__(self, dsn: str, batch_size: int) -> None:
+        import clickhouse_connect
+
+        super().__init__()
+        self._batch: list[bytes] = []
+        self._client = clickhouse_connect.get_client(dsn=dsn)
+        self._client.command(
+            "CREATE TABLE IF NOT EXISTS default.queued (row String) ENGINE = MergeTree ORDER BY ()"
+        )
+        self._batch_size = batch_size
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._batch.append(orjson.dumps({"row": json.dumps(record.__dict__, default=str)}))
+        if len(self._batch) >= self._batch_size:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._batch:
+            self._client.raw_insert(
+                "default.queued", ["row"], b"\n".join(self._batch), fmt="JSONEachRow"
+            )
+            self._batch = []
+
+
 @contextmanager
 def while_delivering(batch_size: int) -> Iterator[dict[str, Contestant]]:
     """Give the contestants of the second mode."""
     with scratch_directory() as directory, loopback() as server, ExitStack() as stack:
         queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
-        listener = QueueListener(queue, logging.NullHandler())
+        inserting = InsertingHandler(server.dsn("default"), batch_size)
+        listener = QueueListener(queue, inserting)
         listener.start()
         stack.callback(listener.stop)
         audit = AuditHandler(
@@ -162,7 +237,7 @@ def while_delivering(batch_size: int) -> Iterator[dict[str, Contestant]]:
 
         contestants = {
             NULL: Contestant(logging.NullHandler()),
-            QUEUE: Contestant(
+            BUSY: Contestant(
                 QueueHandler(queue), settle=lambda: wait_until(queue.empty, "the queue")
             ),
             AUDIT: Contestant(audit, settle=drained),
@@ -174,9 +249,9 @@ def while_delivering(batch_size: int) -> Iterator[dict[str, Contestant]]:
         found = server.query("SELECT count() AS n FROM audit_db.audit_logs")[0]["n"]
         if found != status.rows_emitted:
             sys.exit(f"{status.rows_emitted} rows were logged, {found} are stored")
-        print(
-            f"\n  {found:,} rows logged, {found:,} stored, in {status.batches_stored} inserts "
-            f"of at most {batch_size:,} rows"
+        print_note(
+            f"{found:,} rows logged, {found:,} stored, in {status.batches_stored} inserts "
+            f"of at most {batch_size:,} rows."
         )
 
 
@@ -201,26 +276,10 @@ def computing_threads(number: int) -> Iterator[None]:
             thread.join()
 
 
-def closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def emptied(queue: SimpleQueue[logging.LogRecord]) -> None:
     """Take everything out of *queue*."""
     while not queue.empty():
         queue.get()
-
-
-def wait_until(is_done: Callable[[], bool], what: str) -> None:
-    """Wait for something that another thread does; a minute is ample for any of it."""
-    deadline = time.monotonic() + 60.0
-    while not is_done():
-        if time.monotonic() > deadline:
-            sys.exit(f"waited a minute for {what}")
-        time.sleep(0.005)
 
 
 def measured(
@@ -230,38 +289,51 @@ def measured(
     rounds: int,
     *,
     each: bool = False,
+    threads: int = 1,
 ) -> dict[str, list[float]]:
-    """Return the microseconds of a call by contestant and round; *each* also notes every call."""
+    """
+    Return the microseconds of a call by contestant and round; *each* also notes every call.
+
+    With several *threads* it is the time of all calls, divided by their number.
+    """
     extras = [make(number) for number in range(min(DISTINCT_RECORDS, calls))]
 
     def turn_of(contestant: Contestant) -> Callable[[], float]:
+        if threads > 1:
+            return lambda: contestant.threaded_turn(extras, calls, threads)
         turn = contestant.timed_turn if each else contestant.turn
         return lambda: turn(extras, calls)
 
     return interleaved({name: turn_of(one) for name, one in contestants.items()}, rounds)
 
 
-def print_costs(title: str, results: Mapping[str, list[float]]) -> None:
-    """Print what each contestant costs above NullHandler, compared within the rounds."""
+def print_costs(title: str, results: Mapping[str, list[float]], key: str = "") -> None:
+    """
+    Print what each contestant costs above NullHandler, compared within the rounds.
+
+    With *key* the ratios of AuditHandler are kept as figures.
+    """
     base = results[NULL]
     above = {
         name: [value - null for value, null in zip(values, base, strict=True)]
         for name, values in results.items()
+        if name != NULL
     }
+    medians = {name: Spread.of(values).median for name, values in above.items()}
     rows = [[NULL + " (whole call)", *Spread.of(base).cells(2), ""]]
     for name, values in above.items():
-        if name != NULL:
-            ratios = [
-                value / queue for value, queue in zip(values, above[QUEUE], strict=True) if queue
-            ]
-            rows.append(
-                [f"{name} above it", *Spread.of(values).cells(2), f"{Spread.of(ratios).median:.2f}"]
-            )
-    print_table(f"{title}: microseconds a call", ["", *SPREAD_HEADERS, "/ QueueHandler"], rows)
+        # Of medians: a single round's difference may be near nothing, and its ratio anything.
+        ratio = medians[AUDIT] / medians[name]
+        rows.append([f"{name} above it", *Spread.of(values).cells(2), f"{ratio:.2f}"])
+        if key and name in (QUEUE, OTEL):
+            figure(f"{key} / {name}", ratio)
+    if key:
+        figure(f"{key} above NullHandler", medians[AUDIT])
+    print_table(f"{title}: microseconds a call", ["", *SPREAD_HEADERS, "AuditHandler / it"], rows)
 
 
-def print_tails(title: str, contestants: Mapping[str, Contestant]) -> None:
-    """Print the percentiles of single calls."""
+def print_tails(title: str, contestants: Mapping[str, Contestant], key: str = "") -> None:
+    """Print the percentiles of single calls; with *key*, keep p99.9 in milliseconds as figures."""
     rows = []
     for name, contestant in contestants.items():
         ordered = sorted(contestant.per_call)
@@ -270,6 +342,8 @@ def print_tails(title: str, contestants: Mapping[str, Contestant]) -> None:
         rows.append(
             [name, *(f"{value:,.1f}" for value in (*shares, ordered[-1] / 1e3)), f"{slow:,}"]
         )
+        if key:
+            figure(f"{key} {name}", shares[2] / 1e3)
         contestant.per_call.clear()
     print_table(
         f"{title}: microseconds of single calls, whole, all {len(ordered):,}",
@@ -279,41 +353,55 @@ def print_tails(title: str, contestants: Mapping[str, Contestant]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=50, help="turns without delivery, each kind")
-    parser.add_argument("--calls", type=int, default=500, help="calls in one of these turns")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=50, help="turns without delivery, each kind")
+    options.add_argument("--calls", type=int, default=500, help="calls in one of these turns")
+    options.add_argument(
         "--busy-calls", type=int, default=2_000, help="calls in a turn beside computing threads"
     )
-    parser.add_argument("--delivery-rounds", type=int, default=5, help="turns while delivering")
-    parser.add_argument(
+    options.add_argument("--delivery-rounds", type=int, default=5, help="turns while delivering")
+    options.add_argument(
         "--rows", type=int, default=16_000, help="calls in one of the turns while delivering"
     )
-    parser.add_argument(
+    options.add_argument(
         "--batch-size", type=int, default=2_000, help="rows of an insert while delivering"
     )
-    arguments = parser.parse_args()
+    arguments = options.parse_args()
+    calls, rounds = arguments.calls, arguments.rounds
 
-    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; one thread, without a pause")
-    print(f"{arguments.rounds} rounds of {arguments.calls:,} calls, without delivery")
-    with without_delivery() as contestants:
+    print_note(
+        f"Without delivery: {rounds} rounds of {calls:,} calls, one thread if none are named, "
+        "without a pause."
+    )
+    with without_delivery(with_peers=True) as contestants:
+        few = {name: one for name, one in contestants.items() if name != WATCHTOWER}
         for title, make in KINDS.items():
-            calls = arguments.calls
-            print_costs(title, measured(contestants, make, calls, arguments.rounds))
-        busy_calls, busy_rounds = arguments.busy_calls, 5
-        print(f"\n{busy_rounds} rounds of {busy_calls:,} calls, beside two threads that compute")
+            # watchtower is told which attributes to send, and expects them in every record.
+            among = contestants if make is full_extras else few
+            print_costs(title, measured(among, make, calls, rounds), key=title.partition(" (")[0])
+        ours = {name: contestants[name] for name in (NULL, FLOOR, QUEUE, AUDIT, OTEL)}
+        with bound(**BOUND):
+            print_costs("few extras, with 7 bound", measured(ours, few_extras, calls, rounds))
+        title = "full record, 4 threads"
+        print_costs(title, measured(ours, full_extras, 4 * calls, rounds // 2, threads=4))
+        busy_rounds = 5
+        print_note(
+            f"{busy_rounds} rounds of {arguments.busy_calls:,} calls, beside two threads that "
+            "compute."
+        )
         with computing_threads(2):
-            for title, make in list(KINDS.items())[:1]:
-                print_costs(title, measured(contestants, make, busy_calls, busy_rounds))
-    print(f"\n{arguments.delivery_rounds} rounds of {arguments.rows:,} calls, while delivering")
+            title = "full record, beside two computing threads"
+            print_costs(title, measured(ours, full_extras, arguments.busy_calls, busy_rounds))
+    print_note(f"While delivering: {arguments.delivery_rounds} rounds of {arguments.rows:,} calls.")
     with while_delivering(arguments.batch_size) as contestants:
         # A record that is no audit sends nothing on its way, so there is nothing new to see.
         for title, make in list(KINDS.items())[:2]:
-            results = measured(
-                contestants, make, arguments.rows, arguments.delivery_rounds, each=True
-            )
-            print_costs(title, results)
-            print_tails(title, contestants)
+            rows, times = arguments.rows, arguments.delivery_rounds
+            results = measured(contestants, make, rows, times, each=True)
+            print_costs(f"{title}, while delivering", results)
+            key = "p99.9" if make is full_extras else ""
+            print_tails(f"{title}, while delivering", contestants, key)
+    write_report(arguments.output)
 
 
 if __name__ == "__main__":
