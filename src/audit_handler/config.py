@@ -13,8 +13,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from audit_handler.errors import ConfigurationError
 from audit_handler.target import DSN_FORMS, Target, parse_dsn
 
@@ -172,9 +170,7 @@ class Settings:
                 f"profile={profile!r} is unknown; use one of {', '.join(PROFILES)}"
             )
         settled: dict[str, Any] = {
-            "spool_dir": None
-            if target.is_in_memory
-            else platformdirs.user_state_path("audit-handler"),
+            "spool_dir": None if target.is_in_memory else _state_directory(),
             "create_table": target.is_embedded,
             **(PROFILES[profile] if profile else {}),
             **_from_environment(environ),
@@ -236,6 +232,12 @@ def _environment_password(environ: Mapping[str, str]) -> str | None:
     except UnicodeDecodeError:
         # Without its cause, which quotes the content.
         raise ConfigurationError(f"CLICKHOUSE_PASSWORD_FILE={path} is no UTF-8 text") from None
+
+
+def _state_directory() -> Path:
+    from platformdirs import user_state_path  # not needed where the spool's place is given
+
+    return user_state_path("audit-handler")
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,7 +36,6 @@ _NO_ANSWER = (
 _NO_TLS = (
     "use http:// in the dsn if the port is one without TLS (8123), or the port with TLS (8443)"
 )
-_CERTIFICATE_FAULTS = (ssl.SSLCertVerificationError, FileNotFoundError, PermissionError)
 
 
 @contextmanager
@@ -106,12 +104,15 @@ def _sort_driver_refusal(text: str, secret: str) -> DeliveryError:
 
 
 def _sort_transport_error(exc: Exception, text: str, secret: str) -> DeliveryError:
+    from ssl import SSLCertVerificationError
+
     from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, SSLError
 
     cause = exc.__cause__
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
     tls_fault = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
-    if any(isinstance(fault, _CERTIFICATE_FAULTS) for fault in (exc, tls_fault)):
+    certificate_faults = (SSLCertVerificationError, FileNotFoundError, PermissionError)
+    if any(isinstance(fault, certificate_faults) for fault in (exc, tls_fault)):
         return SetupError(
             f"TLS: {_shown(str(tls_fault or exc), secret)}",
             remedy="see ca_cert, client_cert and server_host_name in client_options",

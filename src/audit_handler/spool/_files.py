@@ -7,8 +7,6 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-import filelock
-
 __all__ = ["DiskFiles", "Files", "Lock", "MemoryFiles"]
 
 
@@ -99,6 +97,13 @@ class DiskFiles:
         | getattr(os, "O_BINARY", 0)
     )
 
+    def __init__(self) -> None:
+        # Here, and not at the import of the package, which it would take half as long again; and
+        # not in the listener's thread, in which an import holds up a fork.
+        from filelock import lock_descriptor
+
+        self._lock_descriptor = lock_descriptor
+
     # The hot path calls this one directly.
     write = staticmethod(os.write)
 
@@ -178,7 +183,7 @@ class DiskFiles:
         _lock_handles.add(handle)
         lock = _DescriptorLock(handle)
         try:
-            is_locked = filelock.lock_descriptor(handle, blocking=False)
+            is_locked = self._lock_descriptor(handle, blocking=False)
             # Whoever held it before may have removed the file, and its directory, while we came.
             if is_locked and path.stat().st_ino == os.fstat(handle).st_ino:
                 return lock
