@@ -52,7 +52,8 @@ help:
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, compare with others,'
 	@echo '               and write docs/RELIABILITY.md: 25 minutes  (ARGS="-k fork" for some of the faults alone)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
-	@echo 'make bench     run the benchmarks'
+	@echo 'make bench     what it costs beside other libraries, and write docs/PERFORMANCE.md: 15 minutes'
+	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'
 	@echo 'make clean     remove what these made'
 
 # pyenv hides its Pythons behind shims that answer only for the active version. The newest release of each wanted
@@ -70,17 +71,11 @@ test: $(VENV)/.tools
 	if [ -f .tox/result.json ]; then $(VENV)/bin/python -c "$$REPORT" || status=1; fi; \
 	exit $$status
 
-lint format coverage faults soak: $(VENV)/.tools
+lint format coverage faults soak bench: $(VENV)/.tools
 	@$(VENV)/bin/tox run -q -e $@ -- $(ARGS)
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/python examples/demo.py
-
-bench: $(VENV)/.demo
-	@for file in benchmarks/[a-z]*.py; do \
-	    if [ ! -e "$$file" ]; then echo 'no benchmarks in benchmarks/'; break; fi; \
-	    echo "== $$file"; $(VENV)/bin/python "$$file" || exit 1; \
-	done
 
 clean:
 	rm -rf $(VENV) .tox dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov

@@ -16,10 +16,8 @@ This process never loads chDB; the contestants' processes do, and start no other
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
-import socket
 import subprocess
 import sys
 import time
@@ -36,12 +34,17 @@ from _measure import (
     SPREAD_HEADERS,
     Spread,
     close_undelivered,
+    closed_port,
+    figure,
     full_extras,
     interleaved,
     logger_with,
     loopback,
+    parser,
+    print_note,
     print_table,
     scratch_directory,
+    write_report,
 )
 
 from audit_handler import AuditHandler
@@ -50,6 +53,7 @@ from audit_handler.target import Target, parse_dsn
 
 LIMIT, AUDIT = "raw_insert, same batches (limit)", "AuditHandler"
 PACKED, SINGLE, BATCH_100 = "raw_insert, zstd", "insert, 1 row each", "insert, batches of 100"
+BATCH_10000 = "insert, batches of 10,000"
 GRACE = 5.0  # seconds after the last call in which a flat-out caller's rows should be stored
 SLOW_SHARE = {SINGLE: 200, BATCH_100: 20}  # of so many rows one, or the benchmark takes minutes
 
@@ -174,6 +178,7 @@ CONTESTANTS: Mapping[str, Callable[[Work], dict[str, float]]] = {
     LIMIT: lambda work: run_raw(work, is_packed=False),
     PACKED: lambda work: run_raw(work, is_packed=True),
     AUDIT: run_audit,
+    BATCH_10000: lambda work: run_insert(work, 10_000),
     BATCH_100: lambda work: run_insert(work, 100),
     SINGLE: lambda work: run_insert(work, 1),
 }
@@ -221,18 +226,14 @@ def make_segments(rows: int, directory: Path) -> Path:
     Let `AuditHandler` write the rows to its spool while no server is there, and return its batches.
     """
     logging.getLogger().addHandler(logging.NullHandler())  # the listener reports the closed port
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        handler = AuditHandler(
-            f"http://127.0.0.1:{probe.getsockname()[1]}", spool_dir=directory / "spool"
-        )
-        logger = logger_with(handler)
-        for number in range(rows):
-            logger.info("order %s: %s", "paid", "by card", extra=full_extras(number))
-        close_undelivered(handler)
-        segments = directory / "segments"
-        segments.mkdir()
-        kept = collect(directory / "spool", segments)
+    handler = AuditHandler(f"http://127.0.0.1:{closed_port()}", spool_dir=directory / "spool")
+    logger = logger_with(handler)
+    for number in range(rows):
+        logger.info("order %s: %s", "paid", "by card", extra=full_extras(number))
+    close_undelivered(handler)
+    segments = directory / "segments"
+    segments.mkdir()
+    kept = collect(directory / "spool", segments)
     if kept != rows:
         sys.exit(f"{kept} of {rows} rows are in the spool")
     return segments
@@ -288,11 +289,15 @@ def compare(transport: str, rows: int, rounds: int, segments: Path) -> None:
             for other in (LIMIT, SINGLE)
         ]
         table.append([name, *Spread.of(values).cells(0), f"{ratios[0]:.3f}", f"{ratios[1]:,.1f}"])
+        if name == AUDIT:
+            figure(f"{transport} / limit", ratios[0])
+            figure(f"{transport} / single", ratios[1])
     print_table(
         f"{transport}: rows a second, full record",
         ["", *SPREAD_HEADERS, "/ limit", "/ 1 row each"],
         table,
     )
+    figure(f"{transport} in grace", 100.0 * min(one["in_grace"] for one in details[AUDIT]))
     print_audit(details[AUDIT], rows)
 
 
@@ -300,23 +305,23 @@ def print_audit(measured: list[dict[str, float]], rows: int) -> None:
     """Print what is known of AuditHandler alone."""
     middle = {name: Spread.of([one[name] for one in measured]).median for name in measured[0]}
     least = min(one["in_grace"] for one in measured)
-    print(
-        f"  AuditHandler: {middle['logging_seconds'] / rows * 1e6:.0f} us a call, of the rows "
+    print_note(
+        f"AuditHandler: {middle['logging_seconds'] / rows * 1e6:.0f} us a call, of the rows "
         f"{middle['at_last_call']:.0%} stored at the last call and {least:.1%} (least of all "
-        f"rounds) within {GRACE:.0f} s of it,\n  in {middle['inserts']:.0f} inserts; the first row "
+        f"rounds) within {GRACE:.0f} s of it, in {middle['inserts']:.0f} inserts; the first row "
         f"of the process was acknowledged after {middle['connect_seconds']:.2f} s "
-        "(load the driver, connect, create the table)"
+        "(load the driver, connect, create the table)."
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--rows", type=int, default=20_000, help="rows of one turn")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
-    parser.add_argument("--transport", choices=["HTTP", "chDB"], help="one only; both by default")
+    options = parser(__doc__)
+    options.add_argument("--rows", type=int, default=20_000, help="rows of one turn")
+    options.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
+    options.add_argument("--transport", choices=["HTTP", "chDB"], help="one only; both by default")
     for name in ("--contestant", "--dsn", "--segments", "--scratch"):
-        parser.add_argument(name, help=argparse.SUPPRESS)  # for the contestants' processes
-    arguments = parser.parse_args()
+        options.add_argument(name, help="for the contestants' processes")
+    arguments = options.parse_args()
     if arguments.contestant:
         scratch = Path(arguments.scratch)
         work = Work(arguments.dsn, arguments.rows, Path(arguments.segments), scratch)
@@ -325,8 +330,8 @@ def main() -> None:
     with scratch_directory() as directory:
         segments = make_segments(arguments.rows, directory)
         sizes = [path.stat().st_size for path in segments.iterdir()]
-        print(
-            f"Python {sys.version.split()[0]}; {arguments.rounds} rounds of {arguments.rows:,} "
+        print_note(
+            f"{arguments.rounds} rounds of {arguments.rows:,} "
             f"rows of {sum(sizes) // arguments.rows:,} bytes, in {len(sizes)} batches; "
             + "; ".join(
                 f"{arguments.rows // share:,} of them by {name!r}"
@@ -335,6 +340,7 @@ def main() -> None:
         )
         for transport in [arguments.transport] if arguments.transport else ["HTTP", "chDB"]:
             compare(transport, arguments.rows, arguments.rounds, segments)
+    write_report(arguments.output)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,197 @@
+"""
+Runs the benchmarks and writes docs/PERFORMANCE.md: ``make bench``.
+
+Each run leaves its figures in ``docs/performance/``; the page is made from them and from nothing
+else, so it can be written anew without measuring anew (``--write``). ``--run NAME`` measures some
+alone; ``--against REVISION`` compares the cost of a logger call with that of another revision
+instead, in one run, and leaves the page as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+FIGURES = HERE.parent / "docs" / "performance"
+PAGE = HERE.parent / "docs" / "PERFORMANCE.md"
+WHY = HERE / "why.md"
+RUNS = {
+    "logger_call": "One logger call",
+    "end_to_end": "From the logger call to ClickHouse",
+    "outage": "Rows that wait, and catching up",
+    "event_loop": "An asyncio loop",
+    "group_commit": "Group commit",
+    "start_up": "Start",
+    "middleware": "A request",
+}
+QUEUE, OTEL = "QueueHandler", "OpenTelemetry SDK, batches"
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A line of the table of aims; *value* and *most* are made of the figures of all runs."""
+
+    what: str
+    aim: str
+    figure: str
+    unit: str = ""
+    most: float = float("inf")
+    least: float = float("-inf")
+    beside: str = ""
+    """The figure of a peer in the same run, which *figure* is to stay below."""
+
+    def line(self, figures: Mapping[str, float]) -> str:
+        value = figures.get(self.figure)
+        if value is None:
+            return f"| {self.what} | {self.aim} | not measured | |"
+        reached = self.least <= value <= self.most
+        text = f"{value:,.3g}{self.unit}"
+        if self.beside:
+            peer = figures[self.beside]
+            reached = reached and value <= peer
+            text += f" (there {peer:,.3g}{self.unit})"
+        return f"| {self.what} | {self.aim} | {text} | {'yes' if reached else '**no**'} |"
+
+
+AIMS = (
+    Aim(
+        "durable audit call above NullHandler, against stdlib QueueHandler above NullHandler, "
+        "full record",
+        "<= 1.0",
+        f"full record / {QUEUE}",
+        most=1.0,
+    ),
+    Aim("the same with few extras", "", f"few extras / {QUEUE}", most=1.0),
+    Aim("against the OpenTelemetry SDK, full record", "<= 0.2", f"full record / {OTEL}", most=0.2),
+    Aim(
+        "a record that is no audit, above NullHandler",
+        "<= 1 us",
+        "not an audit above NullHandler",
+        unit=" us",
+        most=1.0,
+    ),
+    Aim(
+        "p99.9 of a call while delivering at full rate",
+        "<= 1 ms, and at most QueueHandler's with a busy listener",
+        "p99.9 AuditHandler",
+        unit=" ms",
+        most=1.0,
+        beside="p99.9 QueueHandler, busy listener",
+    ),
+    Aim("end to end against a bare raw_insert, HTTP", ">= 0.6", "HTTP / limit", least=0.6),
+    Aim("end to end against a bare raw_insert, chDB", ">= 0.6", "chDB / limit", least=0.6),
+    Aim("end to end against single inserts, HTTP", ">= 400", "HTTP / single", least=400),
+    Aim(
+        "rows of a flat-out caller stored within 5 s of its last call",
+        "100 %",
+        "HTTP in grace",
+        unit=" %",
+        least=100.0,
+    ),
+    Aim(
+        "asyncio loop lag p99 at 4,000 audits/s",
+        "<= QueueHandler's",
+        "loop lag AuditHandler",
+        unit=" ms",
+        beside="loop lag QueueHandler, busy listener",
+    ),
+    Aim(
+        "memory with 1,000,000 rows waiting, above idle",
+        "<= 100 MiB",
+        "memory of waiting rows",
+        unit=" MiB",
+        most=100.0,
+    ),
+    Aim(
+        "a call with 1,000,000 rows waiting against one with 1,000",
+        "flat",
+        "growth of a call",
+        most=1.2,
+    ),
+    Aim(
+        "import of `audit_handler` above `import logging`",
+        "<= 60 ms",
+        "import",
+        unit=" ms",
+        most=60.0,
+    ),
+)
+
+
+def page() -> Iterator[str]:
+    """Yield the lines of the page."""
+    found = {
+        name: json.loads(path.read_text(encoding="utf-8"))
+        for name in RUNS
+        if (path := FIGURES / f"{name}.json").exists()
+    }
+    figures: dict[str, float] = {}
+    for content in found.values():
+        figures.update(content["figures"])
+    yield from (
+        "# Performance",
+        "",
+        "Written by `make bench` from the figures of its last run. Machines differ and are noisy:",
+        "contestants take turns within one run, tables give medians and quartiles, and what counts",
+        "is the ratio of two medians of one run. Server and application share the machine.",
+        "",
+    )
+    machines = sorted({f"Python {one['python']}, {one['machine']}" for one in found.values()})
+    yield from (*machines, "", "## Aims", "", "| what | aim | measured | reached |")
+    yield "|---|---|---|---|"
+    yield from (aim.line(figures) for aim in AIMS)
+    yield from ("", WHY.read_text(encoding="utf-8").strip(), "")
+    for name, title in RUNS.items():
+        yield from (f"## {title}", "", f"`make bench ARGS='--run {name}'`", "")
+        if name in found:
+            for part in found[name]["content"]:
+                yield from _part(part)
+        else:
+            yield from ("Not measured yet.", "")
+
+
+def _part(part: Any) -> Iterator[str]:
+    if isinstance(part, str):
+        yield from (part, "")
+        return
+    yield from (f"**{part['title']}**", "", "| " + " | ".join(part["headers"]) + " |")
+    yield "|---|" + "---:|" * (len(part["headers"]) - 1)
+    yield from ("| " + " | ".join(row) + " |" for row in part["rows"])
+    yield ""
+
+
+def main() -> int:
+    """Run what is asked for, and write the page; return 1 if a benchmark failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--write", action="store_true", help="write the page, run nothing")
+    parser.add_argument("--run", choices=RUNS, nargs="*", default=list(RUNS), help="only these")
+    parser.add_argument("--against", help="compare with this git revision instead")
+    arguments = parser.parse_args()
+    if arguments.against:
+        return _run("against", "--against", arguments.against)
+    failed = []
+    for name in [] if arguments.write else arguments.run:
+        print(f"\n== {name}", flush=True)
+        if _run(name, "--output", str(FIGURES / f"{name}.json")):
+            failed.append(name)
+    PAGE.write_text("\n".join(page()).rstrip() + "\n", encoding="utf-8")
+    print(f"\nwrote {PAGE}" + "".join(f"; {name} FAILED" for name in failed))
+    return 1 if failed else 0
+
+
+def _run(name: str, *arguments: str) -> int:
+    command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
+    return subprocess.run(command, check=False).returncode  # noqa: S603  # a file beside this one
+
+
+if __name__ == "__main__":
+    sys.exit(main())
