@@ -357,62 +357,6 @@ def test_a_get_user_that_fails_costs_neither_the_request_nor_the_audit(
     assert "get_user failed" in caplog.text
 
 
-def test_200_requests_of_20_users_at_once_never_cross_over(
-    logger: logging.Logger, audits: Capture
-) -> None:
-    """
-    All of them are inside their endpoint at the same time before the first one goes on.
-    """
-    waiting = 0
-    everyone_is_here: asyncio.Event
-
-    async def crowded(request: Request) -> Response:
-        nonlocal waiting
-        order = await request.json()
-        waiting += 1
-        if waiting == 200:
-            everyone_is_here.set()
-        await everyone_is_here.wait()
-        logger.info("inside", extra={"action": "NOTE", "resource_id": order["number"]})
-        return JSONResponse({"id": order["number"], "for": request.headers["x-user"]})
-
-    app = application(
-        logger, endpoint(crowded), get_user=lambda s: dict(s["headers"])[b"x-user"].decode()
-    )
-
-    async def everyone() -> list[Answer]:
-        nonlocal everyone_is_here
-        everyone_is_here = asyncio.Event()
-        return await asyncio.gather(
-            *(
-                ask(
-                    app,
-                    chunks=(json.dumps({"number": n}).encode(),),
-                    headers={"x-user": f"u-{n % 20}", "x-request-id": f"r-{n}"},
-                    client=(f"10.0.0.{n}", 1),
-                )
-                for n in range(200)
-            )
-        )
-
-    answers = asyncio.run(everyone())
-
-    assert [f"r-{n}" for n in range(200)] == [a.headers["x-request-id"] for a in answers]
-    assert {"NOTE": 200, "CREATE": 200} == {
-        action: sum(row["action"] == action for row in audits.rows) for action in ("NOTE", "CREATE")
-    }
-    for row in audits.rows:
-        n = int(row["resource_id"])
-        assert (f"u-{n % 20}", f"r-{n}", f"10.0.0.{n}") == (
-            row["agent_id"],
-            row["request_id"],
-            row["ip_address"],
-        )
-        if row["action"] == "CREATE":
-            assert {"number": n} == row["request_body"]
-            assert {"id": n, "for": f"u-{n % 20}"} == row["response_body"]
-
-
 # Bodies
 
 
