@@ -328,6 +328,7 @@ class FaultyFiles(DiskFiles):
     """A disk that, when told to, writes *partial* bytes of a row and then refuses."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.partial: int | None = None
 
     def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
@@ -458,6 +459,7 @@ def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> 
 
     class SlowDisk(DiskFiles):
         def __init__(self) -> None:
+            super().__init__()
             self.syncs = 0
             self.is_syncing, self.may_end = threading.Event(), threading.Event()
             self.written = threading.Semaphore(0)
