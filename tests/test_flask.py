@@ -27,6 +27,7 @@ from audit_handler import AuditHandler, audit, bind, bound, current
 from audit_handler.errors import ConfigurationError
 from audit_handler.flask import AuditFlask, health_blueprint, status_blueprint
 from audit_handler.policy import Rule
+from audit_handler.redaction import REDACTED
 from audit_handler.request import CURRENT
 from tests.test_starlette import Capture, private_logger
 
@@ -550,6 +551,33 @@ def test_a_get_user_that_fails_costs_neither_the_request_nor_the_audit(
     assert 204 == answer.status_code
     assert "DELETE" == audits.row["action"]
     assert "get_user failed" in caplog.text
+
+
+def test_a_secret_in_the_path_is_known_before_any_function_of_the_application_runs(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    app = Flask(__name__, static_folder=None)
+    app.add_url_rule("/api/reset/<token>", "reset", emptied, methods=["POST"])
+
+    @app.url_value_preprocessor
+    def take(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+        assert values is not None
+        g.token = values.pop("token")
+
+    @app.before_request
+    def refuse() -> Any:
+        logger.info("refused", extra={"action": "REFUSE"})
+        return "", 403
+
+    AuditFlask(app, logger=logger)
+
+    asked(app, path="/api/reset/s3cr3t")
+
+    path = f"/api/reset/{REDACTED}"
+    assert [("REFUSE", path), ("CREATE", path)] == [
+        (row["action"], row["endpoint"]) for row in audits.rows
+    ]
+    assert "s3cr3t" not in "".join(audits.lines)
 
 
 def test_a_session_is_kept_as_a_hash_and_never_looked_at_before_its_response(

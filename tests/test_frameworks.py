@@ -23,8 +23,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
-from audit_handler import AuditHandler, audit, bind
+from audit_handler import AuditHandler, audit, bind, current
 from audit_handler.flask import AuditFlask
+from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
 from tests.conftest import Engine
 from tests.test_starlette import Capture, asked, private_logger
@@ -111,6 +112,8 @@ CASES = {
     "nested": Case(path="/api/v2/shops/acme/carts/7", user="ada"),
     "anything below": Case(path="/api/files/2026/tea/list.txt", user="ada"),
     "a secret in the path": Case(path="/api/tokens/s3cr3t", user="ada"),
+    "a secret in the path of two audits": Case(path="/api/reset/s3cr3t", user="ada", rows=2),
+    "a secret in the path, not allowed": Case(method="PUT", path="/api/reset/s3cr3t", rows=2),
     "a path to be escaped": Case(path="/api/files/caf%C3%A9%20au%20lait", user="ada"),
     "a path that forges a line": Case(path="/api/a%0ACREATE", user="ada"),
     "a form": Case(path="/api/echo", headers=FORM, body=b"name=Ada&p%61ssword=s3cr3t&a=1&a=2"),
@@ -179,6 +182,12 @@ def rename() -> None:
     audit(action="RENAME", resource_id="T-17", old_value={"name": "Te"}, note="by hand")
 
 
+def reset(logger: logging.Logger) -> dict[str, str]:
+    """Log an audit of its own; return what is said to be the endpoint."""
+    logger.info("inside", extra={"action": "RESET", "resource_type": "password"})
+    return {"endpoint": str(current()["endpoint"])}
+
+
 def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
     def answer(value: Any, status: int = 200) -> Response:
         return Response(json.dumps(value), status, media_type="application/json")
@@ -201,6 +210,9 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
     async def ship(_request: Request) -> Response:
         logger.info("shipped", extra={"action": "SHIP", "resource_type": "orders"})
         return answer({})
+
+    async def reset_password(_request: Request) -> Response:
+        return answer(reset(logger))
 
     async def renamed(_request: Request) -> Response:
         rename()
@@ -248,7 +260,9 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
 
         return StreamingResponse(chunks(), media_type="text/plain")
 
-    async def http_error(_request: Request, exc: Any) -> Response:
+    async def http_error(request: Request, exc: Any) -> Response:
+        if exc.status_code == 405 and "reset" in request.url.path:
+            logger.info("refused", extra={"action": "REFUSE"})
         return answer({"error": exc.status_code}, exc.status_code)
 
     async def refusal(_request: Request, exc: Exception) -> Response:
@@ -262,6 +276,7 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
             Route("/api/orders/{order_id:int}", change, methods=writes),
             Route("/api/orders/{order_id:int}/approve", approved, methods=["POST"]),
             Route("/api/orders/{order_id:int}/rename", renamed, methods=["POST"]),
+            Route("/api/reset/{token}", reset_password, methods=["POST"]),
             Route("/api/quiet", quiet, methods=["POST"]),
             Route("/api/orders/{order_id:int}/ship", ship, methods=["POST"]),
             Mount(
@@ -338,6 +353,10 @@ def flask_application(logger: logging.Logger, **options: Any) -> flask.Flask:
         rename()
         return answer({})
 
+    @app.post("/api/reset/<token>")
+    def reset_password(token: str) -> Any:  # noqa: ARG001
+        return answer(reset(logger))
+
     @app.post("/api/quiet")
     def quiet() -> Any:
         audit(skip=True)
@@ -389,6 +408,10 @@ def flask_application(logger: logging.Logger, **options: Any) -> flask.Flask:
 
     @app.errorhandler(WerkzeugHTTPException)
     def http_error(exc: Any) -> Any:
+        if exc.code == 308:
+            return exc
+        if exc.code == 405 and "reset" in flask.request.path:
+            logger.info("refused", extra={"action": "REFUSE"})
         return answer({"error": exc.code}, exc.code)
 
     @app.errorhandler(Refusal)
@@ -461,6 +484,42 @@ def test_both_frameworks_audit_a_request_alike(name: str) -> None:
     assert case.rows == len(of_starlette.rows) == len(of_flask.rows)
     assert [own_less(row) for row in of_starlette.rows] == [own_less(row) for row in of_flask.rows]
     assert "s3cr3t" not in re.sub("password: s3cr3t", "", "".join(of_flask.lines))
+
+
+@pytest.mark.parametrize(
+    ("make", "ask"),
+    [
+        pytest.param(starlette_application, ask_starlette, id="starlette"),
+        pytest.param(flask_application, ask_flask, id="flask"),
+    ],
+)
+def test_what_a_view_logs_shows_no_secret_of_its_path(
+    make: Callable[..., Any], ask: Callable[..., None]
+) -> None:
+    audits = Capture()
+
+    ask(make(audits.logger), Case(path="/api/reset/s3cr3t", user="ada"))
+
+    path = f"/api/reset/{REDACTED}"
+    assert [("RESET", path), ("CREATE", path)] == [
+        (row["action"], row["endpoint"]) for row in audits.rows
+    ]
+    assert {"endpoint": path} == audits.rows[1]["response_body"]
+    assert {"token": REDACTED} == audits.rows[1]["metadata"]["path_params"]
+    assert "s3cr3t" not in "".join(audits.lines)
+
+
+def test_a_redirection_to_a_path_without_a_slash_tells_no_secret_of_it() -> None:
+    audits = Capture()
+
+    ask_starlette(starlette_application(audits.logger), Case(path="/api/reset/s3cr3t/"))
+    ask_flask(flask_application(audits.logger), Case(path="/api//reset/s3cr3t"))
+
+    assert [307, 308] == [row["status_code"] for row in audits.rows]
+    assert [f"/api/reset/{REDACTED}/", f"/api//reset/{REDACTED}"] == [
+        row["endpoint"] for row in audits.rows
+    ]
+    assert "s3cr3t" not in "".join(audits.lines)
 
 
 def test_both_frameworks_store_the_same_rows(

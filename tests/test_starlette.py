@@ -27,6 +27,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from audit_handler import AuditHandler, bind, current
+from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
 from tests.asgi import DISCONNECT, Answer, Capture, Message, as_json, ask, asked, private_logger
 
@@ -207,6 +208,46 @@ def test_a_mounted_application_sees_the_whole_path(logger: logging.Logger, audit
     asked(app, **as_json({}))
 
     assert "/api/orders" == audits.row["endpoint"]
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+def test_a_secret_in_the_path_is_known_before_the_router_is_asked(
+    logger: logging.Logger, audits: Capture, is_mounted: bool
+) -> None:
+    class Noting(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: Any) -> Any:
+            logger.info("coming", extra={"action": "COME"})
+            return await call_next(request)
+
+    route = Route("/reset/{token}", emptied, methods=["POST"])
+    routes = [
+        Mount("/api", app=Starlette(routes=[route]))
+        if is_mounted
+        else Mount("/api", routes=[route])
+    ]
+    audited = [Middleware(AuditMiddleware, logger=logger), Middleware(Noting)]
+    app = Starlette(routes=routes, middleware=audited)
+
+    asked(app, path="/api/reset/s3cr3t")
+    asked(app, path="/api/reset/s3cr3t/")
+
+    path = f"/api/reset/{REDACTED}"
+    assert [("COME", path), ("CREATE", path), ("COME", f"{path}/"), ("CREATE", f"{path}/")] == [
+        (row["action"], row["endpoint"]) for row in audits.rows
+    ]
+    assert [204, 307] == [row["status_code"] for row in audits.rows[1::2]]
+    assert "s3cr3t" not in "".join(audits.lines)
+
+
+def test_a_secret_in_the_path_is_known_inside_a_mounted_application(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    inner = application(logger, Route("/reset/{token}", emptied, methods=["POST"]))
+    app = Starlette(routes=[Mount("/api", app=inner)])
+
+    asked(app, path="/api/reset/s3cr3t/")
+
+    assert (307, f"/api/reset/{REDACTED}/") == (audits.row["status_code"], audits.row["endpoint"])
 
 
 def test_the_matched_route_is_kept_where_the_router_tells(

@@ -29,11 +29,13 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from audit_handler import context
-from audit_handler._http import Exchange, HttpAuditor, HttpRules
+from audit_handler._http import HttpAuditor, HttpRules
 from audit_handler._http.caller import agent_fields
 from audit_handler._wsgi import KEY, Passage
 from audit_handler.errors import ConfigurationError
@@ -41,8 +43,9 @@ from audit_handler.policy import Rule
 
 try:
     import flask
-    from flask.signals import got_request_exception, request_finished
-    from werkzeug.exceptions import MethodNotAllowed
+    from flask.signals import got_request_exception, request_finished, request_started
+    from werkzeug.exceptions import HTTPException, MethodNotAllowed
+    from werkzeug.routing import RequestRedirect
 
     from audit_handler._flask_pages import PUBLIC, health_blueprint, status_blueprint
 except ImportError as exc:
@@ -147,6 +150,7 @@ class AuditFlask:
             raise ConfigurationError(f"{app!r} is audited already; call init_app once")
         # Signals hold their receivers weakly: this is what keeps them.
         app.extensions["audit_handler"] = self
+        request_started.connect(self._look_at_path, app)
         app.before_request(self._bind_user)
         request_finished.connect(self._look, app)
         got_request_exception.connect(self._look, app)
@@ -157,13 +161,32 @@ class AuditFlask:
     ) -> Iterable[bytes]:
         return Passage(self._auditor, environ, start_response).serve(app, environ)
 
+    def _look_at_path(self, _app: Flask, **_: Any) -> None:
+        """Take note of the route before anything of the application runs; a signal's receiver."""
+        request = flask.request
+        passage = request.environ.get(KEY)
+        if passage is None:
+            return
+        try:
+            rule: URLRule | None = request.url_rule
+            args: Mapping[str, Any] | None = request.view_args
+            if request.routing_exception is not None:
+                rule, args = _other_route(request.routing_exception)
+            # A copy: the application may take out of it what it has dealt with.
+            passage.path_params = dict(args or {})
+            if passage.exchange is not None:
+                passage.exchange.route = _template(rule.rule) if rule is not None else ""
+                passage.exchange.path_params = passage.path_params
+        except Exception:
+            # Flask would take it for an error of the application.
+            _logger.exception("the audit of a request will be incomplete")
+
     def _bind_user(self) -> None:
         """Bind the user for what is logged in the view; a ``before_request`` function."""
         request = flask.request
         passage = request.environ.get(KEY)
         if passage is None:
             return
-        passage.path_params = request.view_args or {}
         endpoint = request.endpoint or "static"
         # Files are for everybody, and to load the user costs a query.
         if endpoint.rpartition(".")[2] != "static":
@@ -183,19 +206,12 @@ class AuditFlask:
             # Flask's instrumentation begins it after us, and ends it before a stream begins.
             passage.keep_span()
             if exchange is not None:
-                self._fill_in(passage, exchange)
+                self._fill_in(passage)
         except Exception:
             # Flask would take it for an error of the application.
             _logger.exception("the audit of a request will be incomplete")
 
-    def _fill_in(self, passage: Passage, exchange: Exchange) -> None:
-        request = flask.request
-        rule: URLRule | None = request.url_rule
-        args: Mapping[str, Any] | None = request.view_args
-        if isinstance(request.routing_exception, MethodNotAllowed):
-            rule, args = _other_route(request.routing_exception)
-        exchange.route = _template(rule.rule) if rule is not None else ""
-        exchange.path_params = args or {}
+    def _fill_in(self, passage: Passage) -> None:
         if not passage.agent:
             # Authentication may have happened inside.
             passage.agent = self._agent()
@@ -223,12 +239,19 @@ def _flask_user() -> Any:
     return flask.g.get("user")
 
 
-def _other_route(refusal: MethodNotAllowed) -> tuple[URLRule | None, Mapping[str, Any] | None]:
-    """Return rule and arguments of a path that has a route, but not for the request's method."""
+def _other_route(refusal: Exception) -> tuple[URLRule | None, Mapping[str, Any] | None]:
+    """
+    Return rule and arguments of a path that has a route, but not for the request's method, or not
+    as it is written: those of the path that the client is sent to, then, and no rule.
+    """
     adapter = flask.current_app.create_url_adapter(flask.request)
-    if adapter is None or not refusal.valid_methods:
-        return None, None
-    return adapter.match(method=next(iter(refusal.valid_methods)), return_rule=True)
+    with suppress(HTTPException):
+        if adapter is not None and isinstance(refusal, MethodNotAllowed) and refusal.valid_methods:
+            return adapter.match(method=next(iter(refusal.valid_methods)), return_rule=True)
+        if adapter is not None and isinstance(refusal, RequestRedirect):
+            path = unquote(urlsplit(refusal.new_url).path)
+            return None, adapter.match(path.removeprefix(adapter.script_name.rstrip("/")))[1]
+    return None, None
 
 
 _VARIABLE = re.compile(r"<(?:([a-zA-Z_]\w*)(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")

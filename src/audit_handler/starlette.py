@@ -152,7 +152,7 @@ class AuditMiddleware:
             host=(scope.get("client") or ("",))[0],
             user=partial(self._get_user, scope),
             session=partial(scope.get, "session"),
-            path_params=lambda: scope.get("path_params") or {},
+            path_params=partial(_path_params, scope),
         )
 
     def _audit(self, exchange: Exchange, request: Request, scope: Scope) -> None:
@@ -255,10 +255,27 @@ def _route(scope: Scope) -> str:
     router = scope.get("router")
     if router is None or "endpoint" not in scope or (own and "app_root_path" not in scope):
         return own
-    # 1. A mounted router tells its own part of the template only, 2. older ones tell none: ask them
-    # once more.
-    asked: Scope = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
-    template, routes = "", router.routes
+    # 1. A mounted router tells its own part of the template only, 2. older ones tell none.
+    return _asked(scope, scope["path"])[0]
+
+
+def _path_params(scope: Scope) -> Mapping[str, Any]:
+    """Return what the application's routers have read from the path, or are going to read."""
+    known: Mapping[str, Any] = scope.get("path_params") or {}
+    endpoint = scope.get("endpoint")
+    if endpoint is not None and not hasattr(endpoint, "routes"):
+        return known
+    # 1. No router has decided yet, 2. nothing is found, 3. it redirects to or from a final slash.
+    path = scope["path"]
+    other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+    return {**known, **_asked(scope, other)[1], **_asked(scope, path)[1]}
+
+
+def _asked(scope: Scope, path: str) -> tuple[str, Mapping[str, Any]]:
+    """Ask the application's routers once more: return the template and parameters of *path*."""
+    root = scope.get("app_root_path", scope.get("root_path", ""))
+    asked: Scope = {**scope, "path": path, "root_path": root, "path_params": {}}
+    template, routes = "", getattr(scope.get("router") or scope.get("app"), "routes", None)
     while routes:
         match, found, more = 0, None, {}
         for route in routes:
@@ -268,7 +285,7 @@ def _route(scope: Scope) -> str:
         template += getattr(found, "path", "")
         asked.update(more)
         routes = getattr(found, "routes", None)
-    return template
+    return template, asked["path_params"]
 
 
 def _path(scope: Scope) -> str:
