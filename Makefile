@@ -50,7 +50,7 @@ help:
 	@echo 'make format    let ruff sort, mend and format'
 	@echo 'make coverage  branch coverage on one Python'
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, compare with others,'
-	@echo '               and write docs/RELIABILITY.md: 25 minutes  (ARGS="-k fork" for some of the faults alone)'
+	@echo '               and write docs/RELIABILITY.md: 20 minutes  (ARGS="-k fork" for some of the faults alone)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
 	@echo 'make bench     what it costs beside other libraries, and write docs/PERFORMANCE.md: 15 minutes'
 	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'
@@ -63,7 +63,9 @@ test: $(VENV)/.tools
 	for version in $(PYTHONS); do \
 	    newest=$$(ls '$(PYENV)/versions' 2>/dev/null | grep -E "^$$version\.[0-9]+$$" | sort -t. -k3,3n | tail -n 1); \
 	    if [ -n "$$newest" ]; then path="$$path:$(PYENV)/versions/$$newest/bin"; fi; \
+	    if PATH="$$path" "python$$version" -c '' 2>/dev/null; then AUDIT_TEST_ONCE_ON=$$version; fi; \
 	done; \
+	export AUDIT_TEST_ONCE_ON; \
 	mkdir -p .tox && rm -f .tox/result.json; \
 	PATH="$$path" $(VENV)/bin/tox run --result-json .tox/result.json --skip-missing-interpreters $(SKIP_MISSING) \
 	    -e lint,$(subst $(space),$(comma),$(subst .,,$(PYTHONS:%=py%))) -- $(ARGS); \

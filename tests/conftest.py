@@ -4,6 +4,10 @@ Where the tests find a ClickHouse: the loopback server over chDB, and a real one
 ``AUDIT_TEST_CLICKHOUSE_URL`` names a real server (``http://user:password@127.0.0.1:8123``); without
 it testcontainers starts one where a Docker engine runs. With ``AUDIT_TEST_DOCKER`` set (CI), being
 without one is a failure.
+
+``AUDIT_TEST_ONCE_ON`` (``make test`` sets it) names the one Python, such as ``3.13``, on which the
+tests that are marked *once* are run: those of ClickHouse, of SQL and of files, which say nothing
+about the interpreter. Without it all tests are run.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import itertools
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +29,27 @@ from tests.containers import require_docker, start_node
 from tests.loopback import LoopbackClickHouse
 
 _numbers = itertools.count(1)
+
+
+def _leaves_out_once() -> str:
+    """Return the Python on which tests marked *once* are run, or nothing if that is this one."""
+    once_on = os.environ.get("AUDIT_TEST_ONCE_ON", "")
+    return "" if once_on == "{}.{}".format(*sys.version_info) else once_on
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if _leaves_out_once():
+        left_out = [item for item in items if item.get_closest_marker("once")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if once_on := _leaves_out_once():
+        terminalreporter.write_line(
+            f"Left out: the tests marked 'once', of ClickHouse, SQL and files. They run on Python "
+            f"{once_on} alone, because they say nothing about the interpreter."
+        )
 
 
 class Engine(Protocol):

@@ -20,7 +20,7 @@ from tests.conftest import Engine
 from tests.loopback import LoopbackClickHouse
 from tests.older import create_older_table, fill_older_table
 
-pytestmark = pytest.mark.usefixtures("no_settings")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 AWAY = "http://127.0.0.1:1"
 

@@ -16,7 +16,7 @@ from audit_handler import AuditHandler
 from tests.commands import audit, command, environment_with, run
 from tests.loopback import LoopbackClickHouse
 
-pytestmark = pytest.mark.usefixtures("no_settings")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.commands import audit, environment_with, run
 from tests.conftest import completeness
 from tests.loopback import LoopbackClickHouse
 
-pytestmark = pytest.mark.usefixtures("no_settings")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 AWAY = "http://127.0.0.1:1/away"
 DIES = """

@@ -11,6 +11,8 @@ import yaml
 
 from tests.containers import IMAGE
 
+pytestmark = pytest.mark.once
+
 COMPOSE = Path(__file__).parents[1] / "examples" / "compose"
 
 

@@ -35,10 +35,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("chdb") is None,  # looked for, not imported: that would break forks
-    reason="the loopback server needs chdb",
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        importlib.util.find_spec("chdb")
+        is None,  # looked for, not imported: that would break forks
+        reason="the loopback server needs chdb",
+    ),
+]
 
 USER = "audit_writer"
 PASSWORD = "p:a@s/s é"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,6 +21,8 @@ from hypothesis.stateful import (
 
 from tests.faults.disk import LOSSES, Crash, Fault, Process, SimulatedFiles
 from tests.faults.world import TARGET, App, Table, World
+
+pytestmark = pytest.mark.once
 
 FAILURES = (
     "refused",

@@ -16,6 +16,8 @@ from tests.loopback import LoopbackClickHouse
 from tests.older import create_older_table
 from tests.test_clickhouse import Connect, connect, rows, target_of
 
+pytestmark = pytest.mark.once
+
 __all__ = ["connect"]  # a fixture
 
 MakeHandler = Callable[..., AuditHandler]

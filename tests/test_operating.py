@@ -6,9 +6,13 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from audit_handler import _metrics
 from audit_handler.cli import main
 from audit_handler.status import Status
+
+pytestmark = pytest.mark.once
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "OPERATING.md").read_text(encoding="utf-8")
 

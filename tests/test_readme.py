@@ -13,6 +13,8 @@ import pytest
 from audit_handler.config import _VARIABLES, PROFILES
 from tests.loopback import LoopbackClickHouse
 
+pytestmark = pytest.mark.once
+
 README = Path(__file__).parents[1] / "README.md"
 
 

@@ -32,6 +32,8 @@ from audit_handler.starlette import AuditMiddleware
 from tests.asgi import Capture, asked
 from tests.loopback import LoopbackClickHouse
 
+pytestmark = pytest.mark.once
+
 MARK = "s3cr3t"
 
 # What is planted

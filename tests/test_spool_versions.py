@@ -11,11 +11,15 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from audit_handler import AuditHandler, _replay
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.spool import DiskFiles
 from tests.loopback import LoopbackClickHouse
 from tests.verdicts import Verdict, verdict_on
+
+pytestmark = pytest.mark.once
 
 FIRST = "01a208d4-18a9-7e5a-9fcc-0608495bf2bf"
 SECOND = "01a208d4-2b11-7c02-8a3d-77aa10c3e5d1"

@@ -22,6 +22,8 @@ from tests.test_clickhouse import rows
 from tests.test_sql_cluster import ask, record
 from tests.test_sql_cluster import rows as asked_rows
 
+pytestmark = pytest.mark.once
+
 ACCESS_DENIED, READONLY = 497, 164
 CLUSTERS = {"node": "", "cluster": "{cluster}"}
 

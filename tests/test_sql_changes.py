@@ -12,6 +12,8 @@ from audit_handler.target import Target
 from tests.loopback import LoopbackClickHouse
 from tests.test_clickhouse import rows, target_of
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def target(faults: LoopbackClickHouse, database: str) -> Target:

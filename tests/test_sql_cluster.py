@@ -22,6 +22,8 @@ from tests.loopback import LoopbackClickHouse
 from tests.loopback.cluster import OneServer, on_one_server, write_config
 from tests.older import create_older_table, fill_older_table
 
+pytestmark = pytest.mark.once
+
 MakeHandler = Callable[..., AuditHandler]
 
 NOW = datetime.now(timezone.utc)

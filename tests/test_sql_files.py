@@ -25,6 +25,8 @@ from tests.loopback import LoopbackClickHouse
 from tests.loopback.cluster import on_one_server, write_config
 from tests.test_clickhouse import rows, target_of
 
+pytestmark = pytest.mark.once
+
 NODE = Target(scheme="https", host="ch")
 CLUSTER = Target(scheme="https", host="ch", cluster="{cluster}")
 FILES = sorted(path.relative_to(sql_directory()) for path in sql_directory().rglob("*.sql"))

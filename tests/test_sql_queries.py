@@ -14,6 +14,8 @@ from audit_handler.target import Target
 from tests.loopback import LoopbackClickHouse
 from tests.test_clickhouse import target_of
 
+pytestmark = pytest.mark.once
+
 DAY = {"since": "2026-11-20 00:00:00", "until": "2026-11-21 00:00:00", "limit": 100}
 
 

@@ -20,6 +20,8 @@ from tests.loopback import LoopbackClickHouse, LoopbackError
 from tests.older import create_older_table, fill_older_table
 from tests.test_clickhouse import rows, target_of
 
+pytestmark = pytest.mark.once
+
 MakeHandler = Callable[..., AuditHandler]
 
 SAME = (

@@ -24,6 +24,8 @@ ROW = "kill -9 of the application at any instruction"
 KILLS = """
 import json, random, time
 import clickhouse_connect  # once, instead of once in each application
+
+pytestmark = pytest.mark.once
 chance = random.Random(SEED)
 found = {".open": 0, ".ready": 0, ".sending": 0}
 

@@ -27,6 +27,8 @@ from tests.loopback import LoopbackClickHouse
 from tests.test_handler import HOSTILE_VALUES
 from tests.verdicts import verdict_on
 
+pytestmark = pytest.mark.once
+
 MakeApplication = Callable[..., Application]
 
 DOWN = "ClickHouse down at start, or for hours"

@@ -22,6 +22,8 @@ import pytest
 from tests.faults.disk import LOSSES, Crash, Fault, Process, SimulatedFiles, random_loss
 from tests.faults.world import TARGET, App, Table, World
 
+pytestmark = pytest.mark.once
+
 SEED = 20261123  # of the losses that are decided at random; printed with each count
 # Crashes in a row at most: the second one hits the recovery from the first.
 DEPTH = int(os.environ.get("AUDIT_CRASH_DEPTH", "2"))

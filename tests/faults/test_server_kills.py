@@ -14,6 +14,8 @@ import pytest
 from tests.faults.staging import Application, Judge, Lines, trials
 from tests.loopback import LoopbackClickHouse
 
+pytestmark = pytest.mark.once
+
 ROW = "kill -9 of the server during an insert"
 PHASES = ("received", "executed", "finished")
 

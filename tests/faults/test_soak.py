@@ -9,6 +9,8 @@ import pytest
 from tests.faults.soak import soak
 from tests.verdicts import report
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.timeout(300)
 def test_applications_and_server_that_die_at_random_leave_everything_whole(tmp_path: Path) -> None:
