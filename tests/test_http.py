@@ -243,7 +243,59 @@ def test_a_secret_in_the_path_is_kept_nowhere() -> None:
     assert "s3cr3t" not in json.dumps(Redactor().clean(fields))
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (f"/api/reset/{SOME_UUID.upper()}", uuid.UUID(SOME_UUID), f"/api/reset/{REDACTED}"),
+        (f"/api/reset/{uuid.UUID(SOME_UUID).hex}", uuid.UUID(SOME_UUID), f"/api/reset/{REDACTED}"),
+        ("/api/reset/0042", 42, f"/api/reset/{REDACTED}"),
+        ("/api/reset/000", 0, f"/api/reset/{REDACTED}"),
+        ("/api/reset/s3cr3t.json", "s3cr3t", f"/api/reset/{REDACTED}.json"),
+        ("/api/reset/as3cr3t", "s3cr3t", f"/api/reset/a{REDACTED}"),
+        ("/api/reset/a/b", "a/b", f"/api/reset/{REDACTED}/{REDACTED}"),
+        ("/api/reset//", "", "/api/reset//"),
+        ("/api/reset/pi", "pi", f"/api/reset/{REDACTED}"),
+    ],
+)
+def test_a_secret_in_the_path_is_found_however_the_router_read_it(
+    path: str, value: Any, expected: str
+) -> None:
+    """A UUID or a number that a converter made of it is written otherwise than in the path."""
+    fields = fields_of(answered(path=path, path_params={"token": value}))
+
+    assert (expected, "reset") == (fields["endpoint"], fields["resource_type"])
+
+
+def test_a_secret_is_no_type_where_the_kind_is_a_parameter_too() -> None:
+    params = {"kind": "links", "token": "s3cr3t"}
+
+    assert ("links", REDACTED) == resource(answered(path="/api/links/s3cr3t", path_params=params))
+
+
 # How it ended
+
+
+@pytest.mark.parametrize(
+    ("path", "request_body", "expected"),
+    [
+        ("/api/orders", {"name": "Tea"}, ("orders", "", "Tea")),
+        ("/api/orders", {}, ("orders", "", "")),
+        ("/api/orders", {"id": 18}, ("orders", "18", "")),
+        ("/api/orders/17/items", {"quantity": 2}, ("items", "", "")),
+        ("/api/orders/17/approve", {}, ("approve", "17", "")),
+    ],
+)
+def test_what_a_refusal_is_called_is_no_resource(
+    path: str, request_body: Any, expected: tuple[str, str, str]
+) -> None:
+    """The body of a failure is about the failure, as in RFC 9457."""
+    problem = {"id": "err-1", "title": "Unprocessable", "detail": "no stock"}
+
+    fields = fields_of(answered(path=path, request=request_body, response=problem, status=422))
+
+    names = ("resource_type", "resource_id", "resource_name")
+    assert expected == tuple(fields.get(name, "") for name in names)
+    assert "no stock" == fields["error_message"]
 
 
 def test_a_whole_answer_takes_its_outcome_from_the_status() -> None:

@@ -131,14 +131,15 @@ class Exchange:
         )
         resource_type = rule.resource_type or resource_type
         status = self.final_status
-        sources = (request, response, query)
+        # What a failure answers is about the failure: its id and title are not the resource's.
+        answer = response if status < 400 else None
         fields = {
             "action": rule.action
             or ("ERROR" if self.is_error else _ACTIONS.get(self.method, self.method)),
             "outcome": self._outcome(status),
             "resource_type": resource_type,
-            "resource_id": own_id or id_in(sources, resource_type) or parent_id,
-            "resource_name": value_of((request, response), ("name", "title")),
+            "resource_id": own_id or id_in((request, answer, query), resource_type) or parent_id,
+            "resource_name": value_of((request, answer), ("name", "title")),
             "endpoint": path,
             "http_method": self.method,
             "status_code": status,

@@ -13,6 +13,9 @@ __all__ = ["id_in", "resource_of", "shown_path", "value_of"]
 _VERSION = re.compile(r"v\d+(\.\d+)*")
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
+_SHORTEST_PIECE = 4
+# What is shorter is found by chance in other parts too, and they would be shown in pieces.
+
 _redactor = Redactor()
 
 
@@ -27,9 +30,29 @@ def shown_path(
         for name, values in path_params.items()
         if _redactor.is_secret(name) or is_masked(name)
         for value in str(values).split("/")
+        if value
     }
-    shown = [REDACTED if part in secrets else part for part in path.split("/")]
+    if not secrets:
+        return _redactor.clean_text(path)
+    shapes = set(map(_shape, secrets))
+    shown = [
+        REDACTED if part and _shape(part) in shapes else _without(part, secrets)
+        for part in path.split("/")
+    ]
     return _redactor.clean_text("/".join(shown))
+
+
+def _shape(text: str) -> str:
+    """Return what a converter for numbers or UUIDs leaves of *text*."""
+    return text.lower().replace("-", "").lstrip("0")
+
+
+def _without(part: str, secrets: Iterable[str]) -> str:
+    """Return *part* without those that are but some of it: ``/{token}.json``."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_PIECE:
+            part = part.replace(secret, REDACTED)
+    return part
 
 
 def resource_of(
@@ -54,10 +77,10 @@ def resource_of(
     """
     values = {part for value in path_params.values() for part in str(value).split("/")}
     shown = shown_path(path, path_params, is_masked)
-    if REDACTED in shown:
-        values.add(REDACTED)
     parts = _segments(shown.split("/"))
-    shapes = [part.isdecimal() or _UUID.fullmatch(part) is not None for part in parts]
+    shapes = [
+        part.isdecimal() or REDACTED in part or _UUID.fullmatch(part) is not None for part in parts
+    ]
     is_id = [shape or part in values for shape, part in zip(shapes, parts, strict=True)]
     inner = is_id[len(_segments(prefix.split("/"))) :]
     if (all(inner) and len(inner) > 1) or all(is_id):
