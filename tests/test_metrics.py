@@ -67,8 +67,32 @@ def values(reader: InMemoryMetricReader) -> dict[Key, int]:
     return {
         key: point.value
         for key, point in points(reader).items()
-        if key[0] != "audit.export.duration"
+        if key[0] not in ("audit.export.duration", *SPOOL_GAUGES)
     }
+
+
+SPOOL_GAUGES = ("audit.queue.size", "audit.queue.capacity", "audit.queue.age")
+
+
+def test_how_full_the_spool_is_and_how_long_its_oldest_row_has_waited(
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    reader: InMemoryMetricReader,
+) -> None:
+    handler = make_handler(faults.dsn(database), logger=log.name, max_spool_bytes=100_000_000)
+    other = make_handler(faults.dsn(database), max_spool_bytes=100_000_000)
+    table = f"{database}.audit_logs"
+    with faults.faulted("http_status", status=503, times=1_000_000):
+        log.info("x", extra=AUDIT)
+        handler.flush(0.2)
+        seen = points(reader)
+        status, waiting = handler.status(), other.status()
+    size, capacity, age = (seen[(name, table, "")].value for name in SPOOL_GAUGES)
+
+    assert (status.bytes_waiting + waiting.bytes_waiting, 200_000_000) == (size, capacity)
+    assert 0.0 < age <= status.oldest_waiting_seconds
 
 
 def test_only_what_clickhouse_acknowledged_is_exported(

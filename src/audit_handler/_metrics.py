@@ -8,6 +8,9 @@ OpenTelemetry metrics out, under the names of its audit-logging draft.
 | audit.records.rejected | counter, records that ClickHouse cannot take | |
 | audit.records.dropped | counter, records that are lost | error.type |
 | audit.queue.depth | gauge, records in the spool | |
+| audit.queue.size | gauge, bytes in the spool | |
+| audit.queue.capacity | gauge, bytes that may be in the spool | |
+| audit.queue.age | gauge, seconds for which the oldest record has waited | |
 | audit.export.duration | histogram, seconds of one insert attempt | error.type, if it failed |
 
 The instruments are made by the listener once the application has loaded OpenTelemetry's metrics,
@@ -23,6 +26,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from operator import add
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,12 +90,16 @@ def make_instruments(meter: Any) -> Any:
         meter.create_observable_counter(
             f"audit.records.{name}", [_observer(read)], unit="{record}", description=description
         )
-    meter.create_observable_gauge(
-        "audit.queue.depth",
-        [_observer(_waiting)],
-        unit="{record}",
-        description="Audit records that wait in the spool.",
+    gauges: tuple[tuple[str, Callable[[Any], Iterable[Any]], str, str], ...] = (
+        ("depth", _observer(_waiting), "{record}", "Audit records that wait in the spool."),
+        ("size", _observer(_bytes), "By", "Bytes that wait in the spool."),
+        ("capacity", _observer(_capacity), "By", "Bytes that may wait in the spool."),
+        ("age", _observer(_age, max), "s", "Time for which the oldest audit record has waited."),
     )
+    for name, observe, unit, description in gauges:
+        meter.create_observable_gauge(
+            f"audit.queue.{name}", [observe], unit=unit, description=description
+        )
     return meter.create_histogram(
         "audit.export.duration",
         unit="s",
@@ -100,7 +108,7 @@ def make_instruments(meter: Any) -> Any:
     )
 
 
-_Read = Callable[[Status], dict[str, int]]
+_Read = Callable[[Status], dict[str, int] | dict[str, float]]
 """Takes a number out of a status, by error type; that is empty where it is about none."""
 
 
@@ -126,19 +134,33 @@ def _waiting(status: Status) -> dict[str, int]:
     return {"": status.rows_waiting}
 
 
-def _observer(read: _Read) -> Callable[[Any], Iterable[Any]]:
+def _bytes(status: Status) -> dict[str, int]:
+    return {"": status.bytes_waiting}
+
+
+def _capacity(status: Status) -> dict[str, int]:
+    return {"": status.max_spool_bytes}
+
+
+def _age(status: Status) -> dict[str, float]:
+    return {"": status.oldest_waiting_seconds}
+
+
+def _observer(
+    read: _Read, combine: Callable[[float, float], float] = add
+) -> Callable[[Any], Iterable[Any]]:
     def observe(_options: Any) -> Iterator[Any]:
         from opentelemetry.metrics import Observation
 
         # Two handlers may have one target, and one set of attributes is one number.
-        sums: dict[tuple[str, str], int] = {}
+        values: dict[tuple[str, str], float] = {}
         for handler in list(_watched):
             status = handler.status()
-            for error, rows in read(status).items():
+            for error, value in read(status).items():
                 key = (status.target, error)
-                sums[key] = sums.get(key, 0) + rows
-        for (target, error), rows in sums.items():
-            yield Observation(rows, _attributes(target, error))
+                values[key] = combine(values[key], value) if key in values else value
+        for (target, error), value in values.items():
+            yield Observation(value, _attributes(target, error))
 
     return observe
 
