@@ -20,6 +20,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.routing import BaseConverter
 from werkzeug.test import EnvironBuilder
 from werkzeug.wsgi import FileWrapper
 
@@ -578,6 +579,35 @@ def test_a_secret_in_the_path_is_known_before_any_function_of_the_application_ru
         (row["action"], row["endpoint"]) for row in audits.rows
     ]
     assert "s3cr3t" not in "".join(audits.lines)
+
+
+def test_a_converter_that_fails_when_we_ask_it_costs_no_answer(
+    logger: logging.Logger, audits: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(BaseConverter):
+        def to_python(self, value: str) -> str:
+            raise LookupError(value)
+
+    app = Flask(__name__, static_folder=None)
+    app.url_map.converters["failing"] = Failing
+    app.add_url_rule("/api/orders/<failing:order_id>", "emptied", emptied, methods=["PUT"])
+    AuditFlask(app, logger=logger)
+
+    assert 405 == asked(app, path="/api/orders/17").status_code
+    assert (405, "/api/orders/17") == (audits.row["status_code"], audits.row["endpoint"])
+    assert "the audit of a request will be incomplete" in caplog.text
+
+
+def test_a_request_that_the_server_never_saw_is_left_alone(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    app = application(logger)
+
+    with app.test_request_context("/api/orders/17", method="DELETE"):
+        answer = app.full_dispatch_request()
+
+    assert 204 == answer.status_code
+    assert [] == audits.rows
 
 
 def test_a_session_is_kept_as_a_hash_and_never_looked_at_before_its_response(

@@ -113,7 +113,9 @@ CASES = {
     "anything below": Case(path="/api/files/2026/tea/list.txt", user="ada"),
     "a secret in the path": Case(path="/api/tokens/s3cr3t", user="ada"),
     "a secret in the path of two audits": Case(path="/api/reset/s3cr3t", user="ada", rows=2),
-    "a secret in the path, not allowed": Case(method="PUT", path="/api/reset/s3cr3t", rows=2),
+    "a secret in the path, not allowed": Case(
+        method="PUT", path="/api/reset/s3cr3t", user="ada", rows=2
+    ),
     "a path to be escaped": Case(path="/api/files/caf%C3%A9%20au%20lait", user="ada"),
     "a path that forges a line": Case(path="/api/a%0ACREATE", user="ada"),
     "a form": Case(path="/api/echo", headers=FORM, body=b"name=Ada&p%61ssword=s3cr3t&a=1&a=2"),

@@ -188,8 +188,8 @@ class AuditFlask:
         if passage is None:
             return
         endpoint = request.endpoint or "static"
-        # Files are for everybody, and to load the user costs a query.
-        if endpoint.rpartition(".")[2] != "static":
+        # Files are for everybody, and to load the user costs a query; an audit wants it anyway.
+        if passage.exchange is not None or endpoint.rpartition(".")[2] != "static":
             passage.agent = self._agent()
             if "agent_id" not in context.current():
                 context.bind(**passage.agent)

@@ -44,6 +44,9 @@ class AuditMiddleware:
     The audit is logged before the last chunk of the response goes to the server: a client that has
     the whole answer can rely on it. Bind more with `audit_handler.bind`.
 
+    Responses get the request's id as ``X-Request-ID``, but for those that are made further out, as
+    Starlette's page of an unhandled exception is.
+
     Where the audits go to an `AuditHandler` with ``on_full="raise"``, or a rule says ``durable``, a
     request that could not be audited is answered with 503 before the application sees it.
 
