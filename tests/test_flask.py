@@ -195,6 +195,35 @@ def test_other_requests_are_not_audited(
     assert 32 == len(answer.headers["X-Request-ID"])
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "//api/orders"),
+        ("POST", "///api/orders"),
+        ("POST", "api/orders"),
+        ("post", "/api/orders"),
+    ],
+)
+def test_no_other_way_to_write_a_request_gets_around_its_audit(
+    logger: logging.Logger, audits: Capture, method: str, path: str
+) -> None:
+    """Flask's router takes all of these, and servers hand them on as they were sent."""
+    environ = EnvironBuilder(json={"name": "Tea"}).get_environ()
+    environ |= {"REQUEST_METHOD": method, "PATH_INFO": path}
+
+    body: Any = application(logger)(environ, lambda *_: None)
+    list(body)
+    body.close()
+
+    row = audits.row
+    assert ("CREATE", "POST", "/api/orders", 201) == (
+        row["action"],
+        row["http_method"],
+        row["endpoint"],
+        row["status_code"],
+    )
+
+
 def test_reads_are_audited_where_they_are_asked_for(
     logger: logging.Logger, audits: Capture
 ) -> None:

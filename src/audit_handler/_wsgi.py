@@ -51,8 +51,9 @@ class Passage:
         self._auditor = auditor
         self._start_response = start_response
         self._request = Request(
-            method=environ["REQUEST_METHOD"],
-            path=_text(environ.get("PATH_INFO") or "/"),
+            # As the router reads them: another way to write them is no way around the audit.
+            method=environ["REQUEST_METHOD"].upper(),
+            path="/" + _text(environ.get("PATH_INFO", "")).lstrip("/"),
             query=environ.get("QUERY_STRING", ""),
             headers=_headers(environ),
             host=environ.get("REMOTE_ADDR"),

@@ -148,7 +148,8 @@ class AuditMiddleware:
 
     def _request(self, scope: Scope) -> Request:
         return Request(
-            method=scope["method"] if scope["type"] == "http" else WEBSOCKET,
+            # Servers pass on what was sent, and older HTTPEndpoints take "post" as well.
+            method=scope["method"].upper() if scope["type"] == "http" else WEBSOCKET,
             path=_path(scope),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=_by_name(scope["headers"]),
