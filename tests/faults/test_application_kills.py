@@ -16,6 +16,8 @@ from tests.faults.staging import Judge, trials
 from tests.loopback import LoopbackClickHouse
 from tests.programs import World
 
+pytestmark = pytest.mark.once
+
 ROW = "kill -9 of the application at any instruction"
 
 # One program that forks an application for each trial, so that a trial costs no start of an
@@ -25,7 +27,6 @@ KILLS = """
 import json, random, time
 import clickhouse_connect  # once, instead of once in each application
 
-pytestmark = pytest.mark.once
 chance = random.Random(SEED)
 found = {".open": 0, ".ready": 0, ".sending": 0}
 

@@ -171,8 +171,6 @@ def test_the_spool_directory_is_read_only_for_a_while(world: World, judge: Judge
             ATTEMPT
             + """
 from pathlib import Path
-
-pytestmark = pytest.mark.once
 def chmod(mode):
     spool = Path(os.environ["AUDIT_SPOOL_DIR"])
     for path in [spool, *spool.rglob("*")]:
