@@ -14,12 +14,10 @@ them, without a socket, one request after the other on one thread.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import io
 import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,13 +32,17 @@ from _measure import (
     SPREAD_HEADERS,
     Spread,
     close_undelivered,
+    closed_port,
     few_extras,
     interleaved,
     logger_with,
+    parser,
+    print_note,
     print_table,
     scratch_directory,
+    wait_until,
+    write_report,
 )
-from logger_call import closed_port, wait_until
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
 from opentelemetry.instrumentation.starlette import StarletteInstrumentor
@@ -340,14 +342,16 @@ def print_costs(title: str, results: Mapping[str, list[float]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40, help="turns of each, for each kind")
-    parser.add_argument("--requests", type=int, default=200, help="requests in a turn")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=40, help="turns of each, for each kind")
+    options.add_argument("--requests", type=int, default=200, help="requests in a turn")
+    arguments = options.parse_args()
     rounds, requests = arguments.rounds, arguments.requests
 
-    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; one thread, without a pause")
-    print(f"{rounds} rounds of {requests:,} requests, without a server and without delivery")
+    print_note(
+        f"{rounds} rounds of {requests:,} requests on one thread, without a pause, without a "
+        "server and without delivery."
+    )
     with scratch_directory() as directory, undelivered(directory) as handler, ExitStack() as stack:
         loop = asyncio.new_event_loop()
         stack.callback(loop.close)
@@ -370,11 +374,12 @@ def main() -> None:
                 )
         writes = len(frameworks) * 2 * (rounds + 1) * requests
         audits = handler.status().rows_emitted - 1
-        print(
-            f"\n  {writes:,} writes each: {audits:,} audits spooled, {sdk.records.count:,} log "
-            f"records and {sdk.spans.count:,} spans exported into nowhere"
+        print_note(
+            f"{writes:,} writes each: {audits:,} audits spooled, {sdk.records.count:,} log "
+            f"records and {sdk.spans.count:,} spans exported into nowhere."
         )
         check(writes == audits == sdk.records.count, "not every write was recorded")
+    write_report(arguments.output)
 
 
 if __name__ == "__main__":
