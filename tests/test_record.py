@@ -220,6 +220,7 @@ def test_metadata_is_an_object_whatever_was_given(given: Any, expected: Any) -> 
 
 def test_the_records_own_attributes_are_no_extras() -> None:
     record = logging.getLogger("app").makeRecord("app", 20, "a.py", 1, "m", (), None, "f")
+    record.created = NOW.timestamp()
     record.taskName = "Task-1"
     record.asctime = "now"
     for name in ("otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName"):
