@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from audit_handler import Rule, audit, bind, changes
 from audit_handler.starlette import AuditMiddleware
@@ -16,7 +16,7 @@ from tests.asgi import Answer, Capture, as_json, asked
 
 class Order(BaseModel):
     name: str
-    password: str = ""
+    password: str = Field("", max_length=20)
 
 
 STORED = Order(name="Tea", password="old-s3cr3t")
@@ -99,6 +99,18 @@ def test_what_fastapi_refuses_by_itself_is_audited_as_a_failure(
     row = audits.row
     assert (status, "failure") == (row["status_code"], row["outcome"])
     assert message == row.get("error_message")
+
+
+def test_what_fastapi_says_of_a_bad_password_does_not_tell_it() -> None:
+    audits = Capture()
+    sent = as_json({"name": "Tea", "password": "s3cr3t" * 4})
+    sent["headers"]["x-user"] = "u-7"
+
+    answer = asked(application(audits), "PUT", "/api/orders/17", **sent)
+
+    assert b"s3cr3t" in answer.body
+    assert ["body", "password"] == audits.row["response_body"]["detail"][0]["loc"]
+    assert "s3cr3t" not in audits.lines[0]
 
 
 def test_a_rule_names_a_route_as_fastapi_has_it() -> None:

@@ -484,6 +484,7 @@ def test_no_more_of_the_bodies_is_held_than_a_rule_may_want() -> None:
         (b"h\xe9", {"content-type": "text/plain; charset=punycode"}, "h�"),
         (b"\x89PNG", {"content-type": "image/png"}, "<image/png, 4 bytes>"),
         (b"<password>x</password>", {"content-type": "text/xml"}, "<text/xml, 22 bytes>"),
+        (b"user,password\nbob,x\n", {"content-type": "text/csv"}, "<text/csv, 20 bytes>"),
         (
             gzip.compress(b"{}", mtime=0),
             {**JSON, "content-encoding": "gzip"},

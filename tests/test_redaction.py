@@ -166,6 +166,10 @@ def test_json_text_is_redacted_as_the_tree_it_holds(tree: Any) -> None:
         [["authorization", SECRET]],
         {"headers": [{"name": "Authorization", "value": SECRET}]},
         {"headers": [{"value": SECRET, "key": "x-api-key"}]},
+        {"Headers": [{"Name": "Authorization", "Values": [SECRET]}]},
+        [{"op": "replace", "path": "/password", "value": SECRET}],
+        {"changes": [{"field": "password", "old": SECRET, "new": f"{SECRET}2"}]},
+        {"detail": [{"loc": ["body", "password"], "msg": "too short", "input": SECRET}]},
         {"body": json.dumps({"password": SECRET})},
         {"body": json.dumps({"password": SECRET}).encode()},
         {"body": bytearray(b"password=hunter2")},
@@ -201,6 +205,8 @@ TEXTS = {
     "json, broken": f'{{"user": "bob", "password": "{SECRET}", "x',
     "json, cut within the secret": f'{{"user": "bob", "password": "{SECRET}',
     "json, cut behind a listed name": f'[{{"name": "password", "value" : "{SECRET}"}}, {{"na',
+    "json, cut, of a refused field": f'[{{"loc":["body","password"],"msg":"a","input":"{SECRET}',
+    "pydantic": f"Login\npassword\n  too short [type=a, input_value='{SECRET}', input_type=str]",
     "json, a text in it": json.dumps(json.dumps({"name": "password", "value": SECRET})),
     "json, cut behind a backslash": f'{{"user": "bob", "password": "{SECRET}\\',
     "json, secret with quotes": f'{{"password": "a\\"{SECRET}", "x',
@@ -585,14 +591,14 @@ def test_too_many_values_are_cut_and_the_cut_is_marked() -> None:
     assert {
         "a": [*[0] * 8, "<cut: too many values>"],
         "b": 1,
-        "<cut>": "too many values",
+        "<cut>": "<cut: too many values>",
     } == cleaned
 
 
 def test_a_dict_of_too_many_keys_is_cut_and_the_cut_is_marked() -> None:
     cleaned = Redactor(max_nodes=2).clean({"a": 1, "b": 2, "c": 3})
 
-    assert {"a": 1, "b": 2, "<cut>": "too many values"} == cleaned
+    assert {"a": 1, "b": 2, "<cut>": "<cut: too many values>"} == cleaned
 
 
 def test_a_generator_is_not_consumed() -> None:

@@ -22,6 +22,7 @@ import orjson
 
 __all__ = [
     "ATOMS",
+    "CUT_MARKS",
     "MAX_NODES",
     "Raw",
     "Unencodable",
@@ -58,6 +59,9 @@ MAX_NODES = 50_000
 _MAX_DEPTH = 64
 # Deeper than any body that people write by hand or ORMs produce; the interpreter's own limit is
 # 1,000 frames.
+
+CUT_MARKS = ("<cut: too many values>", f"<cut: deeper than {_MAX_DEPTH}>")
+"""What stands in a copy where `plain` has left something out."""
 
 _FEW = 100
 # So many containers of one level are unfolded without counting first what is in them.
@@ -152,7 +156,7 @@ class _Walk:
         if kind is str or kind in ATOMS:
             return value
         if depth >= _MAX_DEPTH:
-            return f"<cut: deeper than {_MAX_DEPTH}>"
+            return CUT_MARKS[1]
         identity = id(value)
         if identity in self._parents:
             return "<cut: contains itself>"
@@ -174,7 +178,7 @@ class _Walk:
         self._nodes_left -= len(pairs)
         copy = {text_of(key): self.visit(value, depth + 1) for key, value in pairs}
         if not self._nodes_left:
-            copy["<cut>"] = "too many values"
+            copy["<cut>"] = CUT_MARKS[0]
         return copy
 
     def _sequence(self, values: Iterable[Any], depth: int) -> list[Any]:
@@ -182,7 +186,7 @@ class _Walk:
         self._nodes_left -= len(values)
         copy = [self.visit(value, depth + 1) for value in values]
         if not self._nodes_left:
-            copy.append("<cut: too many values>")
+            copy.append(CUT_MARKS[0])
         return copy
 
     def _foreign(self, value: Any, depth: int) -> Any:

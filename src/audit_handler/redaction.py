@@ -28,7 +28,7 @@ from audit_handler._plain import (
     plain,
 )
 
-__all__ = ["DEFAULT_KEYS", "REDACTED", "Redactor"]
+__all__ = ["DEFAULT_KEYS", "LABELLED", "LABELS", "REDACTED", "Redactor"]
 
 REDACTED = "***REDACTED***"
 
@@ -46,8 +46,28 @@ DEFAULT_KEYS: tuple[str, ...] = (
     "authorization",
     "cookie",
     "set-cookie",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "credentials",
+    "card_number",
+    "cvv",
 )
 """A key that contains one of these, in any case, has its value redacted."""
+
+LABELS = frozenset({"name", "key", "field", "path", "loc", "header", "property", "attribute"})
+"""Keys, in lower case, under which an object says what its other values are about."""
+
+LABELLED = frozenset({"value", "values", "input", "old", "new", "old_value", "new_value"})
+"""
+What those other values are called: ``{"name": "Authorization", "value": ...}`` in HAR files and
+many APIs, ``{"path": "/password", "value": ...}`` in JSON Patch and SCIM, ``{"loc": ["body",
+"password"], "input": ...}`` in what FastAPI answers to a bad request, ``{"field": "password",
+"old": ..., "new": ...}`` in lists of changes.
+"""
+
+_IN_TEXTS = "input"
+# The message of pydantic's ValidationError says input_value=..., a line below its field's name.
 
 _MAX_TEXT = 1024 * 1024
 # Characters of a text with secrets that are kept: as many as the largest max_value_bytes lets
@@ -124,6 +144,7 @@ class Redactor:
             sorted(p for p in joined if not any(len(o) > 3 and o in p for o in joined - {p}))
         )
         self._name = re.compile(_any_of(self._parts), re.IGNORECASE)
+        self._name_in_text = re.compile(_any_of((*self._parts, _IN_TEXTS)), re.IGNORECASE)
         # As they stand in encoded text. A part of separators alone is in anything.
         self._marks = tuple(map(_mark, self._parts))
         # What no mark contains is left out of the look, which makes the search shorter.
@@ -258,12 +279,16 @@ class Redactor:
                 copy[name] = item if item.isalnum() else self.clean_text(item)
             else:
                 copy[name] = item if kind in ATOMS else self._redacted(item)
-        # {"name": "Authorization", "value": "..."}: how HAR files and many APIs list headers.
-        if "value" in copy:
-            listed = copy.get("name") or copy.get("key")
-            if type(listed) is str and self.is_secret(listed):
-                copy["value"] = REDACTED
+        names = {name.lower(): name for name in copy}
+        labels, labelled = LABELS.intersection(names), LABELLED.intersection(names)
+        if labels and labelled and any(self._is_secret_label(copy[names[at]]) for at in labels):
+            copy.update((names[name], REDACTED) for name in labelled)
         return copy
+
+    def _is_secret_label(self, label: Any) -> bool:
+        """Whether *label*, a name or the way to it as a list, is that of a secret."""
+        parts = label if type(label) is list else (label,)
+        return any(type(part) is str and self.is_secret(part) for part in parts)
 
     def _redacted_list(self, value: Sequence[Any]) -> list[Any]:
         copy: list[Any] = []
@@ -304,7 +329,7 @@ class Redactor:
         """Redact the values of ``key=value``, ``key: value``, ``"key": "value"`` and the like."""
         pieces: list[str] = []
         done = position = 0
-        while name := self._name.search(text, position):
+        while name := self._name_in_text.search(text, position):
             key: Any = _KEY_REST.match(text, name.end())  # Any: it matches the empty text too
             position = key.end()
             if key["to_value"] is not None:

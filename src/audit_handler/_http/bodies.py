@@ -29,7 +29,8 @@ class Body:
     What is kept of a body whose chunks pass by: its size, and of readable types the first *limit*
     bytes.
 
-    JSON, forms and plain text are readable. XML and HTML are not: no secret would be found in them.
+    JSON, forms and plain text are readable. XML, HTML and CSV are not: no secret would be found in
+    them.
 
     Args:
         headers: The headers that came with the body, by lower-case name.
@@ -56,7 +57,6 @@ class Body:
             "",
             "application/x-www-form-urlencoded",
             "text/plain",
-            "text/csv",
         )
 
     @property
