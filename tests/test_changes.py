@@ -78,7 +78,44 @@ def test_a_changed_secret_shows_that_it_changed_and_nothing_more() -> None:
     assert {"old_value": {"password": REDACTED}, "new_value": {"password": REDACTED}} == found
 
 
-@pytest.mark.parametrize("label", ["name", "key"])
+class Model:
+    """As an ORM makes them: no text of its own, and some state that is nobody's business."""
+
+    def __init__(self, **columns: Any) -> None:
+        self._state = object()
+        self.__dict__.update(columns)
+
+
+def test_models_are_compared_by_their_public_attributes() -> None:
+    before, after = Model(id=1, status="open"), Model(id=1, status="paid")
+
+    expected = {"old_value": {"status": "open"}, "new_value": {"status": "paid"}}
+    assert expected == changes(before, after)
+    assert expected == changes({"id": 1, "status": "open"}, after)
+
+
+def nested(depth: int, leaf: str) -> Any:
+    return {"a": nested(depth - 1, leaf)} if depth else leaf
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mark"),
+    [
+        (nested(70, "a"), nested(70, "b"), "<cut: deeper than 64>"),
+        ({i: 0 for i in range(60_000)}, {i: i // 59_999 for i in range(60_000)}, "<cut: too many"),
+    ],
+    ids=["deep", "large"],
+)
+def test_what_cannot_be_compared_is_never_said_to_be_the_same(
+    old: Any, new: Any, mark: str
+) -> None:
+    found = changes(old, new)
+
+    assert mark in json.dumps(found["old_value"])
+    assert mark in json.dumps(found["new_value"])
+
+
+@pytest.mark.parametrize("label", ["name", "key", "Field"])
 def test_a_secret_keeps_the_label_by_which_it_is_known(label: str) -> None:
     """Without it, a key of the handler's own would not be seen either."""
     old, new = ({label: "X-Iban", "value": v, "note": "same"} for v in ("s3cr3t-1", "s3cr3t-2"))

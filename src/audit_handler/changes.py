@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_handler.redaction import Redactor
+from audit_handler._plain import CUT_MARKS
+from audit_handler.redaction import LABELLED, LABELS, Redactor
 
 __all__ = ["changes"]
 
@@ -19,21 +20,21 @@ _copier = Redactor(use_default_keys=False)
 _redactor = Redactor()
 
 _MISSING = object()
-_LABELS = ("name", "key")
-# What the redactor looks at in {"name": "Authorization", "value": "..."}.
 
 
 def changes(old: Any, new: Any, *, keep_both: bool = False) -> dict[str, Any]:
     """
     Return *old_value* and *new_value* with only what differs between *old* and *new*.
 
-    Dicts, dataclasses and other objects with named fields are compared field by field, as deep as
-    they go; a list that differs is kept whole, because positions say little once one was inserted.
-    A field that only one side has is on that side alone. Values are copied now, and redacted by the
-    default keys; the handler redacts by its own besides.
+    Dicts, dataclasses, models and other objects with named fields are compared field by field, 64
+    levels deep; a list that differs is kept whole, because positions say little once one was
+    inserted. A field that only one side has is on that side alone. What goes deeper, or is beyond
+    50,000 values, is not compared, and is marked as cut on both sides: it may differ. Values are
+    copied now, and redacted by the default keys; the handler redacts by its own besides.
 
     Args:
-        old: The value before, or None where there was none.
+        old: The value before, or None where there was none. Of an object of your own (a model of
+            SQLAlchemy or Django) the attributes that its ``vars()`` has under public names.
         new: The value after, or None where there is none any more.
         keep_both: Keep both values whole, and list in *changed* (which goes to *metadata*) the
             fields that differ: ``["total", "customer.city"]``.
@@ -42,7 +43,7 @@ def changes(old: Any, new: Any, *, keep_both: bool = False) -> dict[str, Any]:
         Fields for ``extra={**changes(...)}`` or ``audit(**changes(...))``; none where nothing
         differs, and no *old_value* or *new_value* where there is nothing on that side.
     """
-    before, after = _copier.clean(old), _copier.clean(new)
+    before, after = _copy(old), _copy(new)
     if _is_same(before, after):
         return {}
     old_part, new_part, names = _differences(before, after, "")
@@ -54,6 +55,15 @@ def changes(old: Any, new: Any, *, keep_both: bool = False) -> dict[str, Any]:
     if keep_both and names != [""]:
         fields["changed"] = names
     return fields
+
+
+def _copy(value: Any) -> Any:
+    copy = _copier.clean(value)
+    if type(copy) is str and not isinstance(value, str | type) and hasattr(value, "__dict__"):
+        # Its text says which object it is, and not what is in it.
+        fields = {name: item for name, item in vars(value).items() if not name.startswith("_")}
+        return _copier.clean(fields) if fields else copy
+    return copy
 
 
 def _differences(old: Any, new: Any, path: str) -> tuple[Any, Any, list[str]]:
@@ -74,9 +84,9 @@ def _differences(old: Any, new: Any, path: str) -> tuple[Any, Any, list[str]]:
             if after is not _MISSING:
                 new_part[name] = after
     for side, part in ((old, old_part), (new, new_part)):
-        if "value" in part:
+        if not LABELLED.isdisjoint(map(str.lower, part)):
             # Without its label a secret of a list of headers would not be known for one.
-            part.update((label, side[label]) for label in _LABELS if label in side)
+            part.update((name, side[name]) for name in side if name.lower() in LABELS)
     return old_part, new_part, names
 
 
@@ -88,4 +98,5 @@ def _is_same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(_is_same, one, other))
-    return bool(one == other)
+    # Two things that were cut are the same only as far as they were looked at.
+    return bool(one == other) and one not in CUT_MARKS
