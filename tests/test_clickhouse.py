@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
 import pytest
+from clickhouse_connect.driver.exceptions import OperationalError
 
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.clickhouse._codes import DATA_CODES, SETUP_REMEDIES, TOO_MANY_PARTS
@@ -229,6 +231,19 @@ def test_a_timeout_is_transient_and_unsure(
 
     assert caught.value.is_ambiguous
     assert 2 == count(faults, database)
+
+
+def test_the_driver_does_not_warn_of_what_it_raises(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(TransientError):
+        connect("http://127.0.0.1:1").insert(rows(1), token="w:1-1")
+    ours = list(caplog.messages)
+    with pytest.raises(OperationalError):
+        clickhouse_connect.get_client(dsn="http://127.0.0.1:1")
+
+    assert [] == ours
+    assert "Unexpected Http Driver Exception" in caplog.messages
 
 
 def test_a_server_that_is_away_is_transient_and_sure(connect: Connect) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from audit_handler.clickhouse._codes import DATA_CODES, TOO_MANY_PARTS, VIEW_THREW, remedy
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 
-__all__ = ["mapped_errors", "sort_error"]
+__all__ = ["mapped_errors", "quieten_driver", "sort_error"]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
@@ -46,10 +48,34 @@ def mapped_errors(secret: str) -> Iterator[None]:
     """
     from clickhouse_connect.driver.exceptions import Error  # loaded by the thread that uses it
 
+    _mapping.is_on = True
     try:
         yield
     except (Error, OSError) as exc:
         raise sort_error(exc, secret) from exc
+    finally:
+        _mapping.is_on = False
+
+
+_mapping = threading.local()
+# Says whether this thread is in a call whose failure we raise.
+
+
+def quieten_driver() -> None:
+    """
+    Keep the driver and urllib3, once they are imported, from warning of every failed attempt.
+
+    The failure is raised besides, and whoever catches that tells it: the listener once, and not
+    with each retry of an outage. What the application itself does with the two is not touched.
+    """
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith(("clickhouse_connect.driver.", "urllib3.connectionpool")):
+            logging.getLogger(name).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    is_raised = str(record.msg).startswith(("Unexpected Http Driver Exception", "Retrying ("))
+    return not (is_raised and getattr(_mapping, "is_on", False))
 
 
 def sort_error(exc: Exception, secret: str) -> DeliveryError:

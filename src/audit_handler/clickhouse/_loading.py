@@ -15,6 +15,7 @@ import threading
 from types import ModuleType
 from typing import Any
 
+from audit_handler.clickhouse._errors import quieten_driver
 from audit_handler.errors import SetupError
 
 __all__ = ["load_driver", "zstd"]
@@ -61,6 +62,7 @@ def load_driver(*, is_embedded: bool) -> ModuleType:
                 raise SetupError(
                     "chdb:// needs chDB: pip install 'audit-handler[embedded]'"
                 ) from exc
+        quieten_driver()
         return driver
 
 
