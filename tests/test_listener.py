@@ -447,3 +447,65 @@ def test_rows_for_a_target_that_nobody_serves_are_reported_and_left(
     assert bench.stored == [7, 8, 9]
     assert [] == list((tmp_path / "not-a-spool").iterdir())
     assert len(list((tmp_path / "old-target").rglob("*.ready"))) == 1
+
+
+# What the spool's disk does
+
+
+def test_a_segment_that_somebody_removed_is_lost_and_told(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_numbers(bench.spool, 1, 20)
+    segment = bench.spool.get(0.0)
+    assert segment is not None
+    segment.path.unlink()
+    bench.listener().handle(segment)
+    bench.spool.task_done()
+    bench.deliver()
+
+    assert 10 == bench.counters.rows_lost
+    assert list(range(11, 21)) == bench.stored
+    assert "removed from the spool by somebody else" in caplog.text
+
+
+def test_another_file_that_is_missing_costs_no_segment(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``rejected/`` was removed at the wrong moment, and the bad row's segment after it."""
+    bench.destination.refuse = refuse_rows(5, names_row=True)
+    real = bench.spool.set_aside
+
+    def removed(name: str, _content: bytes) -> Path:
+        monkeypatch.undo()
+        raise FileNotFoundError(2, "No such file or directory", f"rejected/{name}")
+
+    monkeypatch.setattr(bench.spool, "set_aside", removed)
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert bench.spool.set_aside == real
+    assert 0 == bench.counters.rows_lost
+    assert [5] == bench.rejected
+    assert 9 == len(bench.stored)
+
+
+def test_a_segment_that_the_disk_does_not_give_back_holds_up_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = bench.spool.files.read
+
+    def read(path: Path, *, is_synced: bool = False) -> bytes:
+        if path.stem.endswith("01"):
+            raise OSError(5, "Input/output error", str(path))
+        return real(path, is_synced=is_synced)
+
+    monkeypatch.setattr(bench.spool.files, "read", read)
+    put_numbers(bench.spool, 1, 30)
+    bench.deliver()
+    left = list(bench.directory.rglob("*.unreadable"))
+
+    assert list(range(11, 31)) == bench.stored
+    assert 10 == bench.counters.rows_lost
+    assert 10 == len(left[0].read_bytes().splitlines())
+    assert str(left[0]) in caplog.text
+    assert 0 == bench.spool.waiting_rows

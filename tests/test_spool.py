@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from audit_handler._clock import SystemClock
+from audit_handler._ids import new_writer_id
 from audit_handler.errors import SpoolClosed, SpoolFull, SpoolUnavailable
 from audit_handler.spool import DiskFiles, MemoryFiles, Segment, Spool
 from tests.doubles import SteppingClock
@@ -303,24 +304,6 @@ def test_threads_share_one_numbering(tmp_path: Path) -> None:
         assert list(range(500)) == own
 
 
-def test_a_row_put_on_top_of_another_put_is_taken_after_it(tmp_path: Path) -> None:
-    """
-    A signal handler may log while the interrupted thread is inside ``put``: no deadlock, no mixed
-    lines.
-    """
-
-    class InterruptingFiles(DiskFiles):
-        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
-            if b'"n":1' in data:
-                spool.put(b'{"n":2}', MONTH)
-            return os.write(handle, data)
-
-    spool = make_spool(tmp_path, files=InterruptingFiles())
-    spool.put(b'{"n":1}', MONTH)
-
-    assert take_all(spool) == [1, 2]
-
-
 # What goes wrong with the disk
 
 
@@ -415,93 +398,6 @@ def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path
 
     with pytest.raises(SpoolUnavailable, match=r"spool_dir.*writable local directory"):
         put_numbers(spool, 1, 1)
-
-
-@pytest.mark.parametrize("is_written", [False, True])
-def test_an_exception_in_the_middle_of_a_write_leaves_the_counts_right(
-    tmp_path: Path, is_written: bool
-) -> None:
-    """
-    Ctrl-C, or ``sys.exit`` in a SIGTERM handler, may hit between the write and the count of it.
-    """
-
-    class InterruptedFiles(DiskFiles):
-        is_armed = False
-
-        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
-            if self.is_armed:
-                self.is_armed = False
-                if is_written:
-                    os.write(handle, data)
-                raise KeyboardInterrupt
-            return os.write(handle, data)
-
-    files = InterruptedFiles()
-    spool = make_spool(tmp_path, files=files, batch_size=10)
-    put_numbers(spool, 1, 1)
-    files.is_armed = True
-    with pytest.raises(KeyboardInterrupt):
-        put_numbers(spool, 2, 2)
-    put_numbers(spool, 3, 3)
-    segment = spool.get(10.0)
-    assert segment is not None
-    rows = [json.loads(line) for line in spool.files.read(segment.path).splitlines()]
-
-    assert ([1, 2, 3] if is_written else [1, 3]) == [row["n"] for row in rows]
-    assert list(range(1, len(rows) + 1)) == [row["seq"] for row in rows]
-    assert segment.rows == len(rows)
-
-
-def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> None:
-    """
-    Seven rows are written while the first one is being synced: the second sync is for all of them.
-    """
-
-    class SlowDisk(DiskFiles):
-        def __init__(self) -> None:
-            super().__init__()
-            self.syncs = 0
-            self.is_syncing, self.may_end = threading.Event(), threading.Event()
-            self.written = threading.Semaphore(0)
-
-        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
-            self.written.release()
-            return os.write(handle, data)
-
-        def sync(self, handle: int) -> None:  # noqa: ARG002
-            self.syncs += 1
-            self.is_syncing.set()
-            assert self.may_end.wait(60.0)
-
-    disk = SlowDisk()
-    spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=100)
-    callers = [threading.Thread(target=put_numbers, args=(spool, n, n)) for n in range(8)]
-    callers[0].start()
-    assert disk.is_syncing.wait(60.0)
-    for caller in callers[1:]:
-        caller.start()
-    for _ in callers:
-        assert disk.written.acquire(timeout=60.0)
-    disk.may_end.set()
-    for caller in callers:
-        caller.join(60.0)
-
-    assert disk.syncs == 2
-
-
-def test_with_fsync_always_a_row_is_synced_before_put_returns(tmp_path: Path) -> None:
-    class SizingFiles(DiskFiles):
-        synced_bytes = 0
-
-        def sync(self, handle: int) -> None:
-            self.synced_bytes = self.size(handle)
-            super().sync(handle)
-
-    files = SizingFiles()
-    spool = make_spool(tmp_path, files=files, fsync="always")
-    for number in (1, 2):
-        put_numbers(spool, number, number)
-        assert files.synced_bytes == spool.waiting_bytes
 
 
 @pytest.mark.parametrize("is_removed", [False, True])
@@ -666,25 +562,6 @@ def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_row_put_by_a_signal_handler_that_then_raises_is_taken(tmp_path: Path) -> None:
-    """
-    ``audit(...); sys.exit()`` in a SIGTERM handler: the call has returned, so the row is there.
-    """
-
-    class InterruptingFiles(DiskFiles):
-        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
-            if b'"n":1' in data:
-                spool.put(b'{"n":2}', MONTH)
-                raise SystemExit
-            return os.write(handle, data)
-
-    spool = make_spool(tmp_path, files=InterruptingFiles())
-    with pytest.raises(SystemExit):
-        put_numbers(spool, 1, 1)
-
-    assert [2] == take_all(spool)
-
-
 def test_links_in_the_spool_are_not_followed(tmp_path: Path) -> None:
     """Somebody who may write there could otherwise have any file sent, cut or removed."""
     elsewhere = tmp_path / "elsewhere"
@@ -694,7 +571,7 @@ def test_links_in_the_spool_are_not_followed(tmp_path: Path) -> None:
     dead = make_spool(target)
     put_numbers(dead, 1, 1)
     leave_behind(dead)
-    (target / "0-a-linked-writer").symlink_to(elsewhere)
+    (target / new_writer_id()).symlink_to(elsewhere)
     (next(target.glob("*/lock")).parent / "00000000000000000009.ready").symlink_to(
         elsewhere / "00000000000000000001.ready"
     )
@@ -725,3 +602,107 @@ def test_a_dead_writer_that_cannot_be_read_holds_up_no_other(
     assert heir.adopt() == 2
     assert "cannot be read" in caplog.text
     assert make_spool(tmp_path).adopt() == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such owners on this system")
+def test_a_directory_that_somebody_else_has_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could have put rows of dead writers there, to be stored as this application's."""
+    (tmp_path / "target").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "target").stat().st_uid + 1)
+    # Root's is as good as one's own, and root runs these tests in containers.
+    real = os.stat_result
+    monkeypatch.setattr(
+        Path, "lstat", lambda path: real([*path.stat()[:4], 12_345, *path.stat()[5:10]])
+    )
+
+    with pytest.raises(PermissionError, match="another user, uid 12345"):
+        DiskFiles().make_directory(tmp_path / "target")
+
+
+def test_a_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "target").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="it is a link"):
+        make_spool(tmp_path / "target")
+    spool = make_spool(tmp_path / "other")
+    (tmp_path / "other" / "rejected").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="it is a link"):
+        spool.set_aside("a.ndjson", b"{}\n")
+
+    assert [] == list((tmp_path / "elsewhere").iterdir())
+
+
+def test_what_is_not_named_like_a_writers_is_left_alone(tmp_path: Path) -> None:
+    """A copy that somebody made would be stored twice, and what they keep beside it removed."""
+    dead = make_spool(tmp_path)
+    put_numbers(dead, 1, 3)
+    leave_behind(dead)
+    assert dead._writer is not None
+    directory = dead._writer.directory
+    shutil.copytree(directory, tmp_path / "backup")
+    shutil.copy(
+        directory / "00000000000000000001.ready", directory / "00000000000000000001 (copy).ready"
+    )
+    (directory / "notes.txt").write_text("keep me")
+    heir = make_spool(tmp_path)
+
+    assert 3 == heir.adopt()
+    assert [1, 2, 3] == take_all(heir)
+    assert "keep me" == (directory / "notes.txt").read_text()
+    assert (tmp_path / "backup" / "00000000000000000001.ready").exists()
+
+
+def test_a_segment_with_a_hole_is_set_aside_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A power loss may leave a block of zeros: rows behind it are not those that they seem."""
+    dead = make_spool(tmp_path)
+    put_numbers(dead, 1, 6)
+    leave_behind(dead)
+    assert dead._writer is not None
+    first, second = sorted(dead._writer.directory.glob("*.ready"))
+    content = first.read_bytes()
+    line = len(content) // 3
+    first.write_bytes(content[:line] + bytes(line) + content[2 * line :])
+    heir = make_spool(tmp_path)
+
+    assert 3 == heir.adopt()
+    assert [4, 5, 6] == take_all(heir)
+    assert "is damaged" in caplog.text
+    assert first.with_suffix(".unreadable").exists()
+    assert not second.exists()
+
+
+def test_a_lock_in_memory_is_held_by_one(tmp_path: Path) -> None:
+    """A spool that was closed in the middle of a request still holds what the next one finds."""
+    files = MemoryFiles()
+    lock = files.lock(tmp_path / "lock")
+    assert lock is not None
+    is_taken = files.lock(tmp_path / "lock") is None
+    lock.release()
+
+    assert is_taken
+    assert files.lock(tmp_path / "lock") is not None
+
+
+def test_a_writer_that_cannot_seal_lets_go_of_its_rows(tmp_path: Path) -> None:
+    class ReadOnly(DiskFiles):
+        is_broken = False
+
+        def rename(self, old: Path, new: Path) -> None:
+            if self.is_broken:
+                raise OSError(30, "Read-only file system")
+            super().rename(old, new)
+
+    files = ReadOnly()
+    spool = make_spool(tmp_path, files=files)
+    put_numbers(spool, 1, 2)
+    files.is_broken = True
+    spool.close()
+    files.is_broken = False
+    heir = make_spool(tmp_path, files=files)
+
+    assert 2 == heir.adopt()
+    assert [1, 2] == take_all(heir)

@@ -18,6 +18,7 @@ from audit_handler.errors import (
     SpoolError,
     SpoolFull,
     SpoolUnavailable,
+    SpoolUnsynced,
     TransientError,
 )
 from audit_handler.filter import AuditContextFilter
@@ -38,6 +39,7 @@ __all__ = [
     "SpoolError",
     "SpoolFull",
     "SpoolUnavailable",
+    "SpoolUnsynced",
     "Status",
     "TransientError",
     "audit",

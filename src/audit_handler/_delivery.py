@@ -73,7 +73,8 @@ class Delivery:
         Raises:
             TransientError: Worth another call later.
             SetupError: Worth another call once an operator has mended it.
-            FileNotFoundError: Somebody removed the segment.
+            SegmentGone: Somebody removed the segment.
+            SegmentUnreadable: The disk does not give it back.
             OSError: The spool's disk refused.
         """
         self._segment, content = self._spool.attempting(self._segment)

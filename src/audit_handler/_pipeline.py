@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from audit_handler import context
@@ -11,6 +11,7 @@ from audit_handler._clock import Clock
 from audit_handler._metrics import Timed
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
+from audit_handler.errors import SpoolError
 from audit_handler.listener import Listener
 from audit_handler.record import RecordEncoder
 from audit_handler.redaction import Redactor
@@ -20,6 +21,9 @@ from audit_handler.status import Counters
 __all__ = ["Pipeline"]
 
 _logger = logging.getLogger("audit_handler.handler")
+
+_START_SECONDS = 1.0
+# After so long a call tries to start a thread again. To fail costs the call some 20 us.
 
 
 class Pipeline:
@@ -33,6 +37,8 @@ class Pipeline:
         counters: Counted into.
         clock: Time and waiting.
         after_connect: Called by the listener after each connect.
+        on_refused: See `Spool`.
+        delivers: False leaves the rows to the next process.
     """
 
     def __init__(
@@ -43,8 +49,14 @@ class Pipeline:
         counters: Counters,
         clock: Clock,
         after_connect: Callable[[], None] | None,
+        on_refused: Callable[[SpoolError], None],
+        delivers: bool,
     ) -> None:
         self._clock = clock
+        self._is_settled = not delivers
+        """Whether the listener was started, or is not to be."""
+        self._next_start = 0.0
+        self._is_warned = False
         self.encoder = RecordEncoder(
             redactor=Redactor(settings.redact_keys, use_default_keys=settings.redact_default_keys),
             context=context.current,
@@ -62,6 +74,7 @@ class Pipeline:
             max_bytes=settings.max_spool_bytes,
             fsync=settings.fsync,
             clock=clock,
+            on_refused=on_refused,
         )
         self.listener = Listener(
             self.spool,
@@ -82,24 +95,47 @@ class Pipeline:
 
     def start(self) -> None:
         """
-        Start the listener, if that is still possible; else the rows wait in the spool for the next
-        process.
+        Start the listener, unless it was started; if that cannot be, the rows wait, and a later
+        call tries again.
         """
+        if self._is_settled or self._clock.monotonic() < self._next_start:
+            return
+        self._next_start = self._clock.monotonic() + _START_SECONDS
         try:
-            self.listener.start()
-        except RuntimeError:
-            # From Python 3.12 no thread starts once the interpreter is shutting down.
-            _logger.warning(
-                "the interpreter is ending: audit rows wait in the spool for the next process"
-            )
+            # Here already when the call before was interrupted behind it.
+            if not self.listener.was_started:
+                self.listener.start()
+            self._is_settled = True
+        except RuntimeError as exc:
+            # No more threads to be had, or, from Python 3.12 on, the interpreter is ending.
+            if not self._is_warned:
+                self._is_warned = True
+                _logger.warning(
+                    "no thread can be started (%s): audit rows wait in the spool, for a later call "
+                    "or the next process",
+                    exc,
+                )
 
     def put(self, record: logging.LogRecord, timeout: float) -> None:
+        """
+        Encode *record* and put it into the spool.
+
+        Raises:
+            SpoolError: See `Spool.put`.
+        """
         line, month = self.encoder.encode(record)
         self.spool.put(line, month, timeout=timeout)
+        if not self._is_settled:
+            self.start()
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: float, others: Sequence[Pipeline] = ()) -> bool:
+        """Deliver what waits here and in *others*, which were closed before, by the deadline."""
+        self._next_start = 0.0
+        self.start()
         self.listener.hurry()
-        return self.spool.flush(timeout if self._may_wait() else 0.0)
+        return self.spool.flush(
+            timeout if self._may_wait() else 0.0, [other.spool for other in others]
+        )
 
     def close(self, timeout: float) -> bool:
         """Drain, stop, and tell whether everything was delivered; by the deadline."""
@@ -111,9 +147,9 @@ class Pipeline:
             self.spool.close()
             return is_flushed
         self.listener.drain()
-        if _holds_logging_lock():
-            # The listener may need that lock for a line of its own, or the driver's. It ends by
-            # itself.
+        if _holds_logging_lock() or self.spool.is_busy:
+            # The listener may need that lock for a line of its own, or the driver's; or a signal
+            # handler asks on top of a put, whose end it waits for. It ends by itself.
             return self.spool.flush(0.0)
         is_flushed = self.spool.flush(timeout)
         # What was adopted from dead processes is not part of the answer, but gets the same time.

@@ -16,6 +16,7 @@ __all__ = [
     "SpoolError",
     "SpoolFull",
     "SpoolUnavailable",
+    "SpoolUnsynced",
     "TransientError",
 ]
 
@@ -29,7 +30,10 @@ class ConfigurationError(AuditHandlerError, ValueError):
 
 
 class SpoolError(AuditHandlerError):
-    """A row could not be put into the spool; it was not taken, and was counted as dropped."""
+    """
+    A row could not be put into the spool; but for `SpoolUnsynced` it was not taken, and was counted
+    as dropped.
+    """
 
 
 class SpoolFull(SpoolError):
@@ -38,6 +42,13 @@ class SpoolFull(SpoolError):
 
 class SpoolUnavailable(SpoolError):
     """The file system refused: disk full, read-only, directory removed, no permission."""
+
+
+class SpoolUnsynced(SpoolError):
+    """
+    ``fsync="always"``: the row was taken, and survives the end of the process, but the disk refused
+    to sync it. It is delivered like any other: do not log it again.
+    """
 
 
 class SpoolClosed(SpoolError):

@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import threading
+import traceback
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -22,8 +23,15 @@ from audit_handler._clock import SystemClock
 from audit_handler._drops import Drops
 from audit_handler._pipeline import Pipeline
 from audit_handler.config import Settings
-from audit_handler.errors import ConfigurationError, SpoolClosed, SpoolError
-from audit_handler.spool import DiskFiles, MemoryFiles, has_leftovers
+from audit_handler.errors import (
+    ConfigurationError,
+    SpoolClosed,
+    SpoolError,
+    SpoolUnavailable,
+    SpoolUnsynced,
+)
+from audit_handler.listener import is_listening
+from audit_handler.spool import DiskFiles, Files, MemoryFiles, has_leftovers
 from audit_handler.status import Counters, Status
 
 __all__ = ["AuditHandler", "open_handlers"]
@@ -137,11 +145,10 @@ class AuditHandler(logging.Handler):
         self._clock = SystemClock()
         self.is_closed = False
         """Whether `close` was called, and no audit came since."""
-        self._reset()
-        self._files = MemoryFiles() if self.settings.spool_dir is None else DiskFiles()
         self._directory = (
             self.settings.spool_dir or Path("/memory")
         ) / self.settings.target.directory_name
+        self._reset()
         try:
             self._files.make_directory(self._directory)
         except OSError as exc:
@@ -150,7 +157,8 @@ class AuditHandler(logging.Handler):
                 "writable local directory, "
                 "or 'memory' for a spool that does not survive a crash"
             ) from exc
-        _handlers.add(self)
+        with _registering:
+            _handlers.add(self)
         _metrics.watch(self)
         if has_leftovers(self._files, self._directory):
             # Rows of a process that died wait here, and must not wait for our first audit too.
@@ -164,8 +172,13 @@ class AuditHandler(logging.Handler):
         self._counters = Counters()
         self._pipeline: Pipeline | None = None
         self._earlier: tuple[int, tuple[Pipeline, ...]] = (0, ())
-        """Rows that closed pipelines took, and the pipelines that are being closed."""
+        """
+        Rows that pipelines before took and delivered, and those pipelines that were closed and have
+        not delivered all of theirs.
+        """
         self._drops: Drops | None = None
+        self._is_unsynced = False
+        self._files: Files = MemoryFiles() if self.settings.spool_dir is None else DiskFiles()
 
     # Taking records
 
@@ -174,8 +187,8 @@ class AuditHandler(logging.Handler):
         Take *record* if it is an audit, without the handler's lock: the spool has its own, held for
         one write.
 
-        Records of this package are never taken, nor what the driver logs while it delivers: the
-        handler would feed itself.
+        With ``capture="all"`` the records of this package are not taken, nor what is logged while a
+        listener delivers: the handlers would feed each other.
         """
         if self.filters:
             passed: Any = self.filter(record)
@@ -183,10 +196,12 @@ class AuditHandler(logging.Handler):
                 return False
             if isinstance(passed, logging.LogRecord):
                 record = passed
-        if record.__dict__.get("action") is None and not self._captures_all:
-            return True
-        # str(), because makeLogRecord leaves the name None.
-        if str(record.name).startswith("audit_handler.") or self._is_listener_thread():
+        if record.__dict__.get("action") is None and not (
+            # str(), because makeLogRecord leaves the name None.
+            self._captures_all
+            and not str(record.name).startswith("audit_handler.")
+            and not is_listening()
+        ):
             return True
         self.emit(record)
         return True
@@ -196,7 +211,8 @@ class AuditHandler(logging.Handler):
         Put *record* into the spool. When this returns, its row survives the end of the process.
 
         Raises:
-            SpoolError: With ``on_full="raise"`` only: the row was not taken.
+            SpoolError: With ``on_full="raise"`` only: the row was not taken, or, as `SpoolUnsynced`
+                says, not synced.
         """
         try:
             while True:
@@ -208,20 +224,32 @@ class AuditHandler(logging.Handler):
                     # Closed by another thread, or by a later dictConfig, while this handler is
                     # still attached.
                     self._forget(pipeline)
+        except SpoolUnsynced as exc:
+            if not self._is_unsynced:
+                self._is_unsynced = True
+                _logger.error("%s; and so may be the following", exc)
+            if self.settings.on_full == "raise":
+                raise
         except SpoolError as exc:
             self._note_dropped(exc)
             if self.settings.on_full == "raise":
                 raise
-        except Exception as exc:  # noqa: BLE001  # the promise of logging: a bug of ours does not break the application
-            self._note_dropped(exc)
+        except Exception as exc:  # a bug of ours does not break the application
+            unforeseen = _unforeseen(exc)
+            self._note_dropped(unforeseen)
             self.handleError(record)
+            if self.settings.on_full == "raise":
+                raise unforeseen from exc
         else:
             if self._drops is not None:
                 self._tell_drops(pipeline)
 
-    def _is_listener_thread(self) -> bool:
-        pipeline = self._pipeline
-        return pipeline is not None and pipeline.listener.ident == threading.get_ident()
+    def handleError(self, record: logging.LogRecord) -> None:
+        """
+        Called for a defect of this package. Does nothing: it is counted, and logged as a drop.
+
+        The stdlib's would print the record, which nobody has redacted.
+        """
 
     def can_take(self) -> bool:
         """
@@ -235,7 +263,7 @@ class AuditHandler(logging.Handler):
             return False
         return True
 
-    def _note_dropped(self, exc: Exception) -> None:
+    def _note_dropped(self, exc: SpoolError) -> None:
         now = self._clock.time()
         with self._state_lock:
             self._counters.rows_dropped += 1
@@ -261,7 +289,9 @@ class AuditHandler(logging.Handler):
         _logger.warning("audit rows are taken again; %d were dropped", drops.rows)
         try:
             pipeline.put(drops.record(), 0.0)
-        except SpoolError:
+        except SpoolUnsynced:
+            pass  # it is taken all the same
+        except Exception:  # noqa: BLE001  # told with the next row that is taken
             self._add_drops(drops)
 
     # Life cycle
@@ -274,8 +304,10 @@ class AuditHandler(logging.Handler):
         emitted before the call is stored; False also when any was rejected, dropped or lost since
         the handler was made, see `status`.
         """
-        pipeline = self._pipeline
-        return self._told(pipeline is None or pipeline.flush(self._seconds(timeout)))
+        left = self._left()
+        # What was closed before it was delivered is taken over by the next one.
+        pipeline = self._opened() if left else self._pipeline
+        return self._told(pipeline is None or pipeline.flush(self._seconds(timeout), left))
 
     def close(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
         """
@@ -289,12 +321,16 @@ class AuditHandler(logging.Handler):
         with self._state_lock:
             pipeline = self._pipeline
             if pipeline is not None:
-                rows, closing = self._earlier
-                self._earlier = (rows, (*closing, pipeline))
+                rows, closed = self._earlier
+                self._earlier = (rows, (*closed, pipeline))
             self._pipeline = None
             self.is_closed = True
+            _open_handlers.discard(self)
         super().close()
-        return self._told(pipeline is None or self._close(pipeline, self._seconds(timeout)))
+        if pipeline is not None:
+            _closing.add(pipeline)
+            pipeline.close(self._seconds(timeout))
+        return self._told(not self._left())
 
     def status(self) -> Status:
         """
@@ -303,13 +339,15 @@ class AuditHandler(logging.Handler):
         """
         # In this order: `close` adds a pipeline there before it takes it away here.
         pipeline = self._pipeline
-        rows_emitted, closing = self._earlier
-        pipelines = dict.fromkeys(filter(None, (pipeline, *closing)))
-        spools = [each.spool for each in pipelines]
+        rows_emitted, closed = self._earlier
+        pipelines = dict.fromkeys(filter(None, (pipeline, *closed)))
+        # What a closed one has left counts there, until it is taken over here.
+        taken_over = pipeline.spool.adopted_writers if pipeline else ()
+        spools = [p.spool for p in pipelines if p.spool.writer_id not in taken_over]
         counters = self._counters
         return Status(
             target=str(self.settings.target),
-            rows_emitted=rows_emitted + sum(spool.last_seq for spool in spools),
+            rows_emitted=rows_emitted + sum(p.spool.last_seq for p in pipelines),
             rows_dropped=counters.rows_dropped,
             drops=dict(counters.drops),
             rows_adopted=counters.rows_adopted,
@@ -357,7 +395,8 @@ class AuditHandler(logging.Handler):
 
     def _opened(self) -> Pipeline:
         with self._state_lock:
-            if self._pipeline is None:
+            pipeline = self._pipeline
+            if pipeline is None:
                 pipeline = Pipeline(
                     self.settings,
                     self._files,
@@ -365,28 +404,31 @@ class AuditHandler(logging.Handler):
                     self._counters,
                     self._clock,
                     after_connect=_move_exit_hook if self.settings.target.is_embedded else None,
+                    on_refused=self._note_dropped,
+                    delivers=not _is_exiting,
                 )
                 self._pipeline = pipeline
                 self.is_closed = False
-                if not _is_exiting:
-                    pipeline.start()
-            return self._pipeline
+                _open_handlers.add(self)
+        # Without the lock, since it may log; and again where a call before was interrupted in it.
+        pipeline.start()
+        return pipeline
 
     def _forget(self, pipeline: Pipeline) -> None:
         with self._state_lock:
             if self._pipeline is pipeline:
+                rows, closed = self._earlier
+                self._earlier = (rows, (*closed, pipeline))
                 self._pipeline = None
 
-    def _close(self, pipeline: Pipeline, timeout: float) -> bool:
-        _closing.add(pipeline)
-        is_flushed = pipeline.close(timeout)
+    def _left(self) -> list[Pipeline]:
+        """Return the closed pipelines whose rows are not all delivered, by whomever."""
         with self._state_lock:
-            rows, closing = self._earlier
-            self._earlier = (
-                rows + pipeline.spool.last_seq,
-                tuple(other for other in closing if other is not pipeline),
-            )
-        return is_flushed
+            rows, closed = self._earlier
+            left = [pipeline for pipeline in closed if pipeline.spool.has_rows()]
+            rows += sum(pipeline.spool.last_seq for pipeline in closed if pipeline not in left)
+            self._earlier = (rows, tuple(left))
+        return left
 
     def _told(self, is_flushed: bool) -> bool:
         counters = self._counters
@@ -398,17 +440,33 @@ class AuditHandler(logging.Handler):
         return self.settings.shutdown_timeout if timeout is None else timeout
 
     def _abandon(self) -> None:
-        """Let go of the parent's spool and thread, in a forked child."""
-        pipeline = self._pipeline
+        """Let go of the parent's spools and threads, in a forked child."""
+        pipelines = [self._pipeline, *self._earlier[1]]
         self._reset()
-        if pipeline is not None:
+        for pipeline in filter(None, pipelines):
             pipeline.spool.abandon()
+
+    def _note_lost(self) -> None:
+        """Tell of the rows that end with the process, of a spool in memory."""
+        rows = 0 if self._files.is_durable else sum(p.spool.waiting_rows for p in self._left())
+        if rows:
+            self._counters.rows_lost += rows
+            _logger.error("%d audit rows are lost: they were in memory as the process ended", rows)
+
+
+def _unforeseen(exc: Exception) -> SpoolUnavailable:
+    """Return what is said of a defect of ours: where, and nothing of what was logged."""
+    frame = traceback.extract_tb(exc.__traceback__)[-1]
+    return SpoolUnavailable(
+        f"{type(exc).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno}), "
+        "a defect of audit-handler; please report it"
+    )
 
 
 def open_handlers() -> list[AuditHandler]:
     """Return the handlers of this process that are not closed, by target."""
     return sorted(
-        (handler for handler in list(_handlers) if not handler.is_closed),
+        (handler for handler in _all_handlers() if not handler.is_closed),
         key=lambda handler: str(handler.settings.target),
     )
 
@@ -418,16 +476,23 @@ def open_handlers() -> list[AuditHandler]:
 # Kept by importlib.reload: handlers made before it are still attached, and must be known at forks
 # and at the end.
 _handlers: weakref.WeakSet[AuditHandler] = globals().get("_handlers", weakref.WeakSet())
+_open_handlers: set[AuditHandler] = globals().get("_open_handlers", set())
+# Kept alive: one that nobody refers to any more has rows to deliver at the end all the same.
 _closing: weakref.WeakSet[Pipeline] = globals().get("_closing", weakref.WeakSet())
+_registering = threading.Lock()
 _is_exiting = False
-_forking: list[tuple[threading.RLock, AuditHandler]] = []
+
+
+def _all_handlers() -> list[AuditHandler]:
+    with _registering:
+        return list(_handlers)
 
 
 def flush_all() -> bool:
     """
     Flush every handler, each within its *shutdown_timeout*; whether all rows were delivered.
     """
-    return all([handler.flush() for handler in list(_handlers)])
+    return all([handler.flush() for handler in _all_handlers()])
 
 
 def close_all() -> None:
@@ -438,8 +503,9 @@ def close_all() -> None:
     _is_exiting = True
     for pipeline in list(_closing):
         pipeline.close(10.0)
-    for handler in list(_handlers):
+    for handler in _all_handlers():
         handler.close()
+        handler._note_lost()
 
 
 def _move_exit_hook() -> None:
@@ -453,34 +519,18 @@ def _move_exit_hook() -> None:
     atexit.register(close_all)
 
 
-def _before_fork() -> None:
-    """Wait until no append is under way, so that the child inherits none."""
-    for handler in list(_handlers):
-        handler._state_lock.acquire()
-        pipeline = handler._pipeline
-        spool_lock = pipeline.spool.lock if pipeline else handler._state_lock
-        spool_lock.acquire()
-        _forking.append((spool_lock, handler))
-
-
-def _after_fork_in_parent() -> None:
-    while _forking:
-        spool_lock, handler = _forking.pop()
-        spool_lock.release()
-        handler._state_lock.release()
-
-
 def _after_fork_in_child() -> None:
-    _forking.clear()
+    global _registering  # the child's own: another thread may have held it
+    _registering = threading.Lock()
     _closing.clear()
-    for handler in list(_handlers):
+    _open_handlers.clear()
+    for handler in _all_handlers():
         handler._abandon()
 
 
 atexit.register(close_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+    # Nothing is taken before a fork: all that another thread may have half done stays with the
+    # parent, and a lock that is taken there could be wanted by one whom logging's own hook waits
+    # for.
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -6,6 +6,7 @@ one up.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -17,16 +18,31 @@ from audit_handler._delivery import Delivery
 from audit_handler._metrics import register
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SetupError, TransientError
-from audit_handler.spool import Segment, Spool
+from audit_handler.spool import Segment, SegmentGone, SegmentUnreadable, Spool
 from audit_handler.status import Counters
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "is_listening"]
 
 _logger = logging.getLogger(__name__)
 
 _ADOPT_SECONDS = 5.0
 # How soon the rows of a process that died are taken over. A look costs one directory listing and
 # one lock per writer.
+_UNREADABLE_TRIES = 8
+# Of a segment that the disk does not give back, before those behind it have their turn: half a
+# minute with the default waits.
+
+_listening: set[int] = set()
+
+
+def is_listening() -> bool:
+    """Whether this thread is a listener, of whichever handler."""
+    return threading.get_ident() in _listening
+
+
+if hasattr(os, "register_at_fork"):
+    # The threads stay with the parent, and others may get their identifiers.
+    os.register_at_fork(after_in_child=_listening.clear)
 
 
 class Listener(QueueListener):
@@ -73,19 +89,19 @@ class Listener(QueueListener):
         self._is_hurried = False
         self._next_adoption = 0.0
         self._trouble: tuple[type[BaseException], int | None] | None = None
-        self.ident: int | None = None
-        """The thread's identifier, while it runs. An attribute: every logger call asks for it."""
+        self._is_claimed = threading.Lock()
 
     def start(self) -> None:
         """
-        Start the thread.
+        Start the thread. May be called again when that was interrupted, or failed.
 
         Raises:
             RuntimeError: No thread can be started, as when the interpreter is shutting down.
         """
         thread = threading.Thread(target=self._run, name="audit-handler-listener", daemon=True)
         thread.start()
-        self._thread = thread
+        if self._thread is None:
+            self._thread = thread
 
     def stop(self, timeout: float | None = None) -> None:
         """
@@ -123,6 +139,11 @@ class Listener(QueueListener):
         return self._thread is not None and self._thread.is_alive()
 
     @property
+    def was_started(self) -> bool:
+        """Whether the thread runs, or did."""
+        return self._thread is not None
+
+    @property
     def is_stopping(self) -> bool:
         """Whether `stop` was called; the thread may still be in its last request."""
         return self._is_stopping
@@ -130,7 +151,11 @@ class Listener(QueueListener):
     # On the thread
 
     def _run(self) -> None:
-        self.ident = threading.get_ident()
+        # One is enough: two threads may call `start`, or one again that was interrupted in it.
+        if not self._is_claimed.acquire(blocking=False):
+            return
+        self._thread = threading.current_thread()
+        _listening.add(threading.get_ident())
         try:
             self._monitor()  # type: ignore[attr-defined]  # the stdlib's loop: dequeue, handle, task_done
         finally:
@@ -139,6 +164,7 @@ class Listener(QueueListener):
             except Exception:
                 _logger.exception("closing the connection to ClickHouse failed")
             self._spool.close()
+            _listening.discard(threading.get_ident())
 
     def dequeue(self, block: bool) -> Segment | None:  # type: ignore[override]  # noqa: ARG002  # segments, not records
         """Return the next segment, or None, the stdlib's sentinel, when it is time to end."""
@@ -163,11 +189,11 @@ class Listener(QueueListener):
         loop, on `stop`.
         """
         delivery = Delivery(record, self._spool, self._destination, self._counters)
-        failures = 0
+        failures = unreadable = 0
         while not self._is_stopping:
             try:
                 delivery.run()
-            except FileNotFoundError as exc:
+            except SegmentGone as exc:
                 self._counters.rows_lost += record.rows
                 _logger.error(
                     "%d rows were removed from the spool by somebody else: %s", record.rows, exc
@@ -175,6 +201,11 @@ class Listener(QueueListener):
                 return
             except Exception as exc:  # noqa: BLE001  # the top of the thread: whatever it is, the rows stay
                 self._note_trouble(exc)
+                if isinstance(exc, SegmentUnreadable):
+                    unreadable += 1
+                    if unreadable == _UNREADABLE_TRIES:
+                        self._give_up(record)
+                        return
                 self._counters.retries += 1
                 self._pause(
                     min(self._retry_max, self._retry_min * 2.0 ** min(failures, 60))
@@ -186,6 +217,17 @@ class Listener(QueueListener):
                 self._note_success()
                 return
         raise Empty
+
+    def _give_up(self, segment: Segment) -> None:
+        """Set *segment* aside, so that those behind it need not wait for a disk's bad block."""
+        path = self._spool.give_up(segment)
+        self._counters.rows_lost += segment.rows
+        _logger.error(
+            "%d rows cannot be read from the spool's disk; they are left in %s. Where it can be "
+            "read again, give it back its ending .sending",
+            segment.rows,
+            path,
+        )
 
     def _adopt_when_due(self) -> None:
         is_first = not self._next_adoption

@@ -49,7 +49,10 @@ class Status:
     rows_rejected: int
     """Rows that ClickHouse cannot take; they are in ``rejected/`` with the reason."""
     rows_lost: int
-    """Rows whose segment was removed from the spool by somebody else."""
+    """
+    Rows whose segment somebody else removed from the spool, or the disk does not give back; and
+    those that a spool in memory held when the process ended.
+    """
     rows_waiting: int
     """Rows in the spool."""
     bytes_waiting: int

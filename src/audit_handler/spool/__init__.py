@@ -8,8 +8,8 @@ Layout, below the directory of one target (one table of one server)::
         00000000000000000001.open      rows 1, 2, ...: one JSON object a line, appended to
         00000000000000000001.ready     sealed: never written again
         00000000000000000001.sending   an insert was attempted: its rows may be stored
-    rejected/                          rows that ClickHouse refused, each batch beside an
-    .error.json
+        00000000000000000001.unreadable   set aside: the disk does not give it back as it was
+    rejected/                          rows that ClickHouse refused, beside an .error.json each
 
 Invariants:
 
@@ -31,7 +31,12 @@ Recovery, at start and while running: a writer directory whose lock can be taken
 process. In its files, a torn last line is cut off (its logger call never returned) and empty files
 are removed; an ``.open`` one becomes ``.ready``. A ``.sending`` one keeps its name: it must be
 looked up in ClickHouse before it is sent again. Whatever the process was doing when it died, it is
-one of these cases, since every change is one append or one rename.
+one of these cases, since every change is one append or one rename. Only directories and files that
+are named like a writer's are touched, and none that is a link or belongs to another user.
+
+A thread may be interrupted anywhere: by a signal handler or finalizer that logs an audit itself (it
+is taken when the interrupted call is over), that flushes (which then only answers), or that raises
+(what was half done is settled by the next call, from what the file says).
 """
 
 from audit_handler.spool._files import DiskFiles, Files, MemoryFiles
@@ -44,7 +49,7 @@ from audit_handler.spool._inventory import (
     waiting,
 )
 from audit_handler.spool._recovery import has_leftovers, rejected_directory
-from audit_handler.spool._segment import Segment
+from audit_handler.spool._segment import Segment, SegmentGone, SegmentUnreadable
 from audit_handler.spool._spool import Spool
 from audit_handler.spool._writer import ROW_OVERHEAD_BYTES
 
@@ -55,6 +60,8 @@ __all__ = [
     "MemoryFiles",
     "RejectedBatch",
     "Segment",
+    "SegmentGone",
+    "SegmentUnreadable",
     "Spool",
     "SpooledRow",
     "WaitingWriter",

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import sys
 import threading
 from pathlib import Path
 from typing import Protocol
 
 __all__ = ["DiskFiles", "Files", "Lock", "MemoryFiles"]
+
+# The standard library's own calls. filelock's watch every fork of the process besides, and refuse
+# one that comes while another thread takes a lock, as the listener does every few seconds.
+if sys.platform == "win32":
+    import msvcrt
+
+    def _is_taken(handle: int) -> bool:
+        """Lock an open file; return whether it is ours now, and not somebody else's."""
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _is_taken(handle: int) -> bool:
+        """Lock an open file; return whether it is ours now, and not somebody else's."""
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 class Lock(Protocol):
@@ -30,6 +57,10 @@ class Files(Protocol):
     def make_directory(self, path: Path) -> None:
         """
         Create a directory for the user alone, with its parents; one that exists is left as it is.
+
+        Raises:
+            OSError: It cannot be made, or it is somebody else's, or a link: what lies there may
+                have been put there.
         """
 
     def names(self, path: Path) -> list[str]:
@@ -97,13 +128,6 @@ class DiskFiles:
         | getattr(os, "O_BINARY", 0)
     )
 
-    def __init__(self) -> None:
-        # Here, and not at the import of the package, which it would take half as long again; and
-        # not in the listener's thread, in which an import holds up a fork.
-        from filelock import lock_descriptor
-
-        self._lock_descriptor = lock_descriptor
-
     # The hot path calls this one directly.
     write = staticmethod(os.write)
 
@@ -111,6 +135,13 @@ class DiskFiles:
         for parent in (*reversed(path.parents), path):
             if not parent.exists():
                 parent.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            raise OSError(errno.ELOOP, "it is a link, which the spool does not follow", str(path))
+        if hasattr(os, "geteuid") and found.st_uid not in (os.geteuid(), 0):
+            raise PermissionError(
+                errno.EPERM, f"it belongs to another user, uid {found.st_uid}", str(path)
+            )
 
     def names(self, path: Path) -> list[str]:
         try:
@@ -178,14 +209,14 @@ class DiskFiles:
         path.unlink()
 
     def lock(self, path: Path) -> Lock | None:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        # Known before it is locked, so that a fork at any later moment closes the child's copy.
-        _lock_handles.add(handle)
+        # Known before a fork can come, so that it closes the child's copy.
+        with _opening:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            _lock_handles.add(handle)
         lock = _DescriptorLock(handle)
         try:
-            is_locked = self._lock_descriptor(handle, blocking=False)
             # Whoever held it before may have removed the file, and its directory, while we came.
-            if is_locked and path.stat().st_ino == os.fstat(handle).st_ino:
+            if _is_taken(handle) and path.stat().st_ino == os.fstat(handle).st_ino:
                 return lock
         except BaseException:
             lock.release()
@@ -207,6 +238,15 @@ class _DescriptorLock:
 
 
 _lock_handles: set[int] = set()
+_opening = threading.Lock()
+
+
+def _before_fork() -> None:
+    _opening.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    _opening.release()
 
 
 def _close_inherited_locks() -> None:
@@ -215,12 +255,18 @@ def _close_inherited_locks() -> None:
 
     With a copy open here they would outlive it, and its rows would wait for our end too.
     """
+    global _opening  # the child's own
+    _opening = threading.Lock()
     while _lock_handles:
         os.close(_lock_handles.pop())
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_inherited_locks)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_close_inherited_locks,
+    )
 
 
 class MemoryFiles:
@@ -228,7 +274,8 @@ class MemoryFiles:
     The same operations on bytes in this process, for ``spool_dir=None``. Safe to call from several
     threads.
 
-    Closing a handle keeps its file, as on disk; there is no other process, so every lock is free.
+    Closing a handle keeps its file, as on disk. There is no other process, but there may be several
+    spools: one that was closed and has not ended yet, and the one that was opened after it.
     """
 
     is_durable = False
@@ -237,6 +284,7 @@ class MemoryFiles:
         self._lock = threading.Lock()
         self._contents: dict[Path, bytearray] = {}
         self._handles: dict[int, bytearray] = {}
+        self._locked: set[Path] = set()
         self._next_handle = 0
 
     def make_directory(self, path: Path) -> None:
@@ -309,8 +357,12 @@ class MemoryFiles:
         with self._lock:
             self._pop(path)
 
-    def lock(self, path: Path) -> Lock | None:  # noqa: ARG002  # the protocol's signature
-        return _NoLock()
+    def lock(self, path: Path) -> Lock | None:
+        with self._lock:
+            if path in self._locked:
+                return None
+            self._locked.add(path)
+            return _MemoryLock(self._locked, path)
 
     def _file(self, path: Path) -> bytearray:
         try:
@@ -324,6 +376,10 @@ class MemoryFiles:
         return content
 
 
-class _NoLock:
+class _MemoryLock:
+    def __init__(self, locked: set[Path], path: Path) -> None:
+        self._locked = locked
+        self._path = path
+
     def release(self) -> None:
-        pass
+        self._locked.discard(self._path)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from audit_handler.spool._files import Files
-from audit_handler.spool._recovery import _is_segment, _is_writer_name, _names, rejected_directory
+from audit_handler.spool._recovery import _is_writer_name, _names, rejected_directory
+from audit_handler.spool._segment import is_segment_name
 from audit_handler.spool._writer import LOCK_NAME
 
 __all__ = ["RejectedBatch", "SpooledRow", "WaitingWriter", "rejected", "spooled_rows", "waiting"]
@@ -124,7 +125,7 @@ def _segments(files: Files, directory: Path) -> Iterator[tuple[bytes, float]]:
     """Yield the whole lines of each segment, in order, and since when it waits."""
     for name in _names(files, directory):
         path = directory / name
-        if _is_segment(path) and not files.is_link(path):
+        if is_segment_name(name) and not files.is_link(path):
             found = _read(files, path)
             # Delivered a moment ago, or not written yet.
             if found and found[0]:

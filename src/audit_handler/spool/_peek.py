@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from audit_handler.spool._files import Files
-from audit_handler.spool._segment import OPEN, READY, SENDING
+from audit_handler.spool._segment import READY, SENDING, is_segment_name
 
 __all__ = ["waiting_lines"]
 
@@ -24,7 +24,7 @@ def waiting_lines(
     for directory in directories:
         for name in files.names(directory):
             path = directory / name
-            if path.suffix not in (OPEN, READY, SENDING):
+            if not is_segment_name(name):
                 continue
             if max_bytes <= 0:
                 yield None

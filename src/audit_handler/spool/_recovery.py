@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from audit_handler.spool._files import Files, Lock
-from audit_handler.spool._segment import OPEN, READY, SENDING, Segment
+from audit_handler.spool._segment import OPEN, READY, UNREADABLE, Segment, is_segment_name
 from audit_handler.spool._writer import LOCK_NAME
 
 __all__ = [
@@ -23,6 +24,10 @@ __all__ = [
 _logger = logging.getLogger("audit_handler.spool")
 
 _REJECTED = "rejected"
+_WRITER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# As `new_writer_id` makes them. What else lies there, somebody has put there: it is left alone.
+_HELPER = re.compile(r"\..*\.tmp|part\.ndjson|probe")
+_SEQ = re.compile(rb'\{"writer_id":"[^"]*","seq":(\d+),')
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ def _is_dead(files: Files, directory: Path) -> bool:
     """Whether *directory* is that of a writer with segments whose process is gone."""
     names = _names(files, directory)
     # Looked for first, because taking the lock would create it in any directory that stands here.
-    if LOCK_NAME not in names or not any(_is_segment(Path(name)) for name in names):
+    if LOCK_NAME not in names or not any(map(is_segment_name, names)):
         return False
     lock = files.lock(directory / LOCK_NAME)
     if lock is not None:
@@ -79,10 +84,6 @@ def _names(files: Files, directory: Path) -> list[str]:
         return []  # No directory, or not ours to read.
 
 
-def _is_segment(path: Path) -> bool:
-    return path.suffix in (OPEN, READY, SENDING)
-
-
 def rejected_directory(target_directory: Path) -> Path:
     """Return the directory, beside the writers', for rows that ClickHouse refused."""
     return target_directory / _REJECTED
@@ -90,7 +91,7 @@ def rejected_directory(target_directory: Path) -> Path:
 
 def _is_writer_name(name: str) -> bool:
     """Whether a name in a target's directory is that of a writer."""
-    return name != _REJECTED and not name.startswith(".")
+    return _WRITER.fullmatch(name) is not None
 
 
 def has_leftovers(files: Files, target_directory: Path) -> bool:
@@ -128,9 +129,11 @@ def adopt_dead_writers(
             continue
         try:
             segments = _recover(files, directory)
-        except OSError as exc:
-            # Its neighbours must not wait for it; it is tried again with the next look.
+        except BaseException as exc:
             lock.release()
+            if not isinstance(exc, OSError):
+                raise
+            # Its neighbours must not wait for it; it is tried again with the next look.
             _logger.error("rows of a process that has ended cannot be read: %s", exc)
             continue
         dead = Adopted(directory=directory, lock=lock, waiting=len(segments))
@@ -146,13 +149,14 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
     Return the segments of a dead writer in the order of their rows, all of them sealed.
 
     A torn last line is cut off: its logger call never returned. Files that only helped an insert
-    are removed.
+    are removed; one whose last row is not the one that its name and length promise, as a power loss
+    can leave it, is set aside for a person to look at.
     """
     segments = []
     for name in files.names(directory):
         path = directory / name
-        if not _is_segment(path) or files.is_link(path):
-            if name != LOCK_NAME:
+        if files.is_link(path) or not is_segment_name(name):
+            if _HELPER.fullmatch(name):
                 with suppress(OSError):
                     files.unlink(path)
             continue
@@ -163,14 +167,21 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
         if size == 0:
             files.unlink(path)
             continue
+        first_seq, rows = int(path.stem), content.count(b"\n", 0, size)
+        last = _SEQ.match(content, content.rfind(b"\n", 0, size - 1) + 1)
+        if last is None or int(last[1]) != first_seq + rows - 1:
+            damaged = path.with_suffix(UNREADABLE)
+            files.rename(path, damaged)
+            _logger.error("a segment of the spool is damaged; it is left in %s", damaged)
+            continue
         since = files.modified(path)
         if path.suffix == OPEN:
             files.rename(path, path := path.with_suffix(READY))
         segments.append(
             Segment(
                 writer_id=directory.name,
-                first_seq=int(path.stem),
-                rows=content.count(b"\n", 0, size),
+                first_seq=first_seq,
+                rows=rows,
                 size=size,
                 path=path,
                 since=since,

@@ -4,10 +4,21 @@ A segment: the batch of rows that is buffered, sent, retried, recovered and set 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["OPEN", "READY", "SENDING", "Segment", "segment_name"]
+__all__ = [
+    "OPEN",
+    "READY",
+    "SENDING",
+    "UNREADABLE",
+    "Segment",
+    "SegmentGone",
+    "SegmentUnreadable",
+    "is_segment_name",
+    "segment_name",
+]
 
 OPEN = ".open"
 """Being appended to."""
@@ -15,6 +26,18 @@ READY = ".ready"
 """Sealed: never written again."""
 SENDING = ".sending"
 """An insert of it was attempted, so its rows may be stored."""
+UNREADABLE = ".unreadable"
+"""Set aside: the disk does not give it back, or not all of it. For a person to look at."""
+
+_NAME = re.compile(r"\d{20}\.(?:open|ready|sending)")
+
+
+class SegmentGone(Exception):
+    """Somebody else removed a segment's file."""
+
+
+class SegmentUnreadable(Exception):
+    """The disk does not give a segment's content back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +71,8 @@ def segment_name(first_seq: int, suffix: str) -> str:
     numbers.
     """
     return f"{first_seq:020d}{suffix}"
+
+
+def is_segment_name(name: str) -> bool:
+    """Whether a file of that name is a segment that is to be delivered."""
+    return _NAME.fullmatch(name) is not None

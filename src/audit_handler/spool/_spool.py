@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from audit_handler._clock import Clock
-from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull, SpoolUnavailable
+from audit_handler.errors import (
+    SpoolClosed,
+    SpoolError,
+    SpoolFull,
+    SpoolUnavailable,
+    SpoolUnsynced,
+)
 from audit_handler.spool._files import Files
 from audit_handler.spool._peek import waiting_lines
 from audit_handler.spool._recovery import (
@@ -19,7 +26,13 @@ from audit_handler.spool._recovery import (
     neglected_targets,
     rejected_directory,
 )
-from audit_handler.spool._segment import SENDING, Segment
+from audit_handler.spool._segment import (
+    SENDING,
+    UNREADABLE,
+    Segment,
+    SegmentGone,
+    SegmentUnreadable,
+)
 from audit_handler.spool._writer import Writer
 
 __all__ = ["Spool"]
@@ -27,6 +40,10 @@ __all__ = ["Spool"]
 _BLOCKED_CHECK_SECONDS = 0.5
 # Space may come back without our doing (somebody frees the disk), so a blocked call looks again
 # this often.
+
+_OTHERS_CHECK_SECONDS = 0.1
+# So often `flush` looks whether what closed spools have left is gone: who delivers it may be
+# another spool, or another process.
 
 _USUAL_ROW_BYTES = 16 * 1024
 # For the question whether a row could be taken: above what a request with its bodies takes mostly.
@@ -49,6 +66,8 @@ class Spool:
         max_bytes: Bytes that may wait here, those of adopted writers included.
         fsync: ``never``, ``batch`` or ``always``.
         clock: Time and waiting.
+        on_refused: Called with the reason for each row that could not be taken, and whose `put` had
+            returned: it was called on top of another one.
     """
 
     def __init__(
@@ -62,6 +81,7 @@ class Spool:
         max_bytes: int,
         fsync: str,
         clock: Clock,
+        on_refused: Callable[[SpoolError], None] = lambda _error: None,
     ) -> None:
         self.files = files
         self.target_directory = target_directory
@@ -72,21 +92,28 @@ class Spool:
         self._is_synced = fsync != "never"
         self._syncs_every_row = fsync == "always"
         self._clock = clock
+        self._on_refused = on_refused
         # Reentrant, because a signal handler may log while the interrupted thread is inside `put`.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._sync_lock = threading.Lock()
+        self._sync_lock = threading.RLock()
         self._writer: Writer | None = None
-        self._is_appending = False
+        self._is_busy = False
+        """Whether the thread that holds the lock is in the middle of a change."""
         self._deferred: deque[tuple[bytes, str]] = deque()
+        self._refused: deque[SpoolError] = deque()
         self._sealed: deque[Segment] = deque()
         self._adopted: dict[str, Adopted] = {}
         self._adopted_segments: deque[Segment] = deque()
         self._taken: Segment | None = None
-        self._bytes = 0
         self._adopted_rows = 0
+        self._adopted_bytes = 0
+        self.adopted_writers: set[str] = set()
+        """The ids of all writers whose rows were taken over, delivered since or not."""
         self._synced_seq = 0
+        self._unsynced = range(0)
         self._finished_seq = 0
+        self._finished_bytes = 0
         self._flush_seq = 0
         self._has_disk_failed = False
         self._is_closing = False
@@ -109,24 +136,30 @@ class Spool:
             SpoolFull: *max_bytes* are waiting; the row was not taken.
             SpoolUnavailable: The file system refused; the row was not taken.
             SpoolClosed: `close` was called; the row was not taken.
+            SpoolUnsynced: The row was taken, but the disk refused to sync it.
         """
-        with self._lock:
-            if self._is_appending:
-                # Logged by a signal handler or finalizer on top of this very method: taken as it
-                # returns.
-                self._deferred.append((body, month))
-                return
-            try:
-                self._is_appending = True
+        try:
+            with self._lock:
+                if self._is_busy:
+                    # Logged by a signal handler or finalizer on top of this very object: taken when
+                    # the interrupted call is over.
+                    self._deferred.append((body, month))
+                    return
                 try:
-                    self._append_when_possible(body, month, timeout)
+                    self._is_busy = True
+                    try:
+                        self._append_when_possible(body, month, timeout)
+                    finally:
+                        # Also when a signal handler has logged and then raised: its call has
+                        # returned.
+                        if self._deferred:
+                            self._take_deferred(timeout)
                 finally:
-                    # Also when a signal handler has logged and then raised: its call has returned.
-                    if self._deferred:
-                        self._take_deferred(timeout)
-            finally:
-                self._is_appending = False
-            seq = self.last_seq if self._syncs_every_row else 0
+                    self._is_busy = False
+                seq = self.last_seq if self._syncs_every_row else 0
+        finally:
+            if self._refused:
+                self._report_refused()
         if self._syncs_every_row:
             self._sync(seq)
 
@@ -142,23 +175,49 @@ class Spool:
             if self._has_disk_failed:
                 self._probe_disk()
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: float, others: Sequence[Spool] = ()) -> bool:
         """
         Seal what is open, and wait up to *timeout* seconds until all rows put before are done with;
         whether they are.
+
+        From a signal handler on top of a `put` it does not wait, and is False: to wait would let
+        the listener in to a half-done append.
+
+        Args:
+            timeout: Seconds.
+            others: Spools that were closed before, whose rows count too, whoever delivers them.
         """
         deadline = self._clock.monotonic() + timeout
         with self._lock:
-            self._take_deferred()
-            target_seq = self.last_seq
+            if self._is_busy:
+                return False
+            with self._changing():
+                target_seq = self.last_seq
             self._flush_seq = max(self._flush_seq, target_seq)
             self._changed.notify_all()
-            while self._finished_seq < target_seq:
+            while self._finished_seq < target_seq or any(other.has_rows() for other in others):
                 remaining = deadline - self._clock.monotonic()
                 if remaining <= 0:
                     return False
-                self._clock.wait(self._changed, remaining)
+                self._clock.wait(
+                    self._changed, min(remaining, _OTHERS_CHECK_SECONDS) if others else remaining
+                )
             return True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether this thread is in the middle of a `put`: as a signal handler sees it."""
+        with self._lock:
+            return self._is_busy
+
+    def has_rows(self) -> bool:
+        """Whether rows of this process's writer lie in the spool, for whoever delivers them."""
+        return self._writer is not None and self._writer.has_rows()
+
+    @property
+    def writer_id(self) -> str:
+        """The id of this process's writer; empty before the first row."""
+        return self._writer.writer_id if self._writer else ""
 
     @property
     def last_seq(self) -> int:
@@ -173,7 +232,8 @@ class Spool:
     @property
     def waiting_bytes(self) -> int:
         """Bytes of the waiting rows."""
-        return self._bytes
+        taken = self._writer.bytes_taken if self._writer else 0
+        return taken - self._finished_bytes + self._adopted_bytes
 
     def oldest_age(self) -> float:
         """
@@ -195,7 +255,7 @@ class Spool:
     @property
     def is_full(self) -> bool:
         """Whether there is no room for a row of the usual size. Takes no lock."""
-        return self._bytes + _USUAL_ROW_BYTES > self._max_bytes
+        return self.waiting_bytes + _USUAL_ROW_BYTES > self._max_bytes
 
     def peek(self, max_bytes: int) -> Iterator[bytes | None]:
         """
@@ -223,7 +283,8 @@ class Spool:
                 if self._adopted_segments:
                     self._taken = self._adopted_segments.popleft()
                     return self._taken
-                due = self._seal_if_due()
+                with self._changing():
+                    due = self._seal_if_due()
                 if self._sealed:
                     self._taken = self._sealed.popleft()
                     return self._taken
@@ -239,18 +300,30 @@ class Spool:
 
         Returns:
             The segment under its new name, and its content.
+
+        Raises:
+            SegmentGone: Somebody else removed it.
+            SegmentUnreadable: The disk does not give it back.
+            OSError: The file system refused, perhaps not the next time.
         """
         taken = self._taken
         if taken and (taken.writer_id, taken.first_seq) == (segment.writer_id, segment.first_seq):
             segment = taken  # Renamed already by a call that then failed.
         # Synced here and not when it is sealed: that may happen inside a logger call, which must
         # not wait for a disk. An attempted one too: who renamed it may have died before its sync.
-        content = self.files.read(segment.path, is_synced=self._is_synced)
-        if not segment.was_attempted:
-            renamed = replace(segment, path=segment.path.with_suffix(SENDING))
-            self.files.rename(segment.path, renamed.path)
-            with self._lock:
-                self._taken = segment = renamed
+        try:
+            content = self.files.read(segment.path, is_synced=self._is_synced)
+            if not segment.was_attempted:
+                renamed = replace(segment, path=segment.path.with_suffix(SENDING))
+                self.files.rename(segment.path, renamed.path)
+                with self._lock:
+                    self._taken = segment = renamed
+        except FileNotFoundError as exc:
+            raise SegmentGone(str(exc)) from exc
+        except OSError as exc:
+            if exc.errno == errno.EIO:
+                raise SegmentUnreadable(f"{segment.path}: {exc.strerror}") from exc
+            raise
         if self._is_synced:
             self.files.sync_directory(segment.path.parent)
         return segment, content
@@ -264,13 +337,14 @@ class Spool:
         # by the next process.
         with suppress(OSError):
             self.files.unlink(segment.path)
-        with self._lock:
+        with self._changing():
             self._taken = None
-            self._bytes -= segment.size
-            if self._writer and segment.writer_id == self._writer.writer_id:
+            if self._is_own(segment):
                 self._finished_seq = segment.last_seq
+                self._finished_bytes += segment.size
             else:
                 self._adopted_rows -= segment.rows
+                self._adopted_bytes -= segment.size
                 dead = self._adopted[segment.writer_id]
                 dead.waiting -= 1
                 if dead.waiting == 0:
@@ -278,17 +352,28 @@ class Spool:
                     dead.close(self.files)
             self._changed.notify_all()
 
+    def give_up(self, segment: Segment) -> Path:
+        """
+        Set *segment*, which `get` returned last, aside under a name that nobody delivers.
+        """
+        path = segment.path.with_suffix(UNREADABLE)
+        for name in (segment.path, segment.path.with_suffix(SENDING)):
+            with suppress(FileNotFoundError):
+                self.files.rename(name, path)
+        return path
+
     def adopt(self) -> int:
         """Take over the rows of dead processes of this target; return how many rows."""
         known = set(self._adopted) | ({self._writer.writer_id} if self._writer else set())
         found = adopt_dead_writers(self.files, self.target_directory, known)
         rows = 0
-        with self._lock:
+        with self._changing():
             for dead, segments in found:
                 self._adopted[dead.directory.name] = dead
+                self.adopted_writers.add(dead.directory.name)
                 self._adopted_segments.extend(segments)
                 rows += sum(segment.rows for segment in segments)
-                self._bytes += sum(segment.size for segment in segments)
+                self._adopted_bytes += sum(segment.size for segment in segments)
             self._adopted_rows += rows
         return rows
 
@@ -322,10 +407,12 @@ class Spool:
     def close(self) -> None:
         """Seal, and release the locks, so that other processes deliver what still waits."""
         with self._lock:
-            if self._is_closed:
+            # On top of a `put`, in a signal handler, there is no sealing under its hands: then the
+            # locks last as long as the process.
+            if self._is_closed or self._is_busy:
                 return
-            with suppress(SpoolError):
-                self._take_deferred()
+            with self._changing():
+                pass  # what was logged on top of a call that was interrupted
             self._is_closed = True
             self._changed.notify_all()
             if self._writer:
@@ -345,10 +432,7 @@ class Spool:
 
     @property
     def lock(self) -> threading.RLock:
-        """
-        Held while a row is appended; taken around a fork, so that no child inherits a half-done
-        append.
-        """
+        """Held while a row is appended."""
         return self._lock
 
     # Inside
@@ -365,23 +449,51 @@ class Spool:
                 if now >= deadline or self._is_closed:
                     raise
                 # Other threads come in meanwhile, and must not be taken for a signal handler.
-                self._is_appending = False
+                self._is_busy = False
                 try:
                     self._clock.wait(self._changed, min(deadline - now, _BLOCKED_CHECK_SECONDS))
                 finally:
-                    self._is_appending = True
+                    self._is_busy = True
             else:
                 return
 
-    def _take_deferred(self, timeout: float = 0.0) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock; what is logged on top of this block is taken at its end."""
+        was_any_deferred = False
+        with self._lock:
+            was_busy, self._is_busy = self._is_busy, True
+            try:
+                yield
+            finally:
+                try:
+                    if self._deferred and not was_busy:
+                        was_any_deferred = True
+                        self._take_deferred(0.0)
+                finally:
+                    self._is_busy = was_busy
+        if was_any_deferred:
+            self._report_refused()
+            if self._syncs_every_row:
+                self._sync(self.last_seq)
+
+    def _take_deferred(self, timeout: float) -> None:
         while self._deferred:
-            self._append_when_possible(*self._deferred.popleft(), timeout)
+            try:
+                self._append_when_possible(*self._deferred.popleft(), timeout)
+            except SpoolError as exc:
+                self._refused.append(exc)
+
+    def _report_refused(self) -> None:
+        """Tell of the rows whose `put` had returned. Without the lock: who is told may log."""
+        while self._refused:
+            self._on_refused(self._refused.popleft())
 
     def _append(self, body: bytes, month: str) -> None:
         self._refuse_when_full(len(body))
         writer = self._writer or self._new_writer()
         try:
-            self._bytes += writer.append(body, month)
+            writer.append(body, month)
         except SpoolUnavailable:
             self._has_disk_failed = True
             raise
@@ -393,9 +505,10 @@ class Spool:
     def _refuse_when_full(self, size: int) -> None:
         if self._is_closed:
             raise SpoolClosed("the spool is closed")
-        if self._bytes + size > self._max_bytes:
+        waiting = self.waiting_bytes
+        if waiting + size > self._max_bytes:
             raise SpoolFull(
-                f"the spool {self.target_directory} holds {self._bytes:,} of "
+                f"the spool {self.target_directory} holds {waiting:,} of "
                 f"max_spool_bytes={self._max_bytes:,}; "
                 "see why ClickHouse does not take them, or raise max_spool_bytes"
             )
@@ -426,8 +539,19 @@ class Spool:
             raise SpoolUnavailable(f"{directory} cannot be written: {exc.strerror}") from exc
 
     def _on_sealed(self, segment: Segment) -> None:
-        self._sealed.append(segment)
+        # A call that was interrupted may have handed it over before.
+        if self._sealed:
+            handed_seq = self._sealed[-1].last_seq
+        elif self._taken and self._is_own(self._taken):
+            handed_seq = self._taken.last_seq
+        else:
+            handed_seq = self._finished_seq
+        if segment.last_seq > handed_seq:
+            self._sealed.append(segment)
         self._changed.notify_all()
+
+    def _is_own(self, segment: Segment) -> bool:
+        return self._writer is not None and segment.writer_id == self._writer.writer_id
 
     def _seal_if_due(self) -> float | None:
         """
@@ -450,13 +574,18 @@ class Spool:
     def _sync(self, seq: int) -> None:
         """
         Return when row *seq* is on the disk. Concurrent callers share one sync: the first one syncs
-        for all.
+        for all. Reentrant, for a signal handler that logs on top of it.
         """
         with self._sync_lock:
+            if seq in self._unsynced:
+                # The system may have thrown away what it could not write, and call the next sync of
+                # that file a success.
+                raise self._unsynced_error("an earlier sync failed")
             if self._synced_seq >= seq:
                 return
+            written = 0
             try:
-                with self._lock:
+                with self._changing():
                     writer = self._writer
                     written = writer.last_seq if writer else 0
                     # A duplicate, because the segment may be sealed, and its handle closed, while
@@ -472,11 +601,20 @@ class Spool:
                     finally:
                         self.files.close(handle)
             except OSError as exc:
-                raise SpoolUnavailable(
-                    f"{self.target_directory} cannot be synced ({exc.strerror}); the row is "
-                    "written, and survives the end of the process, but perhaps no power loss"
-                ) from exc
-            self._synced_seq = written
+                self._unsynced = range(self._synced_seq + 1, max(written, seq) + 1)
+                self._has_disk_failed = True
+                with suppress(OSError), self._changing():
+                    # What comes next goes to a file of its own, whose syncs can be believed.
+                    if self._writer:
+                        self._writer.seal()
+                raise self._unsynced_error(exc.strerror) from exc
+            self._synced_seq = max(self._synced_seq, written)
+
+    def _unsynced_error(self, reason: str | None) -> SpoolUnsynced:
+        return SpoolUnsynced(
+            f"{self.target_directory} cannot be synced ({reason}); the row is written, and "
+            "survives the end of the process, but perhaps no power loss"
+        )
 
     def _write_file(self, path: Path, content: bytes) -> Path:
         temporary = path.with_name(f".{path.name}.tmp")

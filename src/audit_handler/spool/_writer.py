@@ -10,8 +10,8 @@ from pathlib import Path
 from audit_handler._clock import Clock
 from audit_handler._ids import new_writer_id
 from audit_handler.errors import SpoolUnavailable
-from audit_handler.spool._files import Files
-from audit_handler.spool._segment import OPEN, READY, Segment, segment_name
+from audit_handler.spool._files import Files, Lock
+from audit_handler.spool._segment import OPEN, READY, Segment, is_segment_name, segment_name
 
 __all__ = ["LOCK_NAME", "ROW_OVERHEAD_BYTES", "Writer"]
 
@@ -42,7 +42,8 @@ class Writer:
         is_synced: Whether a segment is synced when it is sealed, and its directory when it is
             created.
         clock: Tells since when a segment waits.
-        on_sealed: Called with each segment that is sealed.
+        on_sealed: Called with each segment that is sealed; with the same one again where a call was
+            interrupted before it could note that.
 
     Raises:
         SpoolUnavailable: The directory cannot be made or locked.
@@ -67,7 +68,8 @@ class Writer:
         self._on_sealed = on_sealed
         self._claim(target_directory)
         self._prefix = b'{"writer_id":"%b","seq":' % self.writer_id.encode()
-        self._sealed_seq = 0
+        self._sealed = (0, 0)
+        """The last row that is sealed, and the bytes of all that are."""
         self._open: _OpenSegment | None = None
 
     def _claim(self, target_directory: Path) -> None:
@@ -78,9 +80,7 @@ class Writer:
             self.directory = target_directory / self.writer_id
             try:
                 self._files.make_directory(self.directory)
-                lock = self._files.lock(self.directory / LOCK_NAME)
-                if self._is_synced:
-                    self._sync_names(target_directory)
+                lock = self._locked()
             except FileNotFoundError:
                 continue
             except OSError as exc:
@@ -96,18 +96,36 @@ class Writer:
             "is it on a local disk?"
         )
 
-    def _sync_names(self, target_directory: Path) -> None:
-        self._files.sync_directory(target_directory)
+    def _locked(self) -> Lock | None:
+        """Lock our directory, and make its name survive a power loss; None if somebody holds it."""
+        lock = self._files.lock(self.directory / LOCK_NAME)
+        if lock is not None and self._is_synced:
+            try:
+                self._sync_names()
+            except BaseException:
+                self._remove_directory()
+                lock.release()
+                raise
+        return lock
+
+    def _sync_names(self) -> None:
+        self._files.sync_directory(self.directory.parent)
         # A directory is there after a power loss if its parent was synced, so all of them are.
-        for parent in target_directory.parents:
-            with suppress(PermissionError):  # Not made by us, or we could read it.
+        for parent in self.directory.parent.parents:
+            with suppress(OSError):  # Not made by us, or we could read and sync it.
                 self._files.sync_directory(parent)
 
     @property
     def last_seq(self) -> int:
         """The number of the last row that was taken. Read without the lock, too."""
         opened = self._open  # once: another thread may seal it meanwhile
-        return opened.first_seq + opened.rows - 1 if opened else self._sealed_seq
+        return opened.last_seq if opened else self._sealed[0]
+
+    @property
+    def bytes_taken(self) -> int:
+        """The bytes of all rows that were taken. Read without the lock, too."""
+        opened = self._open
+        return opened.bytes_before + opened.size if opened else self._sealed[1]
 
     @property
     def open_rows(self) -> int:
@@ -127,9 +145,9 @@ class Writer:
         # A seal that failed half-way has synced and closed it.
         return self._open.handle if self._open and self._open.handle >= 0 else None
 
-    def append(self, body: bytes, month: str) -> int:
+    def append(self, body: bytes, month: str) -> None:
         """
-        Number *body*, a JSON object, and append it; return the bytes written.
+        Number *body*, a JSON object, and append it.
 
         When this returns the row survives the end of the process.
 
@@ -162,7 +180,8 @@ class Writer:
             while written < len(line):
                 written += self._files.write(opened.handle, line[written:])
         except OSError as exc:
-            self._settle(opened)
+            with suppress(OSError):  # Left to the next call, like what an interrupted one has left.
+                self._settle(opened)
             raise SpoolUnavailable(f"{opened.path} cannot be written: {exc.strerror}") from exc
         # One assignment, so that an interruption finds the row counted or not, and never by half.
         opened.counts = (size + written, rows + 1)
@@ -171,7 +190,6 @@ class Writer:
             # The row is taken; a seal that fails is tried again, and reported, by the next row.
             with suppress(OSError):
                 self.seal()
-        return written
 
     def seal(self) -> None:
         """
@@ -193,13 +211,12 @@ class Writer:
             self._files.close(handle)
         if opened.rows == 0:
             self._files.unlink(opened.path)
-        elif not opened.is_handed_over:
+        else:
             ready = opened.path.with_suffix(READY)
             # Not found: renamed by a call that was interrupted, or removed from outside, which the
             # listener reports.
             with suppress(FileNotFoundError):
                 self._files.rename(opened.path, ready)
-            opened.is_handed_over = True
             self._on_sealed(
                 Segment(
                     writer_id=self.writer_id,
@@ -210,22 +227,36 @@ class Writer:
                     since=opened.since,
                 )
             )
-        self._sealed_seq = opened.first_seq + opened.rows - 1
+        self._sealed = (opened.last_seq, opened.bytes_before + opened.size)
         self._open = None
 
     def close(self) -> None:
-        """Seal, release the lock, and remove the directory when nothing is left in it."""
-        self.seal()
-        if self._files.names(self.directory) in ([], [LOCK_NAME]):
-            self._remove_directory()
-        self._lock.release()
+        """
+        Seal, release the lock, and remove the directory when nothing is left in it.
+
+        Raises:
+            OSError: The file system refused to seal; the lock is released all the same, so that the
+                rows are adopted.
+        """
+        try:
+            self.seal()
+            if self._files.names(self.directory) in ([], [LOCK_NAME]):
+                self._remove_directory()
+        finally:
+            self.abandon()
+            self._lock.release()
+
+    def has_rows(self) -> bool:
+        """Whether there is a file with rows in the directory, whoever delivers them by now."""
+        return any(map(is_segment_name, self._files.names(self.directory)))
 
     def abandon(self) -> None:
-        """Let go of everything in a forked child: the segment and its lock are the parent's."""
-        if self._open and self._open.handle >= 0:
-            handle, self._open.handle = self._open.handle, -1
-            self._files.close(handle)
-        self._open = None
+        """Let go of the open file, as in a forked child: segment and lock are the parent's."""
+        opened = self._open
+        if opened and opened.handle >= 0:
+            handle, opened.handle = opened.handle, -1
+            with suppress(OSError):
+                self._files.close(handle)
 
     def _remove_directory(self) -> None:
         try:
@@ -241,22 +272,28 @@ class Writer:
         try:
             handle = self._files.create(path)
         except FileExistsError:
-            # An interrupted call created it before it could say so; it is empty.
+            # A call that was interrupted or refused created it before it could say so; it is empty.
             self._files.unlink(path)
             handle = self._files.create(path)
         except FileNotFoundError:
             self._remake_directory()
             handle = self._files.create(path)
+        if self._is_synced:
+            try:
+                self._files.sync_directory(self.directory)
+            except BaseException:
+                # Created, and synced, once more by the next call.
+                self._files.close(handle)
+                raise
         self._open = _OpenSegment(
             path=path,
             handle=handle,
             first_seq=first_seq,
+            bytes_before=self._sealed[1],
             month=month,
             opened=self._clock.monotonic(),
             since=self._clock.time(),
         )
-        if self._is_synced:
-            self._files.sync_directory(self.directory)
         return self._open
 
     def _remake_directory(self) -> None:
@@ -271,7 +308,7 @@ class Writer:
         removed, self._lock = self._lock, lock
         removed.release()
         if self._is_synced:
-            self._sync_names(self.directory.parent)
+            self._sync_names()
 
     def _settled(self) -> _OpenSegment | None:
         """Return the open segment, after finishing what an interrupted call left half done."""
@@ -299,10 +336,10 @@ class _OpenSegment:
     """The state of the segment that is being written."""
 
     __slots__ = (
+        "bytes_before",
         "counts",
         "first_seq",
         "handle",
-        "is_handed_over",
         "month",
         "opened",
         "path",
@@ -311,18 +348,26 @@ class _OpenSegment:
     )
 
     def __init__(
-        self, *, path: Path, handle: int, first_seq: int, month: str, opened: float, since: float
+        self,
+        *,
+        path: Path,
+        handle: int,
+        first_seq: int,
+        bytes_before: int,
+        month: str,
+        opened: float,
+        since: float,
     ) -> None:
         self.path = path
         self.handle = handle
         self.first_seq = first_seq
+        self.bytes_before = bytes_before
         self.month = month
         self.opened = opened
         self.since = since
         self.counts = (0, 0)
         self.pending = 0
         """Bytes of a row that is being written at this moment."""
-        self.is_handed_over = False
 
     @property
     def size(self) -> int:
@@ -331,3 +376,7 @@ class _OpenSegment:
     @property
     def rows(self) -> int:
         return self.counts[1]
+
+    @property
+    def last_seq(self) -> int:
+        return self.first_seq + self.counts[1] - 1

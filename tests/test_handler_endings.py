@@ -1,0 +1,336 @@
+"""A handler that is closed too soon, opened again, forked, or broken: what it says, and loses."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_handler import AuditHandler, SpoolUnavailable, SpoolUnsynced, listener
+from audit_handler.handler import _handlers
+from tests.loopback import LoopbackClickHouse
+from tests.programs import World
+
+MakeHandler = Callable[..., AuditHandler]
+
+AUDIT = {"action": "CREATE", "resource_type": "order", "resource_id": "o-17"}
+
+MEMORY = """
+import logging, os, sys, threading
+from audit_handler import AuditHandler
+
+handler = AuditHandler(
+    flush_interval_ms=3_600_000, create_table=True, spool_dir="memory", shutdown_timeout=60
+)
+log = logging.getLogger("shop")
+log.addHandler(handler)
+log.setLevel("INFO")
+
+def audit(number):
+    log.info("n", extra={"action": "COUNT", "resource_type": "number", "resource_id": str(number)})
+    os.write(1, b"%d\\n" % number)
+"""
+
+
+@pytest.fixture
+def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
+    """A logger of this test's own, that passes nothing on."""
+    logger = logging.getLogger(f"shop.{request.node.name}")
+    logger.propagate = False
+    yield logger
+    logger.handlers.clear()
+
+
+@pytest.fixture
+def world(tmp_path: Path, database: str, loopback: LoopbackClickHouse) -> World:
+    if not hasattr(os, "fork"):
+        pytest.skip("no forks on this system")
+    return World(tmp_path, loopback.dsn(database), database, loopback)
+
+
+def stored(server: LoopbackClickHouse, database: str) -> list[str]:
+    rows = server.query(f"SELECT message FROM {database}.audit_logs ORDER BY message")
+    return [row["message"] for row in rows]
+
+
+@pytest.mark.parametrize("spool", ["disk", "memory"])
+def test_rows_that_a_close_left_are_not_said_to_be_delivered(
+    spool: str,
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The handler forgot them with what it had closed. In memory they were sent by both."""
+    monkeypatch.setattr(listener, "_ADOPT_SECONDS", 0.05)
+    options = {"spool_dir": "memory"} if spool == "memory" else {}
+    handler = make_handler(faults.dsn(database), logger=log.name, **options)
+    faults.fault("http_status", status=503, times=-1)
+    log.info("a", extra=AUDIT)
+    answers = [handler.close(0.1), handler.flush(0.1), handler.close(0.1)]
+    log.info("b", extra=AUDIT)
+    answers.append(handler.flush(0.1))
+    faults.clear_faults()
+
+    assert [False, False, False, False] == answers
+    assert handler.flush(60.0)
+    assert ["a", "b"] == stored(faults, database)
+    assert (2, 0, 0) == (
+        handler.status().rows_emitted,
+        handler.status().rows_waiting,
+        handler.status().bytes_waiting,
+    )
+
+
+def test_a_thread_that_cannot_be_started_is_started_later(
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At a limit of threads, or with Ctrl-C in the first audit, nothing was ever delivered."""
+
+    def fails(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    handler = make_handler(faults.dsn(database), logger=log.name)
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    log.info("a", extra=AUDIT)
+    log.info("b", extra=AUDIT)
+    monkeypatch.undo()
+
+    assert 1 == caplog.text.count("can't start new thread")
+    assert handler.flush()
+    assert ["a", "b"] == stored(faults, database)
+
+
+def test_handlers_that_capture_all_do_not_feed_each_other(
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    tmp_path: Path,
+) -> None:
+    """Each took what the driver logs for the other, delivered that, and logged anew."""
+    driver = logging.getLogger("urllib3")
+    first, second = (
+        make_handler(
+            faults.dsn(f"{database}_{name}"),
+            logger=log.name,
+            capture="all",
+            spool_dir=tmp_path / name,
+        )
+        for name in ("a", "b")
+    )
+    for handler in (first, second):
+        driver.addHandler(handler)
+    driver.setLevel(logging.DEBUG)
+    try:
+        log.info("x")
+        for _ in range(3):
+            assert first.flush()
+            assert second.flush()
+    finally:
+        driver.handlers.clear()
+        driver.setLevel(logging.NOTSET)
+
+    assert (1, 1) == (first.status().rows_emitted, second.status().rows_emitted)
+
+
+def test_a_finalizers_audit_is_taken_on_a_listeners_thread(
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+) -> None:
+    """Garbage is collected on any thread; it was passed over there, and nobody was told."""
+    handler = make_handler(faults.dsn(database), logger=log.name)
+    log.info("a", extra=AUDIT)
+    pipeline = handler._pipeline
+    assert pipeline is not None
+    is_done = threading.Event()
+    real = pipeline.spool.adopt
+
+    def adopt() -> int:
+        if not is_done.is_set():
+            log.info("b", extra=AUDIT)
+            is_done.set()
+        return real()
+
+    pipeline.spool.adopt = adopt  # type: ignore[method-assign]
+    pipeline.listener._next_adoption = 0.0
+    log.info("c", extra=AUDIT)
+    assert is_done.wait(60.0)
+
+    assert handler.flush()
+    assert ["a", "b", "c"] == stored(faults, database)
+
+
+@pytest.mark.parametrize("error", [MemoryError("hunter2"), OSError(5, "Input/output error")])
+def test_raise_also_fails_closed_for_a_defect_of_ours(
+    error: Exception,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The call returned, and the row was neither stored nor refused. The record was printed."""
+    handler = make_handler("http://127.0.0.1:1", logger=log.name, on_full="raise")
+    log.info("a", extra=AUDIT)
+    pipeline = handler._pipeline
+    assert pipeline is not None
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    pipeline.encoder.encode = fails  # type: ignore[method-assign, assignment]
+    with pytest.raises(SpoolUnavailable, match=f"{type(error).__name__} in fails"):
+        log.info("password=hunter2", extra=AUDIT)
+
+    assert (1, 1) == (handler.status().rows_emitted, handler.status().rows_dropped)
+    ours = [one.getMessage() for one in caplog.records if one.name.startswith("audit_handler")]
+    assert "hunter2" not in "".join([*ours, *capsys.readouterr()])
+
+
+@pytest.mark.parametrize("on_full", ["raise", "drop"])
+def test_a_row_that_is_not_synced_is_no_dropped_one(
+    on_full: str,
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handler = make_handler(
+        faults.dsn(database),
+        logger=log.name,
+        on_full=on_full,
+        fsync="always",
+        flush_interval_ms=3_600_000,
+    )
+    log.info("a", extra=AUDIT)
+    pipeline = handler._pipeline
+    assert pipeline is not None
+    real, files = pipeline.spool.files.sync, pipeline.spool.files
+
+    def fails(_handle: int) -> None:
+        files.sync = real  # type: ignore[method-assign]
+        raise OSError(5, "Input/output error")
+
+    files.sync = fails  # type: ignore[method-assign]
+    raised = []
+    try:
+        log.info("b", extra=AUDIT)
+    except SpoolUnsynced as exc:
+        raised.append(exc)
+
+    assert handler.flush()
+    assert (on_full == "raise") == bool(raised)
+    assert 1 == caplog.text.count("cannot be synced")
+    assert 0 == handler.status().rows_dropped
+    assert ["a", "b"] == stored(faults, database)
+
+
+def test_a_handler_that_nobody_holds_any_more_still_delivers(
+    faults: LoopbackClickHouse, database: str, tmp_path: Path
+) -> None:
+    handler = AuditHandler(
+        faults.dsn(database), spool_dir=tmp_path / "spool", create_table=True, flush_interval_ms=10
+    )
+    handler.handle(logging.makeLogRecord({"msg": "a", "name": "shop", **AUDIT}))
+    identity = id(handler)
+    del handler
+    found = [known for known in _handlers if id(known) == identity]
+
+    assert 1 == len(found)
+    assert found[0].close()
+
+
+def test_what_a_spool_in_memory_loses_at_the_end_is_told(world: World) -> None:
+    world.environment["CLICKHOUSE_URL"] = "http://127.0.0.1:1"
+    process = world.start(
+        "for number in range(5): audit(number)",
+        MEMORY.replace("shutdown_timeout=60", "shutdown_timeout=0.1"),
+    )
+    _, complaints = process.communicate(timeout=100)
+
+    assert b"5 audit rows are lost" in complaints
+
+
+def test_a_child_does_not_deliver_its_parents_rows_in_memory(world: World) -> None:
+    """It had a copy of them, and nobody held them there."""
+    acknowledged = world.run(
+        """
+        for number in range(4): audit(number)
+        child = os.fork()
+        if child == 0:
+            audit(100)
+            os._exit(0 if handler.flush() else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert handler.flush()
+        """,
+        prelude=MEMORY,
+    )
+
+    world.assert_whole(acknowledged)
+
+
+def test_threads_that_fork_at_once_neither_fail_nor_wait_for_each_other(world: World) -> None:
+    """One released what the other had taken for its own fork."""
+    acknowledged = world.run(
+        """
+        sys.setswitchinterval(1e-5)
+
+        def forks(first):
+            for number in range(first, first + 30):
+                audit(number)
+                child = os.fork()
+                if child == 0:
+                    os._exit(0)
+                os.waitpid(child, 0)
+
+        threads = [threading.Thread(target=forks, args=(100 * t,)) for t in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        """
+    )
+
+    assert 120 == len(acknowledged)
+    world.assert_whole(acknowledged)
+
+
+def test_a_fork_and_a_dict_config_do_not_wait_for_each_other(world: World) -> None:
+    """dictConfig held logging's lock and wanted the handler's; a fork held that and wanted both."""
+    acknowledged = world.run(
+        """
+        import logging.config
+        is_over = threading.Event()
+
+        def configures():
+            while not is_over.is_set():
+                logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+
+        thread = threading.Thread(target=configures)
+        thread.start()
+        for number in range(100):
+            audit(number)
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+        is_over.set()
+        thread.join()
+        """
+    )
+
+    assert 100 == len(acknowledged)
+    world.finish()
+    world.assert_whole(acknowledged)

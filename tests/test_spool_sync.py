@@ -1,0 +1,147 @@
+"""``fsync="always"``: a row is on the disk when its call returns, or the caller is told."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from audit_handler.errors import SpoolUnavailable, SpoolUnsynced
+from audit_handler.spool import DiskFiles
+from tests.test_spool import make_spool, put_numbers, take_all
+
+
+def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> None:
+    """
+    Seven rows are written while the first one is being synced: the second sync is for all of them.
+    """
+
+    class SlowDisk(DiskFiles):
+        def __init__(self) -> None:
+            super().__init__()
+            self.syncs = 0
+            self.is_syncing, self.may_end = threading.Event(), threading.Event()
+            self.written = threading.Semaphore(0)
+
+        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
+            self.written.release()
+            return os.write(handle, data)
+
+        def sync(self, handle: int) -> None:  # noqa: ARG002
+            self.syncs += 1
+            self.is_syncing.set()
+            assert self.may_end.wait(60.0)
+
+    disk = SlowDisk()
+    spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=100)
+    callers = [threading.Thread(target=put_numbers, args=(spool, n, n)) for n in range(8)]
+    callers[0].start()
+    assert disk.is_syncing.wait(60.0)
+    for caller in callers[1:]:
+        caller.start()
+    for _ in callers:
+        assert disk.written.acquire(timeout=60.0)
+    disk.may_end.set()
+    for caller in callers:
+        caller.join(60.0)
+
+    assert disk.syncs == 2
+
+
+def test_with_fsync_always_a_row_is_synced_before_put_returns(tmp_path: Path) -> None:
+    class SizingFiles(DiskFiles):
+        synced_bytes = 0
+
+        def sync(self, handle: int) -> None:
+            self.synced_bytes = self.size(handle)
+            super().sync(handle)
+
+    files = SizingFiles()
+    spool = make_spool(tmp_path, files=files, fsync="always")
+    for number in (1, 2):
+        put_numbers(spool, number, number)
+        assert files.synced_bytes == spool.waiting_bytes
+
+
+class RefusingFiles(DiskFiles):
+    """A disk that refuses so many syncs, of files or of directories."""
+
+    def __init__(self, *, files: int = 0, directories: int = 0, path: Path | None = None) -> None:
+        super().__init__()
+        self.files, self.directories, self.path = files, directories, path
+        self.synced: list[Path] = []
+
+    def sync(self, handle: int) -> None:
+        if self.files:
+            self.files -= 1
+            raise OSError(5, "Input/output error")
+        super().sync(handle)
+
+    def sync_directory(self, path: Path) -> None:
+        if self.directories and self.path in (None, path):
+            self.directories -= 1
+            raise OSError(22, "Invalid argument")
+        self.synced.append(path)
+
+
+def test_a_row_that_is_not_synced_is_taken_and_told(tmp_path: Path) -> None:
+    """It was called dropped, and was stored all the same: who logged it again had it twice."""
+    disk = RefusingFiles()
+    spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=100)
+    put_numbers(spool, 1, 1)
+    disk.files = 1
+    with pytest.raises(SpoolUnsynced, match="is written"):
+        put_numbers(spool, 2, 2)
+
+    # A segment of its own: of the other one, the system calls the next sync a success.
+    put_numbers(spool, 3, 3)
+    first = spool.get(0.0)
+    assert first is not None
+    assert (1, 2) == (first.first_seq, first.last_seq)
+    spool.task_done()
+    assert [3] == take_all(spool)
+
+
+def open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def test_a_directory_that_cannot_be_synced_leaks_nothing(tmp_path: Path) -> None:
+    disk = RefusingFiles(directories=5, path=tmp_path / "target")
+    spool = make_spool(tmp_path / "target", files=disk, fsync="always")
+    before = open_files()
+    for _ in range(5):
+        with pytest.raises(SpoolUnavailable, match="Invalid argument"):
+            put_numbers(spool, 1, 1)
+
+    assert before == open_files()
+    assert [] == list((tmp_path / "target").iterdir())
+    put_numbers(spool, 1, 1)
+    assert [1] == take_all(spool)
+
+
+def test_directories_that_others_have_made_need_no_sync(tmp_path: Path) -> None:
+    disk = RefusingFiles(directories=1, path=Path(tmp_path.anchor))
+    spool = make_spool(tmp_path, files=disk, fsync="always")
+    put_numbers(spool, 1, 1)
+
+    assert 0 == disk.directories
+    assert [1] == take_all(spool)
+
+
+def test_the_name_of_a_segment_is_synced_before_its_first_row_is_taken(tmp_path: Path) -> None:
+    disk = RefusingFiles()
+    spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=1)
+    put_numbers(spool, 1, 1)
+    assert spool._writer is not None
+    directory = spool._writer.directory
+    disk.directories, disk.path = 1, directory
+    before = disk.synced.count(directory)
+    with pytest.raises(SpoolUnavailable):
+        put_numbers(spool, 2, 2)
+    put_numbers(spool, 3, 3)
+
+    assert before + 1 == disk.synced.count(directory)
+    assert [1, 3] == take_all(spool)
