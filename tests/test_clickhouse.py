@@ -387,6 +387,9 @@ def test_without_the_right_to_select_nothing_is_looked_up(
     finally:
         faults.deny()
 
+    assert ready.stored("w", 1, 1, rows(1)) is not None
+    assert ready.can_look_up
+
 
 def test_an_option_that_the_driver_does_not_know_is_named(
     connect: Connect, faults: LoopbackClickHouse

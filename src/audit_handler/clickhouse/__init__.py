@@ -85,7 +85,7 @@ class ClickHouse:
     @property
     def can_look_up(self) -> bool:
         """
-        False once the server has refused the look-up, and for a table with the layout of 2025;
+        False while the server refuses the look-up, and for a table with the layout of 2025;
         deduplication then rests on the token alone.
         """
         return self._may_look_up and not self._is_older
@@ -145,8 +145,6 @@ class ClickHouse:
         Args:
             lines: The rows themselves; their days keep the query to a few partitions.
         """
-        if not self._may_look_up:
-            return None
         client, _ = self._prepared()
         if self._is_older:
             return None
@@ -167,18 +165,25 @@ class ClickHouse:
         }
         try:
             with self._errors():
-                return {row[0] for row in client.query(query, parameters).result_rows}
+                found = {row[0] for row in client.query(query, parameters).result_rows}
         except SetupError as exc:
             if exc.code not in (47, 164, 497):
                 raise
-            self._may_look_up = False
-            _logger.warning(
-                "rows cannot be looked up before they are sent again (%s); from now on only the "
-                "deduplication token keeps them from being doubled, and a table may forget it. "
-                "Grant SELECT(writer_id, seq, event_date) to the user of the dsn",
-                exc,
-            )
+            # Asked again the next time: somebody may have granted it by then.
+            was_possible, self._may_look_up = self._may_look_up, False
+            if was_possible:
+                self._warn_of_look_up(exc)
             return None
+        self._may_look_up = True
+        return found
+
+    def _warn_of_look_up(self, exc: SetupError) -> None:
+        _logger.warning(
+            "rows cannot be looked up before they are sent again (%s); until that is mended only "
+            "the deduplication token keeps them from being doubled, and a table may forget it. "
+            "Grant SELECT(writer_id, seq, event_date) to the user of the dsn",
+            exc,
+        )
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """
