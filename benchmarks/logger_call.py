@@ -66,6 +66,8 @@ BOUND = {name: full_extras(1)[name] for name in list(full_extras(1))[8:14]} | {"
 NULL, FLOOR, QUEUE, AUDIT = "NullHandler", "encode + write", "QueueHandler", "AuditHandler"
 OTEL, LOGSTASH, WATCHTOWER = "OpenTelemetry SDK, batches", "python-logstash-async", "watchtower"
 NAIVE, BUSY = "batch in memory", "QueueHandler, busy listener"
+LAST = object()
+"""The message that a drained `InsertingHandler` answers."""
 DISTINCT_RECORDS = 1000  # made before the turns: what an application does to make one is not ours
 
 
@@ -203,8 +205,13 @@ class InsertingHandler(logging.Handler):
             "CREATE TABLE IF NOT EXISTS default.queued (row String) ENGINE = MergeTree ORDER BY ()"
         )
         self._batch_size = batch_size
+        self.is_idle = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.msg is LAST:
+            self.flush()
+            self.is_idle.set()
+            return
         self._batch.append(orjson.dumps({"row": json.dumps(record.__dict__, default=str)}))
         if len(self._batch) >= self._batch_size:
             self.flush()
@@ -237,9 +244,7 @@ def while_delivering(batch_size: int) -> Iterator[dict[str, Contestant]]:
 
         contestants = {
             NULL: Contestant(logging.NullHandler()),
-            BUSY: Contestant(
-                QueueHandler(queue), settle=lambda: wait_until(queue.empty, "the queue")
-            ),
+            BUSY: Contestant(QueueHandler(queue), settle=lambda: stored(queue, inserting)),
             AUDIT: Contestant(audit, settle=drained),
         }
         contestants[AUDIT].logger.info("warm", extra=few_extras(0))
@@ -274,6 +279,14 @@ def computing_threads(number: int) -> Iterator[None]:
         is_over.set()
         for thread in threads:
             thread.join()
+
+
+def stored(queue: SimpleQueue[logging.LogRecord], inserting: InsertingHandler) -> None:
+    """Wait until *inserting* has inserted all that is in *queue*: the next turn is another's."""
+    inserting.is_idle.clear()
+    queue.put(logging.makeLogRecord({"msg": LAST}))
+    if not inserting.is_idle.wait(60.0):
+        sys.exit("waited 60 s for the QueueListener")
 
 
 def emptied(queue: SimpleQueue[logging.LogRecord]) -> None:
