@@ -167,6 +167,8 @@ def test_json_text_is_redacted_as_the_tree_it_holds(tree: Any) -> None:
         {"headers": [{"name": "Authorization", "value": SECRET}]},
         {"headers": [{"value": SECRET, "key": "x-api-key"}]},
         {"Headers": [{"Name": "Authorization", "Values": [SECRET]}]},
+        {"name": "password", "value": "x", "Value": SECRET},
+        {"Name": "password", "name": "login", "value": SECRET},
         [{"op": "replace", "path": "/password", "value": SECRET}],
         {"changes": [{"field": "password", "old": SECRET, "new": f"{SECRET}2"}]},
         {"detail": [{"loc": ["body", "password"], "msg": "too short", "input": SECRET}]},

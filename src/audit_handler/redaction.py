@@ -66,6 +66,9 @@ many APIs, ``{"path": "/password", "value": ...}`` in JSON Patch and SCIM, ``{"l
 "old": ..., "new": ...}`` in lists of changes.
 """
 
+_LABEL, _LABELLED, _SECRET = 1, 2, 4
+# What a key is: one of these, or 0. Of an object's keys they are or-ed.
+
 _IN_TEXTS = "input"
 # The message of pydantic's ValidationError says input_value=..., a line below its field's name.
 
@@ -152,18 +155,25 @@ class Redactor:
         self._unseen = bytes(code for code in range(128) if chr(code).lower() not in seen)
         is_ascii = all(part.isascii() for part in self._parts)
         self._more_marks = _ALSO_LETTERS if is_ascii else _NOT_ASCII
-        self._verdicts: dict[str, bool] = {}
+        self._verdicts: dict[str, int] = {}
         self._max_nodes = max_nodes
 
     def is_secret(self, key: str) -> bool:
         """Whether the value of *key* is to be redacted."""
-        try:
-            return self._verdicts[key]
-        except KeyError:
-            verdict = self._name.search(key) is not None
-            if len(self._verdicts) < _KNOWN_KEYS_LIMIT and len(key) <= _KNOWN_KEY_LENGTH:
-                self._verdicts[key] = verdict
-            return verdict
+        verdict = self._verdicts.get(key)
+        return (self._verdict(key) if verdict is None else verdict) == _SECRET
+
+    def _verdict(self, key: str) -> int:
+        """Return what *key* is, and remember it."""
+        lower = key.lower()
+        verdict = (
+            _SECRET
+            if self._name.search(key)
+            else (lower in LABELS) * _LABEL + (lower in LABELLED) * _LABELLED
+        )
+        if len(self._verdicts) < _KNOWN_KEYS_LIMIT and len(key) <= _KNOWN_KEY_LENGTH:
+            self._verdicts[key] = verdict
+        return verdict
 
     def encode(self, values: Sequence[Any]) -> list[bytes]:
         """
@@ -226,7 +236,7 @@ class Redactor:
             return text
         if "://" in text and "@" in text:
             text = _USERINFO.sub(rf"\g<1>{REDACTED}", text)
-        joined = text.lower().translate(_SEPARATORS)
+        joined = _joined(text)
         for part in self._parts:
             if part in joined:
                 return self._clean_suspect(text)
@@ -240,7 +250,7 @@ class Redactor:
         found = [mark for mark in self._marks if mark in look]
         if not look.isascii():
             found += self._more_marks.findall(look)
-        if "://" in look and _MAY_BE_USERINFO.search(look):
+        if "@" in look and "://" in look and _MAY_BE_USERINFO.search(look):
             found.append("://")
         if not found:
             return set()
@@ -269,21 +279,28 @@ class Redactor:
     def _redacted_dict(self, value: dict[str, Any]) -> dict[str, Any]:
         copy: dict[str, Any] = {}
         verdicts = self._verdicts
+        found = 0
         for name, item in value.items():
-            is_secret = verdicts.get(name)
+            verdict = verdicts.get(name)
+            if verdict is None:
+                verdict = self._verdict(name)
+            found |= verdict
             kind = type(item)
-            if is_secret or (is_secret is None and self.is_secret(name)):
+            if verdict == _SECRET:
                 copy[name] = REDACTED
             elif kind is str:
                 # Without a sign in it there is no pair.
                 copy[name] = item if item.isalnum() else self.clean_text(item)
             else:
                 copy[name] = item if kind in ATOMS else self._redacted(item)
-        names = {name.lower(): name for name in copy}
-        labels, labelled = LABELS.intersection(names), LABELLED.intersection(names)
-        if labels and labelled and any(self._is_secret_label(copy[names[at]]) for at in labels):
-            copy.update((names[name], REDACTED) for name in labelled)
+        if found & _LABEL and found & _LABELLED:
+            self._redact_labelled(copy)
         return copy
+
+    def _redact_labelled(self, copy: dict[str, Any]) -> None:
+        """Redact what *copy* says of a secret that is named beside it."""
+        if any(self._verdict(n) == _LABEL and self._is_secret_label(v) for n, v in copy.items()):
+            copy.update((n, REDACTED) for n in copy if self._verdict(n) == _LABELLED)
 
     def _is_secret_label(self, label: Any) -> bool:
         """Whether *label*, a name or the way to it as a list, is that of a secret."""
@@ -338,6 +355,11 @@ class Redactor:
                     pieces += (text[done:position], REDACTED)
                     done = position = end
         return "".join((*pieces, text[done:]))
+
+
+def _joined(text: str) -> str:
+    """Return *text* in lower case without separators; str.translate takes seven times as long."""
+    return text.lower().replace("_", "").replace("-", "").replace(".", "").replace(" ", "")
 
 
 def _mark(part: str) -> str:
