@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit_handler.context import Placeholder
 from audit_handler.record import RecordEncoder
 from audit_handler.redaction import REDACTED, Redactor
 from audit_handler.schema import COLUMNS, Kind
@@ -227,6 +228,14 @@ def test_the_records_own_attributes_are_no_extras() -> None:
         setattr(record, name, "0")
 
     assert "metadata" not in decoded(encoder_with(), record)
+
+
+@pytest.mark.parametrize("said", [None, Placeholder("-")])
+def test_a_bound_surrogate_is_mended_where_the_extra_says_nothing(said: Any) -> None:
+    """The encoder raised, and the row was dropped."""
+    row = row_of(agent_name=said, bound={"agent_name": "a\ud800b"})
+
+    assert "a\\ud800b" == row["agent_name"]
 
 
 @pytest.mark.parametrize("mark", ["_invalid", "_truncated"])
