@@ -509,3 +509,21 @@ def test_a_segment_that_the_disk_does_not_give_back_holds_up_no_other(
     assert 10 == len(left[0].read_bytes().splitlines())
     assert str(left[0]) in caplog.text
     assert 0 == bench.spool.waiting_rows
+
+
+def test_a_segment_that_can_be_read_and_not_synced_is_delivered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = bench.spool.files.read
+
+    def read(path: Path, *, is_synced: bool = False) -> bytes:
+        if is_synced:
+            raise OSError(5, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(bench.spool.files, "read", read)
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert list(range(1, 11)) == bench.stored
+    assert 0 == bench.counters.rows_lost

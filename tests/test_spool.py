@@ -550,7 +550,7 @@ def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
         else:
             if spool._writer:
                 leave_behind(spool)
-            for dead in spool._adopted.values():
+            for dead in spool._adopted._writers.values():
                 dead.lock.release()
             spool = make_spool(tmp_path, batch_size=chance.randint(1, 5))
             spool.adopt()

@@ -167,7 +167,7 @@ def test_a_row_put_on_top_of_a_sync_is_synced_too(tmp_path: Path, moment: str) -
     caller.join(60.0)
 
     assert not caller.is_alive()
-    assert 2 == spool._synced_seq
+    assert 2 == spool._group_commit._synced_seq
     assert [1, 2] == take_all(spool)
 
 

@@ -39,7 +39,7 @@ is taken when the interrupted call is over), that flushes (which then only answe
 (what was half done is settled by the next call, from what the file says).
 """
 
-from audit_handler.spool._files import DiskFiles, Files, MemoryFiles
+from audit_handler.spool._files import DiskFiles, Files
 from audit_handler.spool._inventory import (
     RejectedBatch,
     SpooledRow,
@@ -48,6 +48,7 @@ from audit_handler.spool._inventory import (
     spooled_rows,
     waiting,
 )
+from audit_handler.spool._memory import MemoryFiles
 from audit_handler.spool._recovery import has_leftovers, rejected_directory
 from audit_handler.spool._segment import Segment, SegmentGone, SegmentUnreadable
 from audit_handler.spool._spool import Spool

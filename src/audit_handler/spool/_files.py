@@ -1,4 +1,4 @@
-"""The file operations of the spool, passed in: on disk, or the same ones in memory."""
+"""The file operations of the spool, passed in; and those of a disk."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import stat
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["DiskFiles", "Files", "Lock", "MemoryFiles"]
+__all__ = ["DiskFiles", "Files", "Lock", "write_whole"]
 
 # The standard library's own calls. filelock's watch every fork of the process besides, and refuse
 # one that comes while another thread takes a lock, as the listener does every few seconds.
@@ -111,6 +112,26 @@ class Files(Protocol):
         Raises:
             FileNotFoundError: The directory is not there (any more).
         """
+
+
+def write_whole(files: Files, path: Path, content: bytes, *, is_synced: bool) -> Path:
+    """Write *content* to *path*, whole or not at all, replacing what an interrupted try left."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with suppress(FileNotFoundError):
+        files.unlink(temporary)
+    handle = files.create(temporary)
+    try:
+        written = 0
+        while written < len(content):
+            written += files.write(handle, content[written:])
+        if is_synced:
+            files.sync(handle)
+    finally:
+        files.close(handle)
+    files.rename(temporary, path)
+    if is_synced:
+        files.sync_directory(path.parent)
+    return path
 
 
 class DiskFiles:
@@ -267,119 +288,3 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=_after_fork_in_parent,
         after_in_child=_close_inherited_locks,
     )
-
-
-class MemoryFiles:
-    """
-    The same operations on bytes in this process, for ``spool_dir=None``. Safe to call from several
-    threads.
-
-    Closing a handle keeps its file, as on disk. There is no other process, but there may be several
-    spools: one that was closed and has not ended yet, and the one that was opened after it.
-    """
-
-    is_durable = False
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._contents: dict[Path, bytearray] = {}
-        self._handles: dict[int, bytearray] = {}
-        self._locked: set[Path] = set()
-        self._next_handle = 0
-
-    def make_directory(self, path: Path) -> None:
-        pass
-
-    def names(self, path: Path) -> list[str]:
-        with self._lock:
-            return sorted(
-                {
-                    entry.relative_to(path).parts[0]
-                    for entry in self._contents
-                    if path in entry.parents
-                }
-            )
-
-    def remove_directory(self, path: Path) -> None:
-        pass
-
-    def sync_directory(self, path: Path) -> None:
-        pass
-
-    def create(self, path: Path) -> int:
-        with self._lock:
-            if path in self._contents:
-                raise FileExistsError(path)
-            self._next_handle += 1
-            self._contents[path] = self._handles[self._next_handle] = bytearray()
-            return self._next_handle
-
-    def write(self, handle: int, data: bytes) -> int:
-        self._handles[handle] += data
-        return len(data)
-
-    def size(self, handle: int) -> int:
-        return len(self._handles[handle])
-
-    def truncate(self, handle: int, size: int) -> None:
-        del self._handles[handle][size:]
-
-    def duplicate(self, handle: int) -> int:
-        with self._lock:
-            self._next_handle += 1
-            self._handles[self._next_handle] = self._handles[handle]
-            return self._next_handle
-
-    def sync(self, handle: int) -> None:
-        pass
-
-    def close(self, handle: int) -> None:
-        with self._lock:
-            del self._handles[handle]
-
-    def read(self, path: Path, *, is_synced: bool = False) -> bytes:  # noqa: ARG002
-        return bytes(self._file(path))
-
-    def cut(self, path: Path, size: int) -> None:
-        del self._file(path)[size:]
-
-    def modified(self, path: Path) -> float:  # noqa: ARG002  # the protocol's signature
-        return 0.0
-
-    def is_link(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
-        return False
-
-    def rename(self, old: Path, new: Path) -> None:
-        with self._lock:
-            self._contents[new] = self._pop(old)
-
-    def unlink(self, path: Path) -> None:
-        with self._lock:
-            self._pop(path)
-
-    def lock(self, path: Path) -> Lock | None:
-        with self._lock:
-            if path in self._locked:
-                return None
-            self._locked.add(path)
-            return _MemoryLock(self._locked, path)
-
-    def _file(self, path: Path) -> bytearray:
-        try:
-            return self._contents[path]
-        except KeyError:
-            raise FileNotFoundError(path) from None
-
-    def _pop(self, path: Path) -> bytearray:
-        content = self._file(path)
-        del self._contents[path]
-        return content
-
-
-class _MemoryLock:
-    def __init__(self, locked: set[Path], path: Path) -> None:
-        self._locked = locked
-        self._path = path
-
-    def release(self) -> None:
-        self._locked.discard(self._path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Container
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from audit_handler.spool._writer import LOCK_NAME
 
 __all__ = [
     "Adopted",
+    "AdoptedWriters",
     "adopt_dead_writers",
     "has_leftovers",
     "neglected_targets",
@@ -47,6 +49,54 @@ class Adopted:
             with suppress(OSError):
                 files.remove_directory(self.directory)
         self.lock.release()
+
+
+class AdoptedWriters:
+    """
+    The dead writers whose rows are being delivered here. Changed under the spool's lock; what is
+    waiting may be read without it.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._writers: dict[str, Adopted] = {}
+        self.segments: deque[Segment] = deque()
+        """Those still to be taken."""
+        self.rows = 0
+        self.bytes = 0
+        self.ids: set[str] = set()
+        """Of all writers there were."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._writers
+
+    def directories(self) -> list[Path]:
+        """Return where they lie."""
+        return [dead.directory for dead in list(self._writers.values())]
+
+    def add(self, dead: Adopted, segments: list[Segment]) -> None:
+        """Take one over."""
+        self._writers[dead.directory.name] = dead
+        self.ids.add(dead.directory.name)
+        self.segments.extend(segments)
+        self.rows += sum(segment.rows for segment in segments)
+        self.bytes += sum(segment.size for segment in segments)
+
+    def finish(self, segment: Segment) -> None:
+        """Forget a segment that is delivered, and its writer with the last one."""
+        self.rows -= segment.rows
+        self.bytes -= segment.size
+        dead = self._writers[segment.writer_id]
+        dead.waiting -= 1
+        if dead.waiting == 0:
+            del self._writers[segment.writer_id]
+            dead.close(self._files)
+
+    def close(self) -> None:
+        """Let go of all: other processes deliver what still waits."""
+        for dead in self._writers.values():
+            dead.close(self._files)
+        self._writers.clear()
 
 
 def neglected_targets(files: Files, target_directory: Path) -> list[Path]:
@@ -100,7 +150,7 @@ def has_leftovers(files: Files, target_directory: Path) -> bool:
 
 
 def adopt_dead_writers(
-    files: Files, target_directory: Path, known: Container[str]
+    files: Files, target_directory: Path, is_known: Callable[[str], bool]
 ) -> list[tuple[Adopted, list[Segment]]]:
     """
     Take over every writer under *target_directory* whose process is gone, oldest first.
@@ -112,11 +162,11 @@ def adopt_dead_writers(
         files: The file operations.
         target_directory: The directory of one target; rows for other targets are none of our
             business.
-        known: Names to leave alone: our own writer, and those adopted already.
+        is_known: Whether to leave a name alone: our own writer's, and of those adopted already.
     """
     adopted = []
     for name in files.names(target_directory):
-        if not _is_writer_name(name) or name in known:
+        if not _is_writer_name(name) or is_known(name):
             continue
         directory = target_directory / name
         if files.is_link(directory):

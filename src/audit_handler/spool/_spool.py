@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from audit_handler._clock import Clock
-from audit_handler.errors import (
-    SpoolClosed,
-    SpoolError,
-    SpoolFull,
-    SpoolUnavailable,
-    SpoolUnsynced,
-)
-from audit_handler.spool._files import Files
+from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull, SpoolUnavailable
+from audit_handler.spool._files import Files, write_whole
+from audit_handler.spool._group_commit import GroupCommit
 from audit_handler.spool._peek import waiting_lines
 from audit_handler.spool._recovery import (
-    Adopted,
+    AdoptedWriters,
     adopt_dead_writers,
     neglected_targets,
     rejected_directory,
@@ -96,22 +92,15 @@ class Spool:
         # Reentrant, because a signal handler may log while the interrupted thread is inside `put`.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._sync_lock = threading.RLock()
+        self._group_commit = GroupCommit(files, self._duplicate_handle, self._start_afresh)
         self._writer: Writer | None = None
         self._is_busy = False
         """Whether the thread that holds the lock is in the middle of a change."""
         self._deferred: deque[tuple[bytes, str]] = deque()
         self._refused: deque[SpoolError] = deque()
         self._sealed: deque[Segment] = deque()
-        self._adopted: dict[str, Adopted] = {}
-        self._adopted_segments: deque[Segment] = deque()
+        self._adopted = AdoptedWriters(files)
         self._taken: Segment | None = None
-        self._adopted_rows = 0
-        self._adopted_bytes = 0
-        self.adopted_writers: set[str] = set()
-        """The ids of all writers whose rows were taken over, delivered since or not."""
-        self._synced_seq = 0
-        self._unsynced = range(0)
         self._finished_seq = 0
         self._finished_bytes = 0
         self._flush_seq = 0
@@ -161,7 +150,7 @@ class Spool:
             if self._refused:
                 self._report_refused()
         if self._syncs_every_row:
-            self._sync(seq)
+            self._group_commit.wait_for(seq)
 
     def check_room(self) -> None:
         """
@@ -227,13 +216,13 @@ class Spool:
     @property
     def waiting_rows(self) -> int:
         """Rows put here or adopted, and not yet done with."""
-        return self.last_seq - self._finished_seq + self._adopted_rows
+        return self.last_seq - self._finished_seq + self._adopted.rows
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes of the waiting rows."""
         taken = self._writer.bytes_taken if self._writer else 0
-        return taken - self._finished_bytes + self._adopted_bytes
+        return taken - self._finished_bytes + self._adopted.bytes
 
     def oldest_age(self) -> float:
         """
@@ -242,7 +231,7 @@ class Spool:
         Takes no lock: who asks must not wait for a disk that hangs in the middle of an append.
         """
         sinces = []
-        for queue in (self._adopted_segments, self._sealed):
+        for queue in (self._adopted.segments, self._sealed):
             with suppress(IndexError):  # None there, or none any more.
                 sinces.append(queue[0].since)
         if taken := self._taken:
@@ -263,7 +252,7 @@ class Spool:
 
         Reads files, so it takes its time, but no lock.
         """
-        directories = [dead.directory for dead in list(self._adopted.values())]
+        directories = self._adopted.directories()
         if self._writer:
             directories.append(self._writer.directory)
         return waiting_lines(self.files, directories, max_bytes)
@@ -280,8 +269,8 @@ class Spool:
         deadline = None if timeout is None else self._clock.monotonic() + timeout
         with self._lock:
             while True:
-                if self._adopted_segments:
-                    self._taken = self._adopted_segments.popleft()
+                if self._adopted.segments:
+                    self._taken = self._adopted.segments.popleft()
                     return self._taken
                 with self._changing():
                     due = self._seal_if_due()
@@ -309,10 +298,8 @@ class Spool:
         taken = self._taken
         if taken and (taken.writer_id, taken.first_seq) == (segment.writer_id, segment.first_seq):
             segment = taken  # Renamed already by a call that then failed.
-        # Synced here and not when it is sealed: that may happen inside a logger call, which must
-        # not wait for a disk. An attempted one too: who renamed it may have died before its sync.
         try:
-            content = self.files.read(segment.path, is_synced=self._is_synced)
+            content = self._content(segment.path)
             if not segment.was_attempted:
                 renamed = replace(segment, path=segment.path.with_suffix(SENDING))
                 self.files.rename(segment.path, renamed.path)
@@ -320,13 +307,22 @@ class Spool:
                     self._taken = segment = renamed
         except FileNotFoundError as exc:
             raise SegmentGone(str(exc)) from exc
-        except OSError as exc:
-            if exc.errno == errno.EIO:
-                raise SegmentUnreadable(f"{segment.path}: {exc.strerror}") from exc
-            raise
         if self._is_synced:
             self.files.sync_directory(segment.path.parent)
         return segment, content
+
+    def _content(self, path: Path) -> bytes:
+        """Read a segment that is to be sent, and sync it first."""
+        # Synced here and not when it is sealed: that may happen inside a logger call, which must
+        # not wait for a disk. An attempted one too: who renamed it may have died before its sync.
+        for is_synced in (True, False) if self._is_synced else (False,):
+            try:
+                return self.files.read(path, is_synced=is_synced)
+            except OSError as exc:
+                if exc.errno != errno.EIO:
+                    raise
+                # What cannot be synced can be sent, as long as it can be read.
+        raise SegmentUnreadable(f"{path}: {os.strerror(errno.EIO)}")
 
     def task_done(self) -> None:
         """Forget the segment that `get` returned last: every row of it is stored or set aside."""
@@ -339,17 +335,11 @@ class Spool:
             self.files.unlink(segment.path)
         with self._changing():
             self._taken = None
-            if self._is_own(segment):
+            if self._is(segment.writer_id):
                 self._finished_seq = segment.last_seq
                 self._finished_bytes += segment.size
             else:
-                self._adopted_rows -= segment.rows
-                self._adopted_bytes -= segment.size
-                dead = self._adopted[segment.writer_id]
-                dead.waiting -= 1
-                if dead.waiting == 0:
-                    del self._adopted[segment.writer_id]
-                    dead.close(self.files)
+                self._adopted.finish(segment)
             self._changed.notify_all()
 
     def give_up(self, segment: Segment) -> Path:
@@ -364,18 +354,19 @@ class Spool:
 
     def adopt(self) -> int:
         """Take over the rows of dead processes of this target; return how many rows."""
-        known = set(self._adopted) | ({self._writer.writer_id} if self._writer else set())
-        found = adopt_dead_writers(self.files, self.target_directory, known)
-        rows = 0
+        found = adopt_dead_writers(
+            self.files, self.target_directory, lambda name: name in self._adopted or self._is(name)
+        )
         with self._changing():
+            before = self._adopted.rows
             for dead, segments in found:
-                self._adopted[dead.directory.name] = dead
-                self.adopted_writers.add(dead.directory.name)
-                self._adopted_segments.extend(segments)
-                rows += sum(segment.rows for segment in segments)
-                self._adopted_bytes += sum(segment.size for segment in segments)
-            self._adopted_rows += rows
-        return rows
+                self._adopted.add(dead, segments)
+            return self._adopted.rows - before
+
+    @property
+    def adopted_writers(self) -> Set[str]:
+        """The ids of all writers whose rows were taken over, delivered since or not."""
+        return self._adopted.ids
 
     def neglected_targets(self) -> list[Path]:
         """Return the directories of other targets in this spool whose rows nobody delivers."""
@@ -390,13 +381,14 @@ class Spool:
         self.files.make_directory(directory)
         if self._is_synced:
             self.files.sync_directory(self.target_directory)
-        return self._write_file(directory / name, content)
+        return write_whole(self.files, directory / name, content, is_synced=self._is_synced)
 
     def helper_file(self, segment: Segment, name: str, content: bytes) -> Path:
         """
         Write *content* beside *segment*, for an insert that reads a file; recovery removes it.
         """
-        return self._write_file(segment.path.with_name(name), content)
+        path = segment.path.with_name(name)
+        return write_whole(self.files, path, content, is_synced=self._is_synced)
 
     def wake(self, *, closing: bool = False) -> None:
         """Make `get` return; with *closing* set, at once and always."""
@@ -418,9 +410,7 @@ class Spool:
             if self._writer:
                 with suppress(OSError):
                     self._writer.close()
-            for dead in self._adopted.values():
-                dead.close(self.files)
-            self._adopted.clear()
+            self._adopted.close()
 
     def abandon(self) -> None:
         """
@@ -475,7 +465,7 @@ class Spool:
         if was_any_deferred:
             self._report_refused()
             if self._syncs_every_row:
-                self._sync(self.last_seq)
+                self._group_commit.wait_for(self.last_seq)
 
     def _take_deferred(self, timeout: float) -> None:
         while self._deferred:
@@ -533,8 +523,10 @@ class Spool:
                 # Removed by somebody. The next row makes it again, if there is a disk for it.
                 directory = self.target_directory
                 self.files.make_directory(directory)
-            probe = self._write_file(directory / "probe", b" " * _USUAL_ROW_BYTES)
-            self.files.unlink(probe)
+            row = b" " * _USUAL_ROW_BYTES
+            self.files.unlink(
+                write_whole(self.files, directory / "probe", row, is_synced=self._is_synced)
+            )
         except OSError as exc:
             raise SpoolUnavailable(f"{directory} cannot be written: {exc.strerror}") from exc
 
@@ -542,7 +534,7 @@ class Spool:
         # A call that was interrupted may have handed it over before.
         if self._sealed:
             handed_seq = self._sealed[-1].last_seq
-        elif self._taken and self._is_own(self._taken):
+        elif self._taken and self._is(self._taken.writer_id):
             handed_seq = self._taken.last_seq
         else:
             handed_seq = self._finished_seq
@@ -550,8 +542,9 @@ class Spool:
             self._sealed.append(segment)
         self._changed.notify_all()
 
-    def _is_own(self, segment: Segment) -> bool:
-        return self._writer is not None and segment.writer_id == self._writer.writer_id
+    def _is(self, writer_id: str) -> bool:
+        """Whether that is this process's writer."""
+        return self._writer is not None and writer_id == self._writer.writer_id
 
     def _seal_if_due(self) -> float | None:
         """
@@ -571,65 +564,15 @@ class Spool:
             return None
         return due
 
-    def _sync(self, seq: int) -> None:
-        """
-        Return when row *seq* is on the disk. Concurrent callers share one sync: the first one syncs
-        for all. Reentrant, for a signal handler that logs on top of it.
-        """
-        with self._sync_lock:
-            if seq in self._unsynced:
-                # The system may have thrown away what it could not write, and call the next sync of
-                # that file a success.
-                raise self._unsynced_error("an earlier sync failed")
-            if self._synced_seq >= seq:
-                return
-            written = 0
-            try:
-                with self._changing():
-                    writer = self._writer
-                    written = writer.last_seq if writer else 0
-                    # A duplicate, because the segment may be sealed, and its handle closed, while
-                    # we sync. A sealed segment has been synced by then.
-                    handle = (
-                        self.files.duplicate(writer.handle)
-                        if writer and writer.handle is not None
-                        else None
-                    )
-                if handle is not None:
-                    try:
-                        self.files.sync(handle)
-                    finally:
-                        self.files.close(handle)
-            except OSError as exc:
-                self._unsynced = range(self._synced_seq + 1, max(written, seq) + 1)
-                self._has_disk_failed = True
-                with suppress(OSError), self._changing():
-                    # What comes next goes to a file of its own, whose syncs can be believed.
-                    if self._writer:
-                        self._writer.seal()
-                raise self._unsynced_error(exc.strerror) from exc
-            self._synced_seq = max(self._synced_seq, written)
+    def _duplicate_handle(self) -> tuple[int, int | None]:
+        with self._changing():
+            writer = self._writer
+            if writer is None or writer.handle is None:
+                return self.last_seq, None
+            return self.last_seq, self.files.duplicate(writer.handle)
 
-    def _unsynced_error(self, reason: str | None) -> SpoolUnsynced:
-        return SpoolUnsynced(
-            f"{self.target_directory} cannot be synced ({reason}); the row is written, and "
-            "survives the end of the process, but perhaps no power loss"
-        )
-
-    def _write_file(self, path: Path, content: bytes) -> Path:
-        temporary = path.with_name(f".{path.name}.tmp")
-        with suppress(FileNotFoundError):
-            self.files.unlink(temporary)
-        handle = self.files.create(temporary)
-        try:
-            written = 0
-            while written < len(content):
-                written += self.files.write(handle, content[written:])
-            if self._is_synced:
-                self.files.sync(handle)
-        finally:
-            self.files.close(handle)
-        self.files.rename(temporary, path)
-        if self._is_synced:
-            self.files.sync_directory(path.parent)
-        return path
+    def _start_afresh(self) -> None:
+        self._has_disk_failed = True
+        with suppress(OSError), self._changing():
+            if self._writer:
+                self._writer.seal()

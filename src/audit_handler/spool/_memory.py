@@ -1,0 +1,126 @@
+"""A spool's file operations without a disk."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from audit_handler.spool._files import Lock
+
+__all__ = ["MemoryFiles"]
+
+
+class MemoryFiles:
+    """
+    The same operations on bytes in this process, for ``spool_dir=None``. Safe to call from several
+    threads.
+
+    Closing a handle keeps its file, as on disk. There is no other process, but there may be several
+    spools: one that was closed and has not ended yet, and the one that was opened after it.
+    """
+
+    is_durable = False
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._contents: dict[Path, bytearray] = {}
+        self._handles: dict[int, bytearray] = {}
+        self._locked: set[Path] = set()
+        self._next_handle = 0
+
+    def make_directory(self, path: Path) -> None:
+        pass
+
+    def names(self, path: Path) -> list[str]:
+        with self._lock:
+            return sorted(
+                {
+                    entry.relative_to(path).parts[0]
+                    for entry in self._contents
+                    if path in entry.parents
+                }
+            )
+
+    def remove_directory(self, path: Path) -> None:
+        pass
+
+    def sync_directory(self, path: Path) -> None:
+        pass
+
+    def create(self, path: Path) -> int:
+        with self._lock:
+            if path in self._contents:
+                raise FileExistsError(path)
+            self._next_handle += 1
+            self._contents[path] = self._handles[self._next_handle] = bytearray()
+            return self._next_handle
+
+    def write(self, handle: int, data: bytes) -> int:
+        self._handles[handle] += data
+        return len(data)
+
+    def size(self, handle: int) -> int:
+        return len(self._handles[handle])
+
+    def truncate(self, handle: int, size: int) -> None:
+        del self._handles[handle][size:]
+
+    def duplicate(self, handle: int) -> int:
+        with self._lock:
+            self._next_handle += 1
+            self._handles[self._next_handle] = self._handles[handle]
+            return self._next_handle
+
+    def sync(self, handle: int) -> None:
+        pass
+
+    def close(self, handle: int) -> None:
+        with self._lock:
+            del self._handles[handle]
+
+    def read(self, path: Path, *, is_synced: bool = False) -> bytes:  # noqa: ARG002
+        return bytes(self._file(path))
+
+    def cut(self, path: Path, size: int) -> None:
+        del self._file(path)[size:]
+
+    def modified(self, path: Path) -> float:  # noqa: ARG002  # the protocol's signature
+        return 0.0
+
+    def is_link(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
+        return False
+
+    def rename(self, old: Path, new: Path) -> None:
+        with self._lock:
+            self._contents[new] = self._pop(old)
+
+    def unlink(self, path: Path) -> None:
+        with self._lock:
+            self._pop(path)
+
+    def lock(self, path: Path) -> Lock | None:
+        with self._lock:
+            if path in self._locked:
+                return None
+            self._locked.add(path)
+            return _MemoryLock(self._locked, path)
+
+    def _file(self, path: Path) -> bytearray:
+        try:
+            return self._contents[path]
+        except KeyError:
+            raise FileNotFoundError(path) from None
+
+    def _pop(self, path: Path) -> bytearray:
+        content = self._file(path)
+        del self._contents[path]
+        return content
+
+
+class _MemoryLock:
+    def __init__(self, locked: set[Path], path: Path) -> None:
+        self._locked = locked
+        self._path = path
+
+    def release(self) -> None:
+        self._locked.discard(self._path)
