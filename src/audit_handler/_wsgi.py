@@ -43,8 +43,8 @@ class Passage:
         """What is filled in; None where the request is not audited."""
         self.agent: Mapping[str, Any] = {}
         """The agent's columns, as far as they are known."""
-        self.path_params: Mapping[str, Any] = {}
-        """What the router has read from the path."""
+        self.path_params: Mapping[str, Any] | None = {}
+        """What the router has read from the path, or None where it could not."""
         self.session_id: Any = None
         """The session's own id, which only its hash is kept of."""
         self._span: Any = None

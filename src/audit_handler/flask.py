@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from audit_handler import context
-from audit_handler._http import HttpAuditor, HttpRules
+from audit_handler._http import Guard, HttpAuditor, HttpRules
 from audit_handler._http.caller import agent_fields
 from audit_handler._wsgi import KEY, Passage
 from audit_handler.errors import ConfigurationError
@@ -119,6 +119,8 @@ class AuditFlask:
         max_body_bytes: int = _DEFAULTS.max_body_bytes,
     ) -> None:
         self._get_user = get_user or _flask_user
+        self._path_guard = Guard("a look at the path", "the request's audit will not show it")
+        self._guard = Guard("a look at the request", "its audit will be incomplete")
         self._auditor = HttpAuditor(
             logger,
             session_cookie,
@@ -163,23 +165,13 @@ class AuditFlask:
 
     def _look_at_path(self, _app: Flask, **_: Any) -> None:
         """Take note of the route before anything of the application runs; a signal's receiver."""
-        request = flask.request
-        passage = request.environ.get(KEY)
+        passage = flask.request.environ.get(KEY)
         if passage is None:
             return
-        try:
-            rule: URLRule | None = request.url_rule
-            args: Mapping[str, Any] | None = request.view_args
-            if request.routing_exception is not None:
-                rule, args = _other_route(request.routing_exception)
-            # A copy: the application may take out of it what it has dealt with.
-            passage.path_params = dict(args or {})
-            if passage.exchange is not None:
-                passage.exchange.route = _template(rule.rule) if rule is not None else ""
-                passage.exchange.path_params = passage.path_params
-        except Exception:
-            # Flask would take it for an error of the application.
-            _logger.exception("the audit of a request will be incomplete")
+        rule, passage.path_params = self._path_guard.call(_route, None) or (None, None)
+        if passage.exchange is not None:
+            passage.exchange.route = _template(rule.rule) if rule is not None else ""
+            passage.exchange.path_params = passage.path_params
 
     def _bind_user(self) -> None:
         """Bind the user for what is logged in the view; a ``before_request`` function."""
@@ -196,22 +188,20 @@ class AuditFlask:
 
     def _look(self, _app: Flask, exception: BaseException | None = None, **_: Any) -> None:
         """Take note of what only Flask knows, while it knows; a receiver of two signals."""
-        try:
-            passage = flask.request.environ.get(KEY)
-            if passage is None:
-                return
-            exchange = passage.exchange
-            if exchange is not None and exception is not None:
-                exchange.error = exception  # told first, and then its page is finished
-            # Flask's instrumentation begins it after us, and ends it before a stream begins.
-            passage.keep_span()
-            if exchange is not None:
-                self._fill_in(passage)
-        except Exception:
-            # Flask would take it for an error of the application.
-            _logger.exception("the audit of a request will be incomplete")
+        # Flask would take what it raises for an error of the application.
+        self._guard.call(partial(self._fill_in, exception), None)
 
-    def _fill_in(self, passage: Passage) -> None:
+    def _fill_in(self, exception: BaseException | None) -> None:
+        passage = flask.request.environ.get(KEY)
+        if passage is None:
+            return
+        exchange = passage.exchange
+        if exchange is not None and exception is not None:
+            exchange.error = exception  # told first, and then its page is finished
+        # Flask's instrumentation begins it after us, and ends it before a stream begins.
+        passage.keep_span()
+        if exchange is None:
+            return
         if not passage.agent:
             # Authentication may have happened inside.
             passage.agent = self._agent()
@@ -237,6 +227,16 @@ def _flask_user() -> Any:
         if getattr(user, "is_authenticated", False):
             return user
     return flask.g.get("user")
+
+
+def _route() -> tuple[URLRule | None, Mapping[str, Any]]:
+    """Return the rule that was matched, if any, and what was read from the path."""
+    rule: URLRule | None = flask.request.url_rule
+    args: Mapping[str, Any] | None = flask.request.view_args
+    if flask.request.routing_exception is not None:
+        rule, args = _other_route(flask.request.routing_exception)
+    # A copy: the application may take out of it what it has dealt with.
+    return rule, dict(args or {})
 
 
 def _other_route(refusal: Exception) -> tuple[URLRule | None, Mapping[str, Any] | None]:

@@ -20,7 +20,8 @@ from functools import partial
 from typing import Any
 
 from audit_handler import context
-from audit_handler._http import Exchange, HttpAuditor, HttpRules, Request
+from audit_handler._asgi_route import own_path, path_params, template
+from audit_handler._http import Exchange, Guard, HttpAuditor, HttpRules, Request
 from audit_handler.policy import WEBSOCKET, Rule
 from audit_handler.request import CURRENT
 
@@ -98,6 +99,8 @@ class AuditMiddleware:
     ) -> None:
         self.app = app
         self._get_user = get_user or _scope_user
+        self._path_guard = Guard("a look at the path", "the request's audit will not show it")
+        self._route_guard = Guard("a look at the route", "the request's audit will not name it")
         self._auditor = HttpAuditor(
             logger,
             session_cookie,
@@ -150,18 +153,18 @@ class AuditMiddleware:
         return Request(
             # Servers pass on what was sent, and older HTTPEndpoints take "post" as well.
             method=scope["method"].upper() if scope["type"] == "http" else WEBSOCKET,
-            path=_path(scope),
+            path=own_path(scope),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=_by_name(scope["headers"]),
             host=(scope.get("client") or ("",))[0],
             user=partial(self._get_user, scope),
             session=partial(scope.get, "session"),
-            path_params=partial(_path_params, scope),
+            path_params=partial(self._path_guard.call, partial(path_params, scope), None),
         )
 
     def _audit(self, exchange: Exchange, request: Request, scope: Scope) -> None:
         exchange.path_params = request.path_params()
-        exchange.route = _route(scope)
+        exchange.route = self._route_guard.call(partial(template, scope), "")
         self._auditor.log(exchange, request)
 
 
@@ -251,52 +254,6 @@ def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
             text = f"{found[key]}{'; ' if key == 'cookie' else ', '}{text}"
         found[key] = text
     return found
-
-
-def _route(scope: Scope) -> str:
-    """Return the template of the route that the application's routers matched, or nothing."""
-    own: str = getattr(scope.get("route"), "path", "")
-    router = scope.get("router")
-    if router is None or "endpoint" not in scope or (own and "app_root_path" not in scope):
-        return own
-    # 1. A mounted router tells its own part of the template only, 2. older ones tell none.
-    return _asked(scope, scope["path"])[0]
-
-
-def _path_params(scope: Scope) -> Mapping[str, Any]:
-    """Return what the application's routers have read from the path, or are going to read."""
-    known: Mapping[str, Any] = scope.get("path_params") or {}
-    endpoint = scope.get("endpoint")
-    if endpoint is not None and not hasattr(endpoint, "routes"):
-        return known
-    # 1. No router has decided yet, 2. nothing is found, 3. it redirects to or from a final slash.
-    path = scope["path"]
-    other = path.rstrip("/") if path.endswith("/") else f"{path}/"
-    return {**known, **_asked(scope, other)[1], **_asked(scope, path)[1]}
-
-
-def _asked(scope: Scope, path: str) -> tuple[str, Mapping[str, Any]]:
-    """Ask the application's routers once more: return the template and parameters of *path*."""
-    root = scope.get("app_root_path", scope.get("root_path", ""))
-    asked: Scope = {**scope, "path": path, "root_path": root, "path_params": {}}
-    template, routes = "", getattr(scope.get("router") or scope.get("app"), "routes", None)
-    while routes:
-        match, found, more = 0, None, {}
-        for route in routes:
-            kind, child = route.matches(asked)
-            if kind.value > match:
-                match, found, more = kind.value, route, child
-        template += getattr(found, "path", "")
-        asked.update(more)
-        routes = getattr(found, "routes", None)
-    return template, asked["path_params"]
-
-
-def _path(scope: Scope) -> str:
-    """Return the application's own path, without the one that a proxy in front of it took off."""
-    root: str = scope.get("app_root_path", scope.get("root_path", ""))
-    path: str = scope["path"]
-    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def _with_header(send: Send, request_id: str) -> Send:

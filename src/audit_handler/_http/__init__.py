@@ -9,6 +9,7 @@ that for whatever is logged, so bodies are handed on as objects, whose keys it c
 
 from audit_handler._http.auditor import HttpAuditor, Request
 from audit_handler._http.exchange import Exchange
+from audit_handler._http.guard import Guard
 from audit_handler._http.rules import HttpRules
 
-__all__ = ["Exchange", "HttpAuditor", "HttpRules", "Request"]
+__all__ = ["Exchange", "Guard", "HttpAuditor", "HttpRules", "Request"]

@@ -45,8 +45,8 @@ class Request:
     """Returns the user; called when the request comes, and again when it is audited."""
     session: Callable[[], Any]
     """Returns the session, or a mapping with its id, or None."""
-    path_params: Callable[[], Mapping[str, Any]] = dict
-    """Returns what the router has read from the path so far."""
+    path_params: Callable[[], Mapping[str, Any] | None]
+    """Returns what the router has read from the path so far, or None where it could not."""
 
 
 class _Endpoint:

@@ -41,7 +41,8 @@ class Exchange:
     request_headers: Mapping[str, str]
     """By lower-case name, as all headers here."""
     query: str = ""
-    path_params: Mapping[str, Any] = field(default_factory=dict)
+    path_params: Mapping[str, Any] | None = field(default_factory=dict)
+    """What the router has read from the path, or None where it could not."""
     route: str = ""
     """The template that the router matched: ``/api/orders/{order_id}``."""
     status: int = 0
@@ -169,7 +170,7 @@ class Exchange:
         span = active_span_ids()
         metadata = {
             "query_params": query,
-            "path_params": rule.masked(dict(self.path_params)),
+            "path_params": rule.masked(dict(self.path_params or {})),
             "route": self.route,
             "x_request_id": told_id if span and span[0] != told_id else "",
             "client_disconnected": self.is_disconnected,

@@ -21,10 +21,15 @@ _redactor = Redactor()
 
 def shown_path(
     path: str,
-    path_params: Mapping[str, Any],
+    path_params: Mapping[str, Any] | None,
     is_masked: Callable[[str], bool] = lambda _name: False,
 ) -> str:
-    """Return *path* without the parameters whose names say that they are secret."""
+    """
+    Return *path* without the parameters whose names say that they are secret; nothing of it where
+    the parameters are None, not known.
+    """
+    if path_params is None:
+        return f"/{REDACTED}"
     secrets = {
         value
         for name, values in path_params.items()
@@ -58,7 +63,7 @@ def _without(part: str, secrets: Iterable[str]) -> str:
 def resource_of(
     path: str,
     prefix: str,
-    path_params: Mapping[str, Any],
+    path_params: Mapping[str, Any] | None,
     is_masked: Callable[[str], bool] = lambda _name: False,
 ) -> tuple[str, str, str, str]:
     """
@@ -72,10 +77,10 @@ def resource_of(
     Args:
         path: The application's own path.
         prefix: The beginning of it that the policy's rule names.
-        path_params: What the router read from it.
+        path_params: What the router read from it, or None where it could not.
         is_masked: Whether the policy masks a parameter of that name.
     """
-    values = {part for value in path_params.values() for part in str(value).split("/")}
+    values = {part for value in (path_params or {}).values() for part in str(value).split("/")}
     shown = shown_path(path, path_params, is_masked)
     parts = _segments(shown.split("/"))
     shapes = [
