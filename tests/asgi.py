@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,13 +23,13 @@ class Capture(logging.Handler):
     Keeps the rows, as the real handler would form them at that moment, and their encoded lines.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, redact_keys: Iterable[str] = ()) -> None:
         super().__init__()
         self.logger = private_logger(logging.INFO, self)
         self.rows: list[dict[str, Any]] = []
         self.lines: list[str] = []
         self._encoder = RecordEncoder(
-            redactor=Redactor(),
+            redactor=Redactor(redact_keys),
             context=context.current,
             service_name="",
             max_value_bytes=65_536,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from audit_handler._http import Exchange, HttpRules
 from audit_handler._http.bodies import Body, pairs
 from audit_handler._http.caller import agent_fields, request_fields, session_fields
+from audit_handler._http.redactors import Redactors
 from audit_handler.errors import ConfigurationError
 from audit_handler.policy import Rule
 from audit_handler.redaction import REDACTED, Redactor
@@ -36,6 +37,7 @@ def body_of(data: bytes, headers: dict[str, str], limit: int = 65_536) -> Body:
     return body
 
 
+DEFAULT = Redactors((Redactor(),))
 RULES = HttpRules(
     methods=["POST", "PUT", "PATCH", "DELETE", "GET", "PURGE"], path_prefixes=["/api", "/"]
 )
@@ -47,10 +49,12 @@ def begun(
     headers: dict[str, str],
     *,
     rules: HttpRules = RULES,
+    redactors: Redactors = DEFAULT,
     **facts: Any,
 ) -> Exchange:
     return Exchange(
         rules=rules,
+        redactors=redactors,
         candidates=rules.candidates(method, path),
         method=method,
         path=path,
@@ -270,6 +274,34 @@ def test_a_secret_is_no_type_where_the_kind_is_a_parameter_too() -> None:
     params = {"kind": "links", "token": "s3cr3t"}
 
     assert ("links", REDACTED) == resource(answered(path="/api/links/s3cr3t", path_params=params))
+
+
+def test_what_any_handler_redacts_is_in_no_column_of_text() -> None:
+    """Keys are a handler's own; what is worked out from body, path and query has lost them."""
+    exchange = answered(
+        path="/api/people/DE02",
+        path_params={"iban": "DE02"},
+        request={"name": "Ada", "title": "iban=DE02"},
+        query="person_id=DE02",
+        redactors=Redactors((Redactor(["name", "person"]), Redactor(["iban"]))),
+    )
+
+    fields = fields_of(exchange)
+
+    assert f"/api/people/{REDACTED}" == fields["endpoint"]
+    assert REDACTED == fields["resource_id"]
+    assert f"iban={REDACTED}" == fields["resource_name"]
+
+
+def test_a_value_under_a_redacted_key_is_no_id_name_or_reason() -> None:
+    keys = ["name", "title", "id", "detail"]
+    facts = {"redactors": Redactors((Redactor(keys),)), "query": "id=7", "status": 409}
+
+    fields = fields_of(
+        answered(request={"id": 7, "name": "Ada"}, response={"detail": "Ada"}, **facts)
+    )
+
+    assert not {"resource_id", "resource_name", "error_message"} & fields.keys()
 
 
 # How it ended
@@ -596,13 +628,16 @@ def test_nothing_that_a_client_sends_raises(
 
 
 def test_a_plain_request_id_is_taken_over() -> None:
-    assert "order-7:a.b_C" == request_fields({"x-request-id": "order-7:a.b_C"}, None)["request_id"]
+    assert (
+        "order-7:a.b_C"
+        == request_fields({"x-request-id": "order-7:a.b_C"}, None, DEFAULT)["request_id"]
+    )
 
 
 @pytest.mark.parametrize("sent", ["", "x" * 129, "a b", "a\n", "ü", "'; DROP TABLE"])
 def test_a_strange_request_id_is_replaced(sent: str) -> None:
-    first = request_fields({"x-request-id": sent}, None)["request_id"]
-    second = request_fields({"x-request-id": sent}, None)["request_id"]
+    first = request_fields({"x-request-id": sent}, None, DEFAULT)["request_id"]
+    second = request_fields({"x-request-id": sent}, None, DEFAULT)["request_id"]
 
     assert uuid.UUID(first) != uuid.UUID(second)
 
@@ -620,7 +655,7 @@ def test_a_strange_request_id_is_replaced(sent: str) -> None:
     ],
 )
 def test_the_trace_id_comes_from_a_valid_traceparent(sent: str, expected: str | None) -> None:
-    assert expected == request_fields({"traceparent": sent}, None).get("trace_id")
+    assert expected == request_fields({"traceparent": sent}, None, DEFAULT).get("trace_id")
 
 
 @pytest.mark.parametrize(
@@ -636,7 +671,7 @@ def test_the_trace_id_comes_from_a_valid_traceparent(sent: str, expected: str | 
     ],
 )
 def test_the_address_is_the_peers_or_none(host: str | None, expected: str | None) -> None:
-    fields = request_fields({"x-forwarded-for": "198.51.100.1"}, host)
+    fields = request_fields({"x-forwarded-for": "198.51.100.1"}, host, DEFAULT)
 
     assert expected == fields.get("ip_address")
 
@@ -679,7 +714,7 @@ TRUSTED = HttpRules(trusted_proxies=["10.0.0.0/8", "192.0.2.7", "2001:db8:a::/48
 def test_only_a_trusted_proxy_says_where_a_request_came_from(
     host: str, forwarded: str, expected: str | None
 ) -> None:
-    fields = request_fields({"x-forwarded-for": forwarded}, host, TRUSTED)
+    fields = request_fields({"x-forwarded-for": forwarded}, host, DEFAULT, TRUSTED)
 
     assert expected == fields.get("ip_address")
 
@@ -697,11 +732,15 @@ def test_no_forged_entry_reaches_the_address(forged: str, client: Any, proxies: 
 
     assert (
         str(client)
-        == request_fields({"x-forwarded-for": forwarded}, "10.0.0.1", TRUSTED)["ip_address"]
+        == request_fields({"x-forwarded-for": forwarded}, "10.0.0.1", DEFAULT, TRUSTED)[
+            "ip_address"
+        ]
     )
     assert (
         "203.0.113.9"
-        == request_fields({"x-forwarded-for": forged}, "203.0.113.9", TRUSTED)["ip_address"]
+        == request_fields({"x-forwarded-for": forged}, "203.0.113.9", DEFAULT, TRUSTED)[
+            "ip_address"
+        ]
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from audit_handler._plain import encode
 from audit_handler.errors import ConfigurationError
 from audit_handler.handler import AuditHandler, open_handlers
-from audit_handler.redaction import Redactor
 from audit_handler.status import Status
 
 __all__ = [
@@ -138,10 +137,9 @@ class StatusPages:
         return Page.of(200, {"handlers": [self._told(each) for each in self._handlers()]})
 
     def _told(self, handler: AuditHandler) -> dict[str, Any]:
-        settings, status = handler.settings, handler.status()
-        redactor = Redactor(settings.redact_keys, use_default_keys=settings.redact_default_keys)
+        status = handler.status()
         told = asdict(status)
-        told["last_error"] = redactor.clean_text(status.last_error)
+        told["last_error"] = handler.redactor.clean_text(status.last_error)
         told["spool_usage"] = status.bytes_waiting / status.max_spool_bytes
         told["success_rate"] = _success_rate(status)
         if self.reads_files:

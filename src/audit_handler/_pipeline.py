@@ -32,6 +32,7 @@ class Pipeline:
 
     Args:
         settings: What the handler was told.
+        redactor: What is taken out of the rows.
         files: The file operations of the spool.
         directory: The target's directory in the spool.
         counters: Counted into.
@@ -44,6 +45,7 @@ class Pipeline:
     def __init__(
         self,
         settings: Settings,
+        redactor: Redactor,
         files: Files,
         directory: Path,
         counters: Counters,
@@ -58,7 +60,7 @@ class Pipeline:
         self._next_start = 0.0
         self._is_warned = False
         self.encoder = RecordEncoder(
-            redactor=Redactor(settings.redact_keys, use_default_keys=settings.redact_default_keys),
+            redactor=redactor,
             context=context.current,
             service_name=settings.service_name,
             max_value_bytes=settings.max_value_bytes,

@@ -31,6 +31,7 @@ from audit_handler.errors import (
     SpoolUnsynced,
 )
 from audit_handler.listener import is_listening
+from audit_handler.redaction import Redactor
 from audit_handler.spool import DiskFiles, Files, MemoryFiles, has_leftovers
 from audit_handler.status import Counters, Status
 
@@ -138,6 +139,10 @@ class AuditHandler(logging.Handler):
 
     def _set_up(self, settings: Settings) -> None:
         self.settings = settings
+        self.redactor = Redactor(
+            settings.redact_keys, use_default_keys=settings.redact_default_keys
+        )
+        """What is taken out of its rows."""
         self._captures_all = self.settings.capture == "all"
         self._block_timeout = (
             self.settings.block_timeout if self.settings.on_full == "block" else 0.0
@@ -399,6 +404,7 @@ class AuditHandler(logging.Handler):
             if pipeline is None:
                 pipeline = Pipeline(
                     self.settings,
+                    self.redactor,
                     self._files,
                     self._directory,
                     self._counters,

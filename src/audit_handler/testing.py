@@ -148,15 +148,16 @@ def capture_audits(
     """
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     audits = CapturedAudits()
+    redactor = Redactor(redact_keys, use_default_keys=redact_default_keys)
     encoder = RecordEncoder(
-        redactor=Redactor(redact_keys, use_default_keys=redact_default_keys),
+        redactor=redactor,
         context=context.current,
         service_name=service_name,
         max_value_bytes=max_value_bytes,
         max_row_bytes=8 * 1024 * 1024,
         now=time.time,
     )
-    handler = _Capturing(encoder, audits._rows)
+    handler = _Capturing(encoder, redactor, audits._rows)
     lowered = _Lowered.lower(target, logging._checkLevel(level))  # type: ignore[attr-defined]  # names and numbers, as logging takes them
     target.addHandler(handler)
     try:
@@ -167,10 +168,16 @@ def capture_audits(
 
 
 class _Capturing(logging.Handler):
-    """Keeps the rows, formed at the moment of the call as the real handler forms them."""
+    """
+    Keeps the rows, formed at the moment of the call as the real handler forms them. A middleware
+    asks it what it asks the real one.
+    """
 
-    def __init__(self, encoder: RecordEncoder, rows: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, encoder: RecordEncoder, redactor: Redactor, rows: list[dict[str, Any]]
+    ) -> None:
         super().__init__()
+        self.redactor = redactor
         self._encoder = encoder
         self._rows = rows
 

@@ -6,16 +6,17 @@ asks, and logs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from audit_handler import context
 from audit_handler._http.caller import agent_fields, request_fields, session_fields
 from audit_handler._http.exchange import Exchange
+from audit_handler._http.handlers import Handlers
+from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import shown_path
 from audit_handler._http.rules import HttpRules
-from audit_handler.handler import AuditHandler
 from audit_handler.policy import Clause
 from audit_handler.request import CURRENT
 from audit_handler.schema import COLUMNS
@@ -52,13 +53,14 @@ class Request:
 class _Endpoint:
     """The path of a request as text, without the secrets that the router has found in it by now."""
 
-    __slots__ = ("_request",)
+    __slots__ = ("_redactors", "_request")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, redactors: Redactors) -> None:
         self._request = request
+        self._redactors = redactors
 
     def __str__(self) -> str:
-        return shown_path(self._request.path, self._request.path_params())
+        return shown_path(self._request.path, self._request.path_params(), self._redactors)
 
 
 class HttpAuditor:
@@ -78,15 +80,17 @@ class HttpAuditor:
         self, logger: str | logging.Logger, session_cookie: str | None, rules: HttpRules
     ) -> None:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
+        self._handlers = Handlers(self._logger)
         self._session_cookie = session_cookie
         self._rules = rules
         self._is_warned = False
 
     def fields(self, request: Request) -> dict[str, Any]:
         """Return what all that is logged during *request* is to carry, for `context.bind`."""
+        redactors = self._handlers.redactors()
         return {
-            **request_fields(request.headers, request.host, self._rules.networks),
-            "endpoint": _Endpoint(request),
+            **request_fields(request.headers, request.host, redactors, self._rules.networks),
+            "endpoint": _Endpoint(request, redactors),
             "http_method": request.method,
             **self._who(request),
         }
@@ -105,6 +109,7 @@ class HttpAuditor:
             return None
         exchange = Exchange(
             rules=self._rules,
+            redactors=self._handlers.redactors(),
             candidates=candidates,
             method=request.method,
             path=request.path,
@@ -117,26 +122,13 @@ class HttpAuditor:
 
     def can_audit(self, exchange: Exchange | None = None) -> bool:
         """
-        Whether an audit would be taken by every handler that must not miss one.
-
-        Those are the `AuditHandler`s with ``on_full="raise"`` that the logger's records reach; for
-        an *exchange* that must be durable, all of them, and there must be one.
+        Whether an audit would be taken by every handler that must not miss one: see
+        `Handlers.can_take`.
         """
         must_be_durable = exchange is not None and exchange.must_be_durable
-        handlers = list(self._handlers())
-        if must_be_durable and not (handlers and self._logger.isEnabledFor(logging.INFO)):
+        if must_be_durable and not self._logger.isEnabledFor(logging.INFO):
             return False
-        return all(
-            handler.can_take()
-            for handler in handlers
-            if must_be_durable or handler.settings.on_full == "raise"
-        )
-
-    def _handlers(self) -> Iterator[AuditHandler]:
-        source: logging.Logger | None = self._logger
-        while source is not None:
-            yield from (h for h in source.handlers if isinstance(h, AuditHandler))
-            source = source.parent if source.propagate else None
+        return self._handlers.can_take(must_be_durable=must_be_durable)
 
     def log(self, exchange: Exchange, request: Request) -> None:
         """

@@ -10,7 +10,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
-from audit_handler.redaction import Redactor
+from audit_handler._http.redactors import Redactors
 from audit_handler.tracing import active_span_ids
 
 __all__ = ["agent_fields", "is_request_id", "request_fields", "session_fields"]
@@ -22,9 +22,8 @@ _TRACEPARENT = re.compile(
 
 _LONGEST_ADDRESS = 100
 # With zone, port, brackets and spaces. Longer ones are junk, and not worth a place in the cache.
-
-_redactor = Redactor()
-# The handler looks for secrets in what has keys; in what becomes a column of text, we do.
+_LONGEST_USER_AGENT = 500
+# Browsers and their like have up to 300. As above.
 
 
 def is_request_id(text: str) -> bool:
@@ -33,7 +32,10 @@ def is_request_id(text: str) -> bool:
 
 
 def request_fields(
-    headers: Mapping[str, str], host: str | None, trusted: Iterable[IPv4Network | IPv6Network] = ()
+    headers: Mapping[str, str],
+    host: str | None,
+    redactors: Redactors,
+    trusted: Iterable[IPv4Network | IPv6Network] = (),
 ) -> dict[str, Any]:
     """
     Return what is known of a request when it arrives: its ids, address and client program.
@@ -41,6 +43,7 @@ def request_fields(
     Args:
         headers: By lower-case name.
         host: The peer's address.
+        redactors: What is secret.
         trusted: Networks whose hosts may speak for others. From any other, an X-Forwarded-For does
             not count.
     """
@@ -56,8 +59,17 @@ def request_fields(
     if address := _client(host or "", headers.get("x-forwarded-for", ""), trusted):
         fields["ip_address"] = str(address)
     if user_agent := headers.get("user-agent"):
-        fields["user_agent"] = _redactor.clean_text(user_agent)
+        is_usual = len(user_agent) <= _LONGEST_USER_AGENT
+        fields["user_agent"] = (
+            _cleaned(user_agent, redactors) if is_usual else redactors.clean_text(user_agent)
+        )
     return fields
+
+
+@lru_cache(maxsize=1024)
+def _cleaned(user_agent: str, redactors: Redactors) -> str:
+    """Return *user_agent* without secrets. Few are distinct, and cleaning a long one takes time."""
+    return redactors.clean_text(user_agent)
 
 
 def _client(

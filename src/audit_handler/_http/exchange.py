@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit_handler._http.bodies import Body, pairs
+from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import id_in, resource_of, value_of
 from audit_handler._http.rules import HttpRules
 from audit_handler.policy import WEBSOCKET, Clause
@@ -34,6 +35,7 @@ class Exchange:
     """
 
     rules: HttpRules
+    redactors: Redactors
     candidates: tuple[Clause, ...]
     """The policy's rules of which one decides in the end."""
     method: str
@@ -127,8 +129,9 @@ class Exchange:
         request = rule.masked(self.request_body.value()) if rule.keeps_request else None
         response = rule.masked(self.response_body.value()) if rule.keeps_response else None
         query = rule.masked(pairs(self.query))
+        redactors = self.redactors
         path, resource_type, own_id, parent_id = resource_of(
-            self.path, rule.prefix_of(self.path), self.path_params, rule.is_masked
+            self.path, rule.prefix_of(self.path), self.path_params, redactors, rule.is_masked
         )
         resource_type = rule.resource_type or resource_type
         status = self.final_status
@@ -139,8 +142,10 @@ class Exchange:
             or ("ERROR" if self.is_error else _ACTIONS.get(self.method, self.method)),
             "outcome": self._outcome(status),
             "resource_type": resource_type,
-            "resource_id": own_id or id_in((request, answer, query), resource_type) or parent_id,
-            "resource_name": value_of((request, answer), ("name", "title")),
+            "resource_id": own_id
+            or id_in((request, answer, query), resource_type, redactors)
+            or parent_id,
+            "resource_name": value_of((request, answer), ("name", "title"), redactors),
             "endpoint": path,
             "http_method": self.method,
             "status_code": status,
@@ -152,7 +157,8 @@ class Exchange:
             "metadata": self._metadata(rule, query),
         }
         if status >= 400 and self.error is None:
-            fields["error_message"] = value_of((response,), ("detail", "error", "message"))
+            reasons = ("detail", "error", "message")
+            fields["error_message"] = value_of((response,), reasons, redactors)
         return {name: value for name, value in fields.items() if value not in (None, "", {}, [])}
 
     def _outcome(self, status: int) -> str:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from audit_handler.redaction import REDACTED, Redactor
+from audit_handler._http.redactors import Redactors
+from audit_handler.redaction import REDACTED
 
 __all__ = ["id_in", "resource_of", "shown_path", "value_of"]
 
@@ -16,12 +17,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE
 _SHORTEST_PIECE = 4
 # What is shorter is found by chance in other parts too, and they would be shown in pieces.
 
-_redactor = Redactor()
-
 
 def shown_path(
     path: str,
     path_params: Mapping[str, Any] | None,
+    redactors: Redactors,
     is_masked: Callable[[str], bool] = lambda _name: False,
 ) -> str:
     """
@@ -33,18 +33,18 @@ def shown_path(
     secrets = {
         value
         for name, values in path_params.items()
-        if _redactor.is_secret(name) or is_masked(name)
+        if redactors.is_secret(name) or is_masked(name)
         for value in str(values).split("/")
         if value
     }
     if not secrets:
-        return _redactor.clean_text(path)
+        return redactors.clean_text(path)
     shapes = set(map(_shape, secrets))
     shown = [
         REDACTED if part and _shape(part) in shapes else _without(part, secrets)
         for part in path.split("/")
     ]
-    return _redactor.clean_text("/".join(shown))
+    return redactors.clean_text("/".join(shown))
 
 
 def _shape(text: str) -> str:
@@ -64,6 +64,7 @@ def resource_of(
     path: str,
     prefix: str,
     path_params: Mapping[str, Any] | None,
+    redactors: Redactors,
     is_masked: Callable[[str], bool] = lambda _name: False,
 ) -> tuple[str, str, str, str]:
     """
@@ -78,10 +79,11 @@ def resource_of(
         path: The application's own path.
         prefix: The beginning of it that the policy's rule names.
         path_params: What the router read from it, or None where it could not.
+        redactors: What is secret.
         is_masked: Whether the policy masks a parameter of that name.
     """
     values = {part for value in (path_params or {}).values() for part in str(value).split("/")}
-    shown = shown_path(path, path_params, is_masked)
+    shown = shown_path(path, path_params, redactors, is_masked)
     parts = _segments(shown.split("/"))
     shapes = [
         part.isdecimal() or REDACTED in part or _UUID.fullmatch(part) is not None for part in parts
@@ -103,7 +105,7 @@ def _segments(parts: Iterable[str]) -> list[str]:
     return [part for part in parts if part and not _VERSION.fullmatch(part)]
 
 
-def id_in(sources: Iterable[Any], resource_type: str) -> Any:
+def id_in(sources: Iterable[Any], resource_type: str, redactors: Redactors) -> Any:
     """Return the id in the first object that has one: under ``id``, ``order_id``, ``ordersId``."""
     name = re.sub(r"[^a-z0-9]", "", resource_type.lower())
     singulars = {name, name.removesuffix("s"), name.removesuffix("es")}
@@ -111,24 +113,21 @@ def id_in(sources: Iterable[Any], resource_type: str) -> Any:
     wanted = {f"{singular}id" for singular in singulars}
     for source in sources:
         if isinstance(source, dict):
-            # A token_id is an id, but the redactor takes it for a secret, and so it is one here.
-            own = [
-                key
-                for key in source
-                if re.sub(r"[_-]", "", key.lower()) in wanted and not _redactor.is_secret(key)
-            ]
-            if found := value_of((source,), ("id", *own)):
+            own = [key for key in source if re.sub(r"[_-]", "", key.lower()) in wanted]
+            if found := value_of((source,), ("id", *own), redactors):
                 return found
     return None
 
 
-def value_of(sources: Iterable[Any], keys: Iterable[str]) -> Any:
+def value_of(sources: Iterable[Any], keys: Iterable[str], redactors: Redactors) -> Any:
     """Return the first text or number that the first of *sources* with one has under *keys*."""
+    # A token_id is an id, but a redactor takes it for a secret, and so it is one here.
+    shown = [key for key in keys if not redactors.is_secret(key)]
     for source in sources:
         if isinstance(source, dict):
-            for key in keys:
+            for key in shown:
                 value = source.get(key)
                 if (type(value) is str and value not in ("", REDACTED)) or type(value) is int:
                     # It becomes a column of text, in which the handler looks for no secrets.
-                    return _redactor.clean_text(str(value))
+                    return redactors.clean_text(str(value))
     return None
