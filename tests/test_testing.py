@@ -8,9 +8,15 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from audit_handler import bound, context
+from audit_handler import Rule, bound, context
+from audit_handler.starlette import AuditMiddleware
 from audit_handler.testing import CapturedAudits, capture_audits
+from tests.asgi import as_json, asked
 
 AUDIT = {"action": "CREATE", "resource_type": "order", "resource_id": 17}
 
@@ -159,6 +165,26 @@ def test_level_and_handlers_are_as_before_afterwards(log: logging.Logger) -> Non
 
     expected = (logging.ERROR, [other], logging.DEBUG, logging.DEBUG)
     assert expected == (*after, lowered, not_raised)
+
+
+def test_a_durable_rule_is_served_as_with_a_handler(log: logging.Logger) -> None:
+    """And what the middleware works out is redacted by the keys of the block."""
+
+    async def created(request: Request) -> Response:
+        return JSONResponse(await request.json(), status_code=201)
+
+    policy = [Rule(level="request", durable=True)]
+    app = AuditMiddleware(
+        Starlette(routes=[Route("/api/orders", created, methods=["POST"])]),
+        logger=log,
+        policy=policy,
+    )
+
+    with capture_audits(redact_keys=["name"]) as audits:
+        answer = asked(app, **as_json({"name": "Tea"}))
+
+    assert 201 == answer.status
+    assert "resource_name" not in audits.one(action="CREATE")
 
 
 def test_a_level_that_is_none_is_refused(log: logging.Logger) -> None:

@@ -187,6 +187,9 @@ class _Capturing(logging.Handler):
             self._rows.append(json.loads(self._encoder.encode(record)[0]))
         return True
 
+    def can_take(self) -> bool:
+        return True
+
 
 class _Lowered:
     """
