@@ -181,7 +181,8 @@ class Passage:
         self._is_audited = True
         exchange.error = error or exchange.error
         with activated(self._span):
-            self._auditor.log(exchange, self._request)
+            if entry := self._auditor.entry(exchange, self._request):
+                self._auditor.log(entry)
 
     def _inside(self, call: Callable[[], _T]) -> _T:
         """Call with what is bound in this request, and keep what is bound at the end of it."""

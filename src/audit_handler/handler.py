@@ -268,6 +268,17 @@ class AuditHandler(logging.Handler):
             return False
         return True
 
+    def may_wait(self) -> bool:
+        """
+        Whether a call now may keep its caller waiting: for room, with ``on_full="block"``, or for
+        the disk, with ``fsync="always"``.
+
+        For those who must not wait, as an event loop: ask before, and log in a thread.
+        """
+        if self.settings.fsync == "always":
+            return True
+        return self.settings.on_full == "block" and not self.can_take()
+
     def _note_dropped(self, exc: SpoolError) -> None:
         now = self._clock.time()
         with self._state_lock:

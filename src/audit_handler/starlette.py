@@ -14,8 +14,10 @@ synchronous endpoints alike:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -43,7 +45,9 @@ class AuditMiddleware:
     inside.
 
     The audit is logged before the last chunk of the response goes to the server: a client that has
-    the whole answer can rely on it. Bind more with `audit_handler.bind`.
+    the whole answer can rely on it. Where a handler may keep it waiting, for room in a full spool
+    or with ``fsync="always"`` for the disk, it is logged in a thread, and other requests go on.
+    Bind more with `audit_handler.bind`.
 
     Responses get the request's id as ``X-Request-ID``, but for those that are made further out, as
     Starlette's page of an unhandled exception is.
@@ -144,7 +148,7 @@ class AuditMiddleware:
                 exchange.error = exc
                 raise
             finally:
-                passage.finish()
+                await passage.finish()
         finally:
             CURRENT.reset(said_token)
             context.reset(token)
@@ -162,10 +166,17 @@ class AuditMiddleware:
             path_params=partial(self._path_guard.call, partial(path_params, scope), None),
         )
 
-    def _audit(self, exchange: Exchange, request: Request, scope: Scope) -> None:
+    async def _audit(self, exchange: Exchange, request: Request, scope: Scope) -> None:
         exchange.path_params = request.path_params()
         exchange.route = self._route_guard.call(partial(template, scope), "")
-        self._auditor.log(exchange, request)
+        entry = self._auditor.entry(exchange, request)
+        if entry is None:
+            return
+        log = partial(self._auditor.log, entry)
+        if self._auditor.may_wait():
+            await _in_thread(log)
+        else:
+            log()
 
 
 _DISCONNECTS = ("http.disconnect", "websocket.disconnect")
@@ -178,7 +189,11 @@ class _Passage:
     __slots__ = ("_audit", "_exchange", "_is_audited", "_receive", "_send")
 
     def __init__(
-        self, exchange: Exchange, receive: Receive, send: Send, audit: Callable[[], None]
+        self,
+        exchange: Exchange,
+        receive: Receive,
+        send: Send,
+        audit: Callable[[], Awaitable[None]],
     ) -> None:
         self._exchange = exchange
         self._receive = receive
@@ -219,7 +234,7 @@ class _Passage:
         )
         if is_last:
             exchange.is_complete = True
-            self.finish()
+            await self.finish()
         try:
             await self._send(message)
         except OSError:
@@ -227,11 +242,27 @@ class _Passage:
             exchange.is_disconnected = True
             raise
 
-    def finish(self) -> None:
+    async def finish(self) -> None:
         """Audit, the first time this is called."""
         if not self._is_audited:
             self._is_audited = True
-            self._audit()
+            await self._audit()
+
+
+async def _in_thread(log: Callable[[], None]) -> None:
+    """
+    Call *log* in this context, and let other requests go on meanwhile.
+
+    Once it is begun it is brought to its end, also where the request is cancelled.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+        logged = loop.run_in_executor(None, copy_context().run, log)
+    except RuntimeError:
+        # No loop of asyncio, or one that is being closed: here, then.
+        log()
+    else:
+        await asyncio.shield(logged)
 
 
 async def _refuse(send: Send) -> None:

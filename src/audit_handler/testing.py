@@ -190,6 +190,9 @@ class _Capturing(logging.Handler):
     def can_take(self) -> bool:
         return True
 
+    def may_wait(self) -> bool:
+        return False
+
 
 class _Lowered:
     """

@@ -63,10 +63,21 @@ class _Endpoint:
         return shown_path(self._request.path, self._request.path_params(), self._redactors)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An audit that is ready to be logged."""
+
+    level: int
+    arguments: tuple[str, str, int]
+    """Of its message: method, path and status."""
+    fields: Mapping[str, Any]
+    error: Exception | None
+
+
 class HttpAuditor:
     """
-    The framework's side of a middleware calls `bind`, then `begin`, and `log` when the response is
-    done.
+    The framework's side of a middleware binds `fields`, then calls `begin`, and when the response
+    is done `entry` and `log`.
 
     Serves all requests of an application, from several threads and tasks.
 
@@ -130,17 +141,21 @@ class HttpAuditor:
             return False
         return self._handlers.can_take(must_be_durable=must_be_durable)
 
-    def log(self, exchange: Exchange, request: Request) -> None:
-        """
-        Log the audit of *exchange*, in the context of its request, if its policy wants one.
+    def may_wait(self) -> bool:
+        """Whether `log` may keep its caller waiting now, for room or for a disk."""
+        return self._handlers.may_wait()
 
-        Raises:
-            SpoolError: With ``on_full="raise"`` only: it was not taken.
+    def entry(self, exchange: Exchange, request: Request) -> Entry | None:
+        """
+        Return the audit of *exchange*, or None if its policy wants none.
+
+        Call it once, in the context of the request, and log it there: what is bound counts too.
+        What the application says after this comes too late.
         """
         said = exchange.said
         said.is_logged = True
         if said.is_skipped:
-            return
+            return None
         # Authentication may have happened inside.
         who = self._who(request) if "agent_id" not in exchange.bound else {}
         # What the application has bound since the request came says more than what we worked out.
@@ -152,7 +167,7 @@ class HttpAuditor:
         user = bound.get("agent_id") if user is None else user
         rule = exchange.decide("" if user is None else str(user))
         if rule is None:
-            return
+            return None
         fields = {**exchange.fields(rule), **who}
         path, status = fields.get("endpoint", ""), fields["status_code"]
         for name in own:
@@ -163,18 +178,34 @@ class HttpAuditor:
         if rule.mask:
             fields.update((name, rule.masked(bound[name])) for name in _CONTENT if name in bound)
         _add(fields, said.fields, rule)
-        level = logging.ERROR if exchange.is_error else logging.INFO
-        if not self._logger.isEnabledFor(level) and not self._is_warned:
+        return Entry(
+            level=logging.ERROR if exchange.is_error else logging.INFO,
+            arguments=(exchange.method, path if path.isprintable() else ascii(path), status),
+            fields=fields,
+            # A cancelled task says nothing in its traceback that metadata.cancelled does not.
+            error=exchange.error if isinstance(exchange.error, Exception) else None,
+        )
+
+    def log(self, entry: Entry) -> None:
+        """
+        Log *entry*.
+
+        Raises:
+            SpoolError: With ``on_full="raise"`` only: it was not taken.
+        """
+        if not self._logger.isEnabledFor(entry.level) and not self._is_warned:
             self._is_warned = True
             _logger.warning(
                 "no request is audited: the logger %r is not enabled for INFO; set its level",
                 self._logger.name,
             )
-        # A cancelled task says nothing in its traceback that metadata.cancelled does not.
-        error = exchange.error if isinstance(exchange.error, Exception) else None
-        shown = path if path.isprintable() else ascii(path)
-        text = "%s %s: %d"
-        self._logger.log(level, text, exchange.method, shown, status, extra=fields, exc_info=error)
+        self._logger.log(
+            entry.level,
+            "%s %s: %d",
+            *entry.arguments,
+            extra=entry.fields,
+            exc_info=entry.error,
+        )
 
     def _who(self, request: Request) -> dict[str, Any]:
         fields = session_fields(request.headers, self._session_cookie, request.session())

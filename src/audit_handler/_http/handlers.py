@@ -23,6 +23,8 @@ class _Taking(Protocol):
 
     def can_take(self) -> bool: ...
 
+    def may_wait(self) -> bool: ...
+
 
 class Handlers:
     """
@@ -56,6 +58,10 @@ class Handlers:
         if not must_be_durable:
             return all(h.can_take() for h in handlers if _fails_closed(h))
         return bool(handlers) and all(handler.can_take() for handler in handlers)
+
+    def may_wait(self) -> bool:
+        """Whether one of them may keep whoever logs an audit now waiting."""
+        return any(handler.may_wait() for handler in self)
 
 
 def _fails_closed(handler: object) -> bool:
