@@ -576,11 +576,26 @@ def test_files_are_served_without_loading_a_user(logger: logging.Logger) -> None
 def test_a_get_user_that_fails_costs_neither_the_request_nor_the_audit(
     logger: logging.Logger, audits: Capture, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = asked(application(logger, get_user=lambda: g.nobody), "DELETE", "/api/orders/1")
+    def get_user() -> Any:
+        raise LookupError(request.path)
 
-    assert 204 == answer.status_code
-    assert "DELETE" == audits.row["action"]
-    assert "get_user failed" in caplog.text
+    app = application(logger, get_user=get_user)
+
+    answers = [asked(app, "DELETE", "/api/orders/1") for _ in range(2)]
+
+    assert [204, 204] == [answer.status_code for answer in answers]
+    assert ["DELETE", "DELETE"] == [row["action"] for row in audits.rows]
+    (told,) = caplog.messages
+    assert told.startswith("get_user failed (LookupError at ")
+    assert "/api/orders" not in caplog.text
+
+
+def test_a_get_user_that_nobody_would_wait_for_is_refused() -> None:
+    async def get_user() -> Any:
+        return "u-1"
+
+    with pytest.raises(ConfigurationError, match=r"get_user is async.*put into flask\.g"):
+        AuditFlask(get_user=get_user)
 
 
 def test_a_secret_in_the_path_is_known_before_any_function_of_the_application_runs(

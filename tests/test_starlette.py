@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from audit_handler import AuditHandler, bind, current
+from audit_handler import AuditHandler, ConfigurationError, bind, current
 from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
 from tests.asgi import DISCONNECT, Answer, Capture, Message, as_json, ask, asked, private_logger
@@ -404,13 +404,29 @@ def test_a_user_who_is_authenticated_inside_is_named(
 def test_a_get_user_that_fails_costs_neither_the_request_nor_the_audit(
     logger: logging.Logger, audits: Capture, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = application(logger, get_user=lambda scope: scope["nobody"])
+    def get_user(scope: Any) -> Any:
+        raise LookupError(scope["path"])
 
-    answer = asked(app, "DELETE", "/api/orders/1")
+    app = application(logger, get_user=get_user)
 
-    assert 204 == answer.status
-    assert "DELETE" == audits.row["action"]
-    assert "get_user failed" in caplog.text
+    answers = [asked(app, "DELETE", "/api/orders/1") for _ in range(2)]
+
+    assert [204, 204] == [answer.status for answer in answers]
+    assert ["DELETE", "DELETE"] == [row["action"] for row in audits.rows]
+    (told,) = caplog.messages
+    assert told.startswith("get_user failed (LookupError at ")
+    assert "/api/orders" not in caplog.text
+
+
+class AsyncUser:
+    async def __call__(self, _scope: Any) -> Any:
+        return "u-1"
+
+
+@pytest.mark.parametrize("get_user", [AsyncUser(), AsyncUser().__call__])
+def test_a_get_user_that_nobody_would_wait_for_is_refused(get_user: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"get_user is async.*put into the scope"):
+        AuditMiddleware(Response(), get_user=get_user)
 
 
 # Bodies

@@ -41,7 +41,7 @@ class Passage:
     ) -> None:
         self.exchange: Exchange | None = None
         """What is filled in; None where the request is not audited."""
-        self.agent: Mapping[str, Any] = {}
+        self.agent: Mapping[str, str] = {}
         """The agent's columns, as far as they are known."""
         self.path_params: Mapping[str, Any] | None = {}
         """What the router has read from the path, or None where it could not."""
@@ -57,7 +57,7 @@ class Passage:
             query=environ.get("QUERY_STRING", ""),
             headers=_headers(environ),
             host=environ.get("REMOTE_ADDR"),
-            user=lambda: self.agent or None,
+            agent=lambda: self.agent,
             session=lambda: {"id": self.session_id},
             path_params=lambda: self.path_params,
         )

@@ -36,7 +36,7 @@ from urllib.parse import unquote, urlsplit
 
 from audit_handler import context
 from audit_handler._http import Guard, HttpAuditor, HttpRules
-from audit_handler._http.caller import agent_fields
+from audit_handler._http.caller import check_get_user
 from audit_handler._wsgi import KEY, Passage
 from audit_handler.errors import ConfigurationError
 from audit_handler.policy import Rule
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
     from werkzeug.routing import Rule as URLRule
 
 __all__ = ["PUBLIC", "AuditFlask", "health_blueprint", "status_blueprint"]
-
-_logger = logging.getLogger(__name__)
 
 _DEFAULTS = HttpRules()
 
@@ -82,7 +80,8 @@ class AuditFlask:
         get_user: Called without arguments in the request's context; returns a mapping with ``id``,
             ``name``, ``role``, ``email``, or a user object, or an id, or None for nobody. By
             default Flask-Login's ``current_user``, then ``g.user``. Called before the view and, as
-            authentication may happen there, again after it for an audit that has no agent yet.
+            authentication may happen there, again after it for an audit that has no agent yet. No
+            ``async def``.
         session_cookie: Name of the cookie that tells sessions apart; only its hash is kept. Flask's
             own session has no id, and its cookie is another one after each change.
         methods: Methods to audit; by default POST, PUT, PATCH and DELETE.
@@ -119,6 +118,7 @@ class AuditFlask:
         max_body_bytes: int = _DEFAULTS.max_body_bytes,
     ) -> None:
         self._get_user = get_user or _flask_user
+        check_get_user(self._get_user, "flask.g")
         self._path_guard = Guard("a look at the path", "the request's audit will not show it")
         self._guard = Guard("a look at the request", "its audit will be incomplete")
         self._auditor = HttpAuditor(
@@ -182,7 +182,7 @@ class AuditFlask:
         endpoint = request.endpoint or "static"
         # Files are for everybody, and to load the user costs a query; an audit wants it anyway.
         if passage.exchange is not None or endpoint.rpartition(".")[2] != "static":
-            passage.agent = self._agent()
+            passage.agent = self._auditor.agent(self._get_user)
             if "agent_id" not in context.current():
                 context.bind(**passage.agent)
 
@@ -204,20 +204,12 @@ class AuditFlask:
             return
         if not passage.agent:
             # Authentication may have happened inside.
-            passage.agent = self._agent()
+            passage.agent = self._auditor.agent(self._get_user)
         # Not before: a session that was looked at makes its response vary by cookie.
         session = flask.session
         # "sid" is Flask-Session's.
         sid = getattr(session, "sid", None)
         passage.session_id = sid or session.get("session_id") or session.get("id")
-
-    def _agent(self) -> Mapping[str, Any]:
-        try:
-            return agent_fields(self._get_user())
-        except Exception:
-            # A bug in the application's function is no reason to refuse its requests.
-            _logger.exception("get_user failed; the audit names no agent")
-            return {}
 
 
 def _flask_user() -> Any:

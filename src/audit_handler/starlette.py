@@ -24,6 +24,7 @@ from typing import Any
 from audit_handler import context
 from audit_handler._asgi_route import own_path, path_params, template
 from audit_handler._http import Exchange, Guard, HttpAuditor, HttpRules, Request
+from audit_handler._http.caller import check_get_user
 from audit_handler.policy import WEBSOCKET, Rule
 from audit_handler.request import CURRENT
 
@@ -64,7 +65,7 @@ class AuditMiddleware:
         get_user: Called with the ASGI scope; returns a mapping with ``id``, ``name``, ``role``,
             ``email``, or a user object, or an id, or None for nobody. By default
             ``scope["user"]``, as authentication middleware sets it. Called when the request comes
-            and, as authentication may happen inside, again when it is audited.
+            and, as authentication may happen inside, again when it is audited. No ``async def``.
         session_cookie: Name of the cookie that tells sessions apart; only its hash is kept.
         methods: Methods to audit; by default POST, PUT, PATCH and DELETE. ``WEBSOCKET`` stands for
             the opening of a WebSocket.
@@ -103,6 +104,7 @@ class AuditMiddleware:
     ) -> None:
         self.app = app
         self._get_user = get_user or _scope_user
+        check_get_user(self._get_user, "the scope")
         self._path_guard = Guard("a look at the path", "the request's audit will not show it")
         self._route_guard = Guard("a look at the route", "the request's audit will not name it")
         self._auditor = HttpAuditor(
@@ -161,7 +163,7 @@ class AuditMiddleware:
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=_by_name(scope["headers"]),
             host=(scope.get("client") or ("",))[0],
-            user=partial(self._get_user, scope),
+            agent=partial(self._auditor.agent, partial(self._get_user, scope)),
             session=partial(scope.get, "session"),
             path_params=partial(self._path_guard.call, partial(path_params, scope), None),
         )

@@ -13,6 +13,7 @@ from typing import Any
 from audit_handler import context
 from audit_handler._http.caller import agent_fields, request_fields, session_fields
 from audit_handler._http.exchange import Exchange
+from audit_handler._http.guard import Guard
 from audit_handler._http.handlers import Handlers
 from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import shown_path
@@ -42,8 +43,10 @@ class Request:
     """By lower-case name."""
     host: str | None
     """The peer's address."""
-    user: Callable[[], Any]
-    """Returns the user; called when the request comes, and again when it is audited."""
+    agent: Callable[[], Mapping[str, str]]
+    """
+    Returns the agent's columns; called when the request comes, and again when it is audited.
+    """
     session: Callable[[], Any]
     """Returns the session, or a mapping with its id, or None."""
     path_params: Callable[[], Mapping[str, Any] | None]
@@ -94,6 +97,7 @@ class HttpAuditor:
         self._handlers = Handlers(self._logger)
         self._session_cookie = session_cookie
         self._rules = rules
+        self._user_guard = Guard("get_user", "the audits of such requests name no agent")
         self._is_warned = False
 
     def fields(self, request: Request) -> dict[str, Any]:
@@ -207,14 +211,13 @@ class HttpAuditor:
             exc_info=entry.error,
         )
 
+    def agent(self, get_user: Callable[[], Any]) -> Mapping[str, str]:
+        """Return the agent's columns from what the application's *get_user* returns."""
+        return self._user_guard.call(lambda: agent_fields(get_user()), {})
+
     def _who(self, request: Request) -> dict[str, Any]:
-        fields = session_fields(request.headers, self._session_cookie, request.session())
-        try:
-            fields.update(agent_fields(request.user()))
-        except Exception:
-            # A bug in the application's function is no reason to refuse its requests.
-            _logger.exception("get_user failed; the audit names no agent")
-        return fields
+        session = session_fields(request.headers, self._session_cookie, request.session())
+        return {**session, **request.agent()}
 
 
 def _add(fields: dict[str, Any], said: Mapping[str, Any], rule: Clause) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from audit_handler._http.redactors import Redactors
+from audit_handler.errors import ConfigurationError
 from audit_handler.tracing import active_span_ids
 
-__all__ = ["agent_fields", "is_request_id", "request_fields", "session_fields"]
+__all__ = [
+    "agent_fields",
+    "check_get_user",
+    "is_request_id",
+    "request_fields",
+    "session_fields",
+]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(
@@ -150,6 +158,26 @@ _AGENT_SOURCES: Mapping[str, tuple[str, ...]] = {
     "agent_role": ("agent_role", "role", "roles"),
     "agent_email": ("agent_email", "email"),
 }
+
+
+def check_get_user(get_user: Callable[..., Any], place: str) -> None:
+    """
+    Refuse a function that nobody would wait for; its coroutine is no user.
+
+    Args:
+        get_user: The application's function.
+        place: Where authentication puts the user, instead.
+
+    Raises:
+        ConfigurationError: It is async.
+    """
+    if inspect.iscoroutinefunction(get_user) or inspect.iscoroutinefunction(
+        type(get_user).__call__
+    ):
+        raise ConfigurationError(
+            "get_user is async, and nobody waits for it; make it a plain function that reads what "
+            f"authentication has put into {place}"
+        )
 
 
 def agent_fields(user: Any) -> dict[str, str]:
