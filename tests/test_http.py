@@ -647,6 +647,7 @@ def test_a_strange_request_id_is_replaced(sent: str) -> None:
     [
         (f"00-{'a1' * 16}-{'b2' * 8}-01", "a1" * 16),
         (f"42-{'a1' * 16}-{'b2' * 8}-01-later", "a1" * 16),
+        (f"00-{'a1' * 16}-{'b2' * 8}-01-later", None),
         (f"ff-{'a1' * 16}-{'b2' * 8}-01", None),
         (f"00-{'0' * 32}-{'b2' * 8}-01", None),
         (f"00-{'a1' * 16}-{'0' * 16}-01", None),
