@@ -23,7 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
-from audit_handler import AuditHandler, audit, bind, current
+from audit_handler import AuditHandler, audit, bind, clear, current
 from audit_handler.flask import AuditFlask
 from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
@@ -136,6 +136,8 @@ CASES = {
     "a stream": Case(path="/api/stream", user="ada"),
     "a stream that fails": Case(path="/api/broken", user="ada"),
     "said by the view": Case(path="/api/orders/17/rename", user="ada"),
+    "metadata bound by the view": Case(path="/api/noted?dry=1", user="ada"),
+    "cleared by the view": Case(path="/api/cleared", user="ada"),
     "skipped by the view": Case(path="/api/quiet", user="ada", rows=0),
     "through a proxy": Case(
         method="DELETE",
@@ -220,6 +222,14 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
         rename()
         return answer({})
 
+    async def noted(_request: Request) -> Response:
+        bind(metadata={"note": "by hand"})
+        return answer({})
+
+    async def cleared(_request: Request) -> Response:
+        clear()
+        return answer({})
+
     async def quiet(_request: Request) -> Response:
         audit(skip=True)
         return answer({})
@@ -279,6 +289,8 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
             Route("/api/orders/{order_id:int}/approve", approved, methods=["POST"]),
             Route("/api/orders/{order_id:int}/rename", renamed, methods=["POST"]),
             Route("/api/reset/{token}", reset_password, methods=["POST"]),
+            Route("/api/noted", noted, methods=["POST"]),
+            Route("/api/cleared", cleared, methods=["POST"]),
             Route("/api/quiet", quiet, methods=["POST"]),
             Route("/api/orders/{order_id:int}/ship", ship, methods=["POST"]),
             Mount(
@@ -358,6 +370,16 @@ def flask_application(logger: logging.Logger, **options: Any) -> flask.Flask:
     @app.post("/api/reset/<token>")
     def reset_password(token: str) -> Any:  # noqa: ARG001
         return answer(reset(logger))
+
+    @app.post("/api/noted")
+    def noted() -> Any:
+        bind(metadata={"note": "by hand"})
+        return answer({})
+
+    @app.post("/api/cleared")
+    def cleared() -> Any:
+        clear()
+        return answer({})
 
     @app.post("/api/quiet")
     def quiet() -> Any:
@@ -488,13 +510,16 @@ def test_both_frameworks_audit_a_request_alike(name: str) -> None:
     assert "s3cr3t" not in re.sub("password: s3cr3t", "", "".join(of_flask.lines))
 
 
-@pytest.mark.parametrize(
+BOTH = pytest.mark.parametrize(
     ("make", "ask"),
     [
         pytest.param(starlette_application, ask_starlette, id="starlette"),
         pytest.param(flask_application, ask_flask, id="flask"),
     ],
 )
+
+
+@BOTH
 def test_what_a_view_logs_shows_no_secret_of_its_path(
     make: Callable[..., Any], ask: Callable[..., None]
 ) -> None:
@@ -509,6 +534,31 @@ def test_what_a_view_logs_shows_no_secret_of_its_path(
     assert {"endpoint": path} == audits.rows[1]["response_body"]
     assert {"token": REDACTED} == audits.rows[1]["metadata"]["path_params"]
     assert "s3cr3t" not in "".join(audits.lines)
+
+
+@BOTH
+def test_what_a_view_clears_is_still_known_of_its_request(
+    make: Callable[..., Any], ask: Callable[..., None]
+) -> None:
+    audits = Capture()
+
+    ask(make(audits.logger), Case(path="/api/cleared", user="ada"))
+
+    names = ("agent_id", "request_id", "ip_address", "user_agent", "endpoint")
+    expected = ["u-1", "req-1", "203.0.113.9", "table/1.0", "/api/cleared"]
+    assert expected == [audits.row[name] for name in names]
+
+
+@BOTH
+def test_metadata_that_a_view_binds_joins_what_is_known(
+    make: Callable[..., Any], ask: Callable[..., None]
+) -> None:
+    audits = Capture()
+
+    ask(make(audits.logger), Case(path="/api/noted?dry=1", user="ada"))
+
+    expected = {"note": "by hand", "query_params": {"dry": "1"}, "route": "/api/noted"}
+    assert expected == audits.row["metadata"]
 
 
 def test_a_redirection_to_a_path_without_a_slash_tells_no_secret_of_it() -> None:

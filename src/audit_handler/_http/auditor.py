@@ -160,31 +160,36 @@ class HttpAuditor:
         said.is_logged = True
         if said.is_skipped:
             return None
+        before, bound = exchange.bound, context.current()
+        own = {name: value for name, value in bound.items() if before.get(name) is not value}
         # Authentication may have happened inside.
-        who = self._who(request) if "agent_id" not in exchange.bound else {}
-        # What the application has bound since the request came says more than what we worked out.
-        bound = context.current()
-        own = {
-            name: value for name, value in bound.items() if exchange.bound.get(name) is not value
-        }
-        user = said.fields.get("agent_id", own.get("agent_id", who.get("agent_id")))
-        user = bound.get("agent_id") if user is None else user
-        rule = exchange.decide("" if user is None else str(user))
+        who = self._who(request) if "agent_id" not in before else {}
+        users = (source.get("agent_id") for source in (said.fields, own, who, before))
+        rule = exchange.decide(next((str(user) for user in users if user is not None), ""))
         if rule is None:
             return None
-        fields = {**exchange.fields(rule), **who}
-        path, status = fields.get("endpoint", ""), fields["status_code"]
-        for name in own:
-            # All but the action: by an action in its extra the handler knows an audit.
-            if name != "action":
-                fields.pop(name, None)
-        fields["action"] = own.get("action") or fields["action"]
+        found = exchange.fields(rule)
+        # From the weakest: 1. what was bound when the request came, and then cleared,
+        fields = {name: before[name] for name in before.keys() - bound.keys() - _RECORD_NAMES}
+        # 2. what we found, 3. what was bound since. An extra would win over that, so it has none;
+        # but for the action, by which the handler knows an audit, and for metadata, which joins.
+        fields.update(found)
+        fields.update(who)
+        for name in own.keys() - {"action", "metadata"}:
+            fields.pop(name, None)
+        fields["action"] = own.get("action") or found["action"]
         if rule.mask:
             fields.update((name, rule.masked(bound[name])) for name in _CONTENT if name in bound)
+        # 4. what the application said of this very audit.
         _add(fields, said.fields, rule)
+        path = found.get("endpoint", "")
         return Entry(
             level=logging.ERROR if exchange.is_error else logging.INFO,
-            arguments=(exchange.method, path if path.isprintable() else ascii(path), status),
+            arguments=(
+                exchange.method,
+                path if path.isprintable() else ascii(path),
+                found["status_code"],
+            ),
             fields=fields,
             # A cancelled task says nothing in its traceback that metadata.cancelled does not.
             error=exchange.error if isinstance(exchange.error, Exception) else None,
