@@ -7,7 +7,7 @@ A FastAPI application under uvicorn, whose logging is set up by ``--log-config``
 
     curl -H 'Authorization: Bearer ada' --json '{"name": "Assam"}' http://127.0.0.1:8000/api/orders
     curl http://127.0.0.1:8000/health
-    curl -H 'Authorization: Bearer cleo' http://127.0.0.1:8000/admin/audit-status/
+    curl -H 'Authorization: Bearer cleo' http://127.0.0.1:8000/admin/audit-status
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 
 app = FastAPI(lifespan=lifespan)
 app.add_middleware(AuditMiddleware, get_user=audited_user)
-app.mount("/health", HealthApp())
-app.mount("/admin/audit-status", StatusApp(authorize=is_admin))
+for path in ("/health", "/health/live", "/health/ready"):
+    app.add_route(path, HealthApp())
+app.add_route("/admin/audit-status", StatusApp(authorize=is_admin))
 
 
 @app.post("/api/orders", status_code=201)

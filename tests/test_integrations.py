@@ -181,8 +181,8 @@ def test_fastapi_under_uvicorn_with_a_log_config(
     updated = ask(port, "PUT", "/api/orders/1", "cleo", {"name": "Assam", "quantity": 2})
     refused = ask(port, "POST", "/api/orders", "eve", {"name": "Assam"})
     ready = ask(port, "GET", "/health/ready")
-    status = ask(port, "GET", "/admin/audit-status/", "cleo")
-    hidden = ask(port, "GET", "/admin/audit-status/", "ada")
+    status = ask(port, "GET", "/admin/audit-status", "cleo")
+    hidden = ask(port, "GET", "/admin/audit-status", "ada")
     server.send_signal(signal.SIGTERM)
     output, _ = server.communicate(timeout=60)
 

@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from audit_handler import AuditHandler, ConfigurationError, handler
@@ -340,30 +340,38 @@ def test_pages_are_read_only(app: Any) -> None:
     assert b"use GET" in body["body"]
 
 
-def test_starlette_mounts_them_or_routes_to_them(make_handler: MakeHandler) -> None:
+@pytest.mark.parametrize("make", [Starlette, FastAPI])
+def test_every_page_has_a_path_without_a_slash(make_handler: MakeHandler, make: Any) -> None:
+    make_handler(NOBODY)
+    app = make()
+    for path in ("/health", "/health/live", "/health/ready"):
+        app.add_route(path, HealthApp())
+    app.add_route("/admin/audit-status", StatusApp(authorize=PUBLIC))
+    client = TestClient(app, follow_redirects=False)
+
+    pages = [
+        client.get(f"{path}?x=1")
+        for path in ("/health", "/health/live", "/health/ready", "/admin/audit-status")
+    ]
+
+    assert [200] * 4 == [page.status_code for page in pages]
+    expected = [{"live", "ready", "reasons"}, {"live"}, {"ready", "reasons"}, {"handlers"}]
+    assert expected == [page.json().keys() for page in pages]
+    assert 404 == client.get("/healthy").status_code
+
+
+def test_starlette_mounts_them_too(make_handler: MakeHandler) -> None:
     make_handler(NOBODY)
     app = Starlette(
         routes=[
-            Route("/healthz", HealthApp()),
             Mount("/health", HealthApp()),
             Mount("/admin/audit-status", StatusApp(authorize=PUBLIC, by_user=True)),
         ]
     )
-    paths = ("/healthz", "/health/live", "/health/ready", "/health", "/admin/audit-status")
+    paths = ("/health/live", "/health/ready", "/health", "/admin/audit-status")
     client = TestClient(app)
 
-    assert [200] * 5 == [client.get(path).status_code for path in paths]
-
-
-def test_fastapi_mounts_them(make_handler: MakeHandler) -> None:
-    make_handler(NOBODY)
-    app = FastAPI()
-    app.mount("/health", HealthApp())
-    app.mount("/admin/audit-status", StatusApp(authorize=lambda scope: "admin" in scope["path"]))
-    client = TestClient(app)
-
-    assert {"live": True} == client.get("/health/live").json()
-    assert 1 == len(client.get("/admin/audit-status").json()["handlers"])
+    assert [200] * 4 == [client.get(path).status_code for path in paths]
 
 
 # Flask
@@ -385,7 +393,9 @@ def test_flask_has_the_same_pages(make_handler: MakeHandler, log: logging.Logger
     )
     live, ready, both = (client.get(f"/health{path}") for path in ("/live", "/ready", ""))
     told = client.get("/admin/audit-status?yes=1")
+    with_slash = ("/health/", "/health/live/", "/health/ready/", "/admin/audit-status/?yes=1")
 
+    assert [200] * 4 == [client.get(path).status_code for path in with_slash]
     assert [200, 200, 200, 200] == [page.status_code for page in (live, ready, both, told)]
     assert ({"live": True}, True, True) == (live.json, ready.json["ready"], both.json["live"])
     assert {"u-1": 1} == told.json["handlers"][0]["waiting_by_user"]

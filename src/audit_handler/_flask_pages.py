@@ -30,15 +30,16 @@ def health_blueprint(
 ) -> Blueprint:
     """
     Return a blueprint that answers whether the process is alive and ready to audit:
-    ``/health/live``, ``/health/ready``, and ``/health`` for both. 200, or 503 with the reasons.
+    ``/health/live``, ``/health/ready``, and ``/health`` for both, with a slash at the end or
+    without. 200, or 503 with the reasons.
 
     See `audit_handler.status_pages.HealthApp` for the arguments, and what it raises.
     """
     pages = HealthPages(handlers, max_waiting_seconds)
     blueprint = Blueprint(name, __name__, url_prefix=url_prefix)
 
-    @blueprint.get("")
-    @blueprint.get("/<any(live, ready):which>")
+    @blueprint.get("", strict_slashes=False)
+    @blueprint.get("/<any(live, ready):which>", strict_slashes=False)
     def health(which: str = "") -> Response:
         return _response(pages.page(which))
 
@@ -67,7 +68,7 @@ def status_blueprint(
     pages = StatusPages(handlers, by_user=by_user)
     blueprint = Blueprint(name, __name__, url_prefix=url_prefix)
 
-    @blueprint.get("")
+    @blueprint.get("", strict_slashes=False)
     def status() -> Response:
         answer = allowed(request)
         if inspect.isawaitable(answer):

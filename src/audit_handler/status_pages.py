@@ -1,10 +1,12 @@
 """
-Health and status as ASGI applications, to be mounted in Starlette, FastAPI or any other one.
+Health and status as ASGI applications, for routes of Starlette and FastAPI, or any other server.
 
-    app.mount("/health", HealthApp())                       # /health/live, /health/ready
-    app.mount("/admin/audit-status", StatusApp(authorize=is_admin))
+    for path in ("/health", "/health/live", "/health/ready"):
+        app.add_route(path, HealthApp())
+    app.add_route("/admin/audit-status", StatusApp(authorize=is_admin))
 
-Plain ASGI: needs no framework. For Flask see `audit_handler.flask`.
+Routes, because Starlette's ``mount`` would send who asks for ``/health`` to ``/health/``. Plain
+ASGI: needs no framework. For Flask see `audit_handler.flask`.
 """
 
 from __future__ import annotations
