@@ -722,6 +722,18 @@ def test_a_forged_forwarded_for_does_not_count(logger: logging.Logger, audits: C
 # OpenTelemetry
 
 
+def test_a_proxy_over_a_unix_socket_can_be_trusted(logger: logging.Logger, audits: Capture) -> None:
+    asked(
+        application(logger, trusted_proxies=["unix"]),
+        "DELETE",
+        "/api/orders/1",
+        headers={"X-Forwarded-For": "198.51.100.1"},
+        environ_overrides={"REMOTE_ADDR": ""},
+    )
+
+    assert "198.51.100.1" == audits.row["ip_address"]
+
+
 @pytest.mark.parametrize("is_first", [True, False])
 def test_the_span_of_flasks_instrumentation_is_the_requests(
     logger: logging.Logger, audits: Capture, is_first: bool

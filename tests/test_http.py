@@ -720,6 +720,33 @@ def test_only_a_trusted_proxy_says_where_a_request_came_from(
     assert expected == fields.get("ip_address")
 
 
+@pytest.mark.parametrize(
+    ("proxies", "host", "expected"),
+    [
+        (["unix"], None, "198.51.100.1"),
+        (["unix"], "", "198.51.100.1"),
+        (["unix", "198.51.100.0/24"], "", "6.6.6.6"),
+        (["10.0.0.0/8"], "", None),
+        (["unix"], "203.0.113.9", "203.0.113.9"),
+        (["unix"], "testclient", None),
+    ],
+)
+def test_a_proxy_over_a_unix_socket_is_trusted_by_that_word(
+    proxies: list[str], host: str | None, expected: str | None
+) -> None:
+    rules = HttpRules(trusted_proxies=proxies)
+
+    fields = request_fields(
+        {"x-forwarded-for": "6.6.6.6, 198.51.100.1"},
+        host,
+        DEFAULT,
+        rules.networks,
+        trusts_unix=rules.trusts_unix,
+    )
+
+    assert expected == fields.get("ip_address")
+
+
 @given(
     forged=st.text("0123456789.:,[]% abcdef", max_size=60),
     client=st.ip_addresses(),

@@ -316,6 +316,16 @@ def test_a_trusted_proxy_says_where_a_request_came_from() -> None:
     assert ["198.51.100.1", "198.51.100.9", ""] == addresses
 
 
+def test_a_proxy_over_a_unix_socket_can_be_trusted() -> None:
+    audits = Capture()
+    app = application(audits, Rule(level="metadata"), trusted_proxies="unix")
+
+    for client in (None, ("", 0)):
+        asked(app, "GET", headers={"x-forwarded-for": "198.51.100.1"}, client=client)
+
+    assert ["198.51.100.1"] * 2 == [row["ip_address"] for row in audits.rows]
+
+
 def test_a_header_that_comes_twice_is_read_as_one() -> None:
     """Some proxies add a line of their own below the client's."""
     audits = Capture()

@@ -91,8 +91,9 @@ class AuditFlask:
             `audit_handler.policy`. Routes may be written as Flask has them; what is recorded is
             ``/api/orders/{order_id:int}``, as from Starlette.
         trusted_proxies: Addresses and networks (``10.0.0.0/8``) of proxies whose X-Forwarded-For
-            says where a request came from; by default none. Leave it out where the client's address
-            is replaced further out, by werkzeug's ``ProxyFix`` around this or by the server.
+            says where a request came from, and ``unix`` for one that calls over a Unix socket; by
+            default none. Leave it out where the client's address is replaced further out, by
+            werkzeug's ``ProxyFix`` around this or by the server.
         request_headers: Headers of the request to keep.
         response_headers: Headers of the response to keep.
         max_body_bytes: Bytes to keep of a body; 0 for no bodies.

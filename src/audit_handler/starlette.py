@@ -74,10 +74,10 @@ class AuditMiddleware:
         policy: Instead of these three: rules, the first that matches decides, see
             `audit_handler.policy`.
         trusted_proxies: Addresses and networks (``10.0.0.0/8``) of proxies whose X-Forwarded-For
-            says where a request came from; by default none. Leave it out where the server replaces
-            the client's address itself, as uvicorn does for ``--forwarded-allow-ips`` (by default
-            for 127.0.0.1): by then the client is the peer. Where both are used, name the same hosts
-            in both.
+            says where a request came from, and ``unix`` for one that calls over a Unix socket; by
+            default none. Leave it out where the server replaces the client's address itself, as
+            uvicorn does for ``--forwarded-allow-ips`` (by default for 127.0.0.1): by then the
+            client is the peer. Where both are used, name the same hosts in both.
         request_headers: Headers of the request to keep.
         response_headers: Headers of the response to keep.
         max_body_bytes: Bytes to keep of a body; 0 for no bodies.

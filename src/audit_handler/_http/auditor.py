@@ -42,7 +42,7 @@ class Request:
     headers: Mapping[str, str]
     """By lower-case name."""
     host: str | None
-    """The peer's address."""
+    """The peer's address; empty or None over a Unix socket."""
     agent: Callable[[], Mapping[str, str]]
     """
     Returns the agent's columns; called when the request comes, and again when it is audited.
@@ -102,9 +102,15 @@ class HttpAuditor:
 
     def fields(self, request: Request) -> dict[str, Any]:
         """Return what all that is logged during *request* is to carry, for `context.bind`."""
-        redactors = self._handlers.redactors()
+        redactors, rules = self._handlers.redactors(), self._rules
         return {
-            **request_fields(request.headers, request.host, redactors, self._rules.networks),
+            **request_fields(
+                request.headers,
+                request.host,
+                redactors,
+                rules.networks,
+                trusts_unix=rules.trusts_unix,
+            ),
             "endpoint": _Endpoint(request, redactors),
             "http_method": request.method,
             **self._who(request),

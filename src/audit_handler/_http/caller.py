@@ -45,6 +45,8 @@ def request_fields(
     host: str | None,
     redactors: Redactors,
     trusted: Iterable[IPv4Network | IPv6Network] = (),
+    *,
+    trusts_unix: bool = False,
 ) -> dict[str, Any]:
     """
     Return what is known of a request when it arrives: its ids, address and client program.
@@ -55,6 +57,7 @@ def request_fields(
         redactors: What is secret.
         trusted: Networks whose hosts may speak for others. From any other, an X-Forwarded-For does
             not count.
+        trusts_unix: Whether who has no address, because it calls over a Unix socket, may too.
     """
     fields: dict[str, Any] = {}
     sent_id = headers.get("x-request-id", "")
@@ -65,7 +68,8 @@ def request_fields(
         fields["request_id"] = span[0] if span else uuid.uuid4().hex
     if trace := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
         fields["trace_id"] = trace[1]
-    if address := _client(host or "", headers.get("x-forwarded-for", ""), trusted):
+    forwarded = headers.get("x-forwarded-for", "")
+    if address := _client(host or "", forwarded, trusted, trusts_unix):
         fields["ip_address"] = str(address)
     if user_agent := headers.get("user-agent"):
         is_usual = len(user_agent) <= _LONGEST_USER_AGENT
@@ -82,7 +86,7 @@ def _cleaned(user_agent: str, redactors: Redactors) -> str:
 
 
 def _client(
-    host: str, forwarded: str, trusted: Iterable[IPv4Network | IPv6Network]
+    host: str, forwarded: str, trusted: Iterable[IPv4Network | IPv6Network], trusts_unix: bool
 ) -> IPv4Address | IPv6Address | None:
     """
     Return the address nearest to us that is no trusted proxy's, or None when there is none.
@@ -94,13 +98,21 @@ def _client(
     """
     client = _address(host)
     hops = forwarded.split(",")
-    while client and hops and any(client in network for network in trusted):
+    is_believed = trusts_unix if not host else _is_in(trusted, client)
+    while is_believed and hops:
         before = _address(hops.pop())
         if before is None:
             # "unknown", or junk: what called the proxy is not known, so the proxy it is.
             break
         client = before
+        is_believed = _is_in(trusted, client)
     return client
+
+
+def _is_in(
+    networks: Iterable[IPv4Network | IPv6Network], address: IPv4Address | IPv6Address | None
+) -> bool:
+    return address is not None and any(address in network for network in networks)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

@@ -51,8 +51,12 @@ class HttpRules:
     """Rules, the first that matches decides, instead of the short form: see
     `audit_handler.policy`."""
     trusted_proxies: Iterable[str] = ()
-    """Addresses and networks whose X-Forwarded-For is believed; by default none."""
+    """
+    Addresses and networks whose X-Forwarded-For is believed, and ``unix`` for who calls over a Unix
+    socket; by default none.
+    """
     networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False)
+    trusts_unix: bool = field(init=False, repr=False)
     _policy: Policy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +71,8 @@ class HttpRules:
             )
         trusted = _listed(self.trusted_proxies, ())
         self._set("trusted_proxies", trusted)
-        self._set("networks", tuple(map(_network, trusted)))
+        self._set("networks", tuple(_network(name) for name in trusted if name != "unix"))
+        self._set("trusts_unix", "unix" in trusted)
         self._set("_policy", self._make_policy())
 
     def _set(self, name: str, value: Any) -> None:
@@ -111,5 +116,6 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         return ip_network(text)
     except ValueError as exc:
         raise ConfigurationError(
-            f"trusted_proxies has {text!r}: {exc}; name an address or a network: '10.0.0.0/8'"
+            f"trusted_proxies has {text!r}: {exc}; name an address or a network, '10.0.0.0/8', or "
+            "'unix' for a Unix socket"
         ) from None
