@@ -227,7 +227,7 @@ def test_requests_at_once_are_heard_each_for_itself() -> None:
         assert [f"only_{row['resource_id']}"] == only
 
 
-def test_an_audited_application_within_another_has_an_audit_of_its_own() -> None:
+def test_an_audited_application_within_another_speaks_of_the_same_audit() -> None:
     outer, inner = Capture(), Capture()
 
     async def create(_request: Request) -> Response:
@@ -240,6 +240,6 @@ def test_an_audited_application_within_another_has_an_audit_of_its_own() -> None
 
     asked(AuditMiddleware(around, logger=outer.logger), **as_json({}))
 
-    assert "of the outer" == outer.row["resource_id"]
-    assert "of the inner" == inner.row["resource_id"]
+    assert "of the inner" == outer.row["resource_id"]
+    assert [] == inner.rows
     assert CURRENT.get() is None

@@ -778,6 +778,24 @@ def test_it_works_around_and_inside_middleware_that_runs_its_own_task(
     assert {"id": 17, "name": "Tea"} == audits.row["response_body"]
 
 
+@pytest.mark.parametrize(("prefix", "rows"), [("/api", (1, 0)), ("/shop", (0, 1))])
+def test_one_request_has_one_audit(prefix: str, rows: tuple[int, int]) -> None:
+    """That of the outermost which may want one, with what is said and bound inside."""
+    outer, inner = Capture(), Capture()
+
+    async def said(_request: Request) -> Response:
+        bind(agent_id="u-7")
+        return Response(status_code=201)
+
+    mounted = application(inner.logger, endpoint(said, "/orders"))
+    app = Starlette(routes=[Mount("/api", app=mounted)])
+
+    asked(AuditMiddleware(app, logger=outer.logger, path_prefixes=prefix))
+
+    assert rows == (len(outer.rows), len(inner.rows))
+    assert ["u-7"] == [row["agent_id"] for row in outer.rows + inner.rows]
+
+
 def test_a_websocket_has_the_context_and_no_audit(logger: logging.Logger, audits: Capture) -> None:
     bound: dict[str, Any] = {}
 

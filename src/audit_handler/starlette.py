@@ -39,6 +39,9 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _DEFAULTS = HttpRules()
 
+_IS_TAKEN = "audit_handler.is_taken"
+# In the scope of a request that a middleware may come to audit.
+
 
 class AuditMiddleware:
     """
@@ -55,6 +58,9 @@ class AuditMiddleware:
 
     Where the audits go to an `AuditHandler` with ``on_full="raise"``, or a rule says ``durable``, a
     request that could not be audited is answered with 503 before the application sees it.
+
+    One request has one audit: inside of another one that may come to audit a request, as in a
+    mounted application that has its own, it leaves the request alone.
 
     A WebSocket has the context, and an audit only where *methods*, or a rule, name ``WEBSOCKET``:
     one ``CONNECT`` when it is accepted or refused.
@@ -123,7 +129,7 @@ class AuditMiddleware:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] not in ("http", "websocket") or _IS_TAKEN in scope:
             await self.app(scope, receive, send)
             return
         request = self._request(scope)
@@ -140,6 +146,7 @@ class AuditMiddleware:
             if not self._auditor.can_audit(exchange):
                 await (_refuse(send) if is_http else send({**_REFUSAL}))
                 return
+            scope[_IS_TAKEN] = True
             passage = _Passage(
                 exchange, receive, send, partial(self._audit, exchange, request, scope)
             )
