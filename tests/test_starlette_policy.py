@@ -162,9 +162,16 @@ def test_the_route_is_known_where_the_router_does_not_tell() -> None:
     assert "/api/{tenant}/orders/{order}/items/{item:int}" == audits.row["metadata"]["route"]
 
 
-def test_a_rule_can_name_a_route() -> None:
+@pytest.mark.parametrize(
+    "route",
+    [
+        "/api/{tenant}/orders/{order}/items/{item:int}",
+        "/api/<tenant>/orders/<string:order>/items/<int:item>",
+    ],
+)
+def test_a_rule_can_name_a_route(route: str) -> None:
+    """As either framework writes it, so that one policy serves both."""
     audits = Capture()
-    route = "/api/{tenant}/orders/{order}/items/{item:int}"
     app = application(audits, Rule(level="metadata", routes=route))
 
     asked(app, "GET", "/api/acme/orders/A-1/items/3")

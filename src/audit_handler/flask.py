@@ -24,19 +24,18 @@ application reads it. A view can say of its request what the path cannot, and th
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from audit_handler import context
 from audit_handler._http import Guard, HttpAuditor, HttpRules
 from audit_handler._http.caller import check_get_user
+from audit_handler._templates import template
 from audit_handler._wsgi import KEY, Passage
 from audit_handler.errors import ConfigurationError
 from audit_handler.policy import Rule
@@ -88,8 +87,8 @@ class AuditFlask:
         path_prefixes: Beginnings of paths to audit, by default ``/api``.
         exclude_paths: Exceptions from that; ``*`` stands for one segment.
         policy: Instead of these three: rules, the first that matches decides, see
-            `audit_handler.policy`. Routes may be written as Flask has them; what is recorded is
-            ``/api/orders/{order_id:int}``, as from Starlette.
+            `audit_handler.policy`. A route is recorded as ``/api/orders/{order_id:int}``, as from
+            Starlette.
         trusted_proxies: Addresses and networks (``10.0.0.0/8``) of proxies whose X-Forwarded-For
             says where a request came from, and ``unix`` for one that calls over a Unix socket; by
             default none. Leave it out where the client's address is replaced further out, by
@@ -129,7 +128,7 @@ class AuditFlask:
                 methods=methods,
                 path_prefixes=path_prefixes,
                 exclude_paths=exclude_paths,
-                policy=_with_templates(policy),
+                policy=policy,
                 trusted_proxies=trusted_proxies,
                 request_headers=request_headers,
                 response_headers=response_headers,
@@ -171,7 +170,7 @@ class AuditFlask:
             return
         rule, passage.path_params = self._path_guard.call(_route, None) or (None, None)
         if passage.exchange is not None:
-            passage.exchange.route = _template(rule.rule) if rule is not None else ""
+            passage.exchange.route = template(rule.rule) if rule is not None else ""
             passage.exchange.path_params = passage.path_params
 
     def _bind_user(self) -> None:
@@ -245,40 +244,3 @@ def _other_route(refusal: Exception) -> tuple[URLRule | None, Mapping[str, Any] 
             path = unquote(urlsplit(refusal.new_url).path)
             return None, adapter.match(path.removeprefix(adapter.script_name.rstrip("/")))[1]
     return None, None
-
-
-_VARIABLE = re.compile(r"<(?:([a-zA-Z_]\w*)(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")
-
-
-@lru_cache(maxsize=1024)
-def _template(rule: str) -> str:
-    """
-    Return a rule as Starlette would have it, so that both can be asked for alike:
-    ``/api/orders/<int:order_id>`` becomes ``/api/orders/{order_id:int}``.
-    """
-
-    def variable(match: re.Match[str]) -> str:
-        converter, name = match.groups()
-        return f"{{{name}:{converter}}}" if converter not in (None, "string") else f"{{{name}}}"
-
-    return _VARIABLE.sub(variable, rule)
-
-
-def _with_templates(
-    policy: Iterable[Rule | Mapping[str, Any]] | None,
-) -> Iterable[Rule | Mapping[str, Any]] | None:
-    """Return *policy* with its routes as they are recorded; what is wrong in it stays."""
-    if not isinstance(policy, Iterable) or isinstance(policy, str | Mapping):
-        return policy
-    return [_with_template(rule) for rule in policy]
-
-
-def _with_template(rule: Any) -> Any:
-    routes = rule.get("routes") if isinstance(rule, Mapping) else getattr(rule, "routes", None)
-    routes = (routes,) if isinstance(routes, str) else routes
-    if not isinstance(routes, Iterable):
-        return rule
-    templates = [_template(route) if isinstance(route, str) else route for route in routes]
-    if isinstance(rule, Mapping):
-        return {**rule, "routes": templates}
-    return dataclasses.replace(rule, routes=templates)

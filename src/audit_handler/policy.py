@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from audit_handler._templates import template
 from audit_handler.errors import ConfigurationError
 from audit_handler.redaction import Redactor
 
@@ -57,7 +58,10 @@ class Rule:
     ``/api/orders/*/approve``.
     """
     routes: Iterable[str] | str = ()
-    """Templates of routes, as the application's router has them: ``/api/orders/{order_id}``."""
+    """
+    Templates of routes, as the application's router has them: ``/api/orders/{order_id}``, or
+    ``/api/orders/<order_id>``, which is the same.
+    """
     statuses: Iterable[int | str | range] | int | str = ()
     """Statuses of responses: ``404``, ``"4xx"``, ``"400-403"``, ``range(400, 404)``."""
     users: Iterable[str | int] | str | int = ()
@@ -217,7 +221,7 @@ def _checked(number: int, rule: Rule) -> Clause:
         level=rule.level,
         methods=frozenset(_several("methods", rule.methods, _method)),
         paths=_starts_with(paths) if paths else None,
-        routes=frozenset(_several("routes", rule.routes, partial(_path, "route"))),
+        routes=frozenset(map(template, _several("routes", rule.routes, partial(_path, "route")))),
         statuses=frozenset(status for several in statuses for status in several),
         users=frozenset(_several("users", rule.users, _user)),
         action=rule.action,
