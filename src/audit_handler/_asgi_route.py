@@ -74,6 +74,6 @@ def _asked(scope: Scope, path: str) -> tuple[str, Mapping[str, Any], bool]:
 def _routes(router: Any) -> Sequence[Any]:
     """Return the routes of *router* if they are of the kind that can be asked, like Starlette's."""
     routes = getattr(router, "routes", None)
-    if isinstance(routes, Sequence) and routes and hasattr(routes[0], "matches"):
+    if routes and isinstance(routes, Sequence) and hasattr(routes[0], "matches"):
         return routes
     return ()

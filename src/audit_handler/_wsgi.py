@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from audit_handler import context
 from audit_handler._http import Exchange, HttpAuditor, Request
 from audit_handler._http.caller import is_request_id
-from audit_handler.request import CURRENT, Said
+from audit_handler._http.headers import by_name
+from audit_handler.request import CURRENT
 from audit_handler.tracing import activated, active_span, active_span_ids
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ class Passage:
             session=lambda: {"id": self.session_id},
             path_params=lambda: self.path_params,
         )
-        self._bound: Mapping[str, Any] = auditor.fields(self._request)
+        token = context.bind(**auditor.fields(self._request))
+        self._bound = context.current()
+        context.reset(token)
         self._request_id: str = self._bound["request_id"]
-        self._said: Said | None = None
         self._length: int | None = None
         self._is_audited = False
         self._body: Iterable[bytes] = ()
@@ -97,15 +99,15 @@ class Passage:
 
     def start_response(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         """Pass the start of the response on, with the request's id."""
-        by_name = _by_name(headers)
-        if "x-request-id" not in by_name:
+        named = by_name(headers)
+        if "x-request-id" not in named:
             headers = [*headers, ("X-Request-ID", self._request_id)]
         if (exchange := self.exchange) is not None:
             exchange.status = int(status[:3])
             # The page that is made of an unhandled exception is not what the application answered.
             if exchange.error is None:
-                exchange.start_response(exchange.status, by_name)
-            length = by_name.get("content-length", "")
+                exchange.start_response(exchange.status, named)
+            length = named.get("content-length", "")
             self._length = int(length) if length.isdecimal() else None
         return self._start_response(status, headers, *exc_info)
 
@@ -127,7 +129,6 @@ class Passage:
             if not self._auditor.can_audit(exchange):
                 self.exchange = None
                 return self._refuse()
-            self._said = exchange.said
             environ["wsgi.input"] = _Input(environ["wsgi.input"], exchange)
         try:
             return app(environ, self.start_response)
@@ -186,7 +187,8 @@ class Passage:
 
     def _inside(self, call: Callable[[], _T]) -> _T:
         """Call with what is bound in this request, and keep what is bound at the end of it."""
-        token, said_token = context.bind(**self._bound), CURRENT.set(self._said)
+        said = self.exchange.said if self.exchange is not None else None
+        token, said_token = context.restore(self._bound), CURRENT.set(said)
         try:
             return call()
         finally:
@@ -239,15 +241,6 @@ class _Input:
             # The end, before all came that was announced.
             self._exchange.is_disconnected = True
         return data
-
-
-def _by_name(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return *headers* by lower-case name; the values of one that came several times, joined."""
-    found: dict[str, str] = {}
-    for name, value in headers:
-        key = name.lower()
-        found[key] = f"{found[key]}, {value}" if key in found else value
-    return found
 
 
 def _headers(environ: WSGIEnvironment) -> dict[str, str]:

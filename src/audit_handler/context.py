@@ -17,7 +17,7 @@ from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["bind", "bound", "clear", "current", "reset"]
+__all__ = ["bind", "bound", "clear", "current", "reset", "restore"]
 
 
 class Placeholder(str):
@@ -56,6 +56,11 @@ def bind(**fields: Any) -> Token[Mapping[str, Any]]:
     go back.
     """
     return _FIELDS.set(MappingProxyType({**_FIELDS.get(), **fields}))
+
+
+def restore(fields: Mapping[str, Any]) -> Token[Mapping[str, Any]]:
+    """Bind *fields*, which `current` returned elsewhere, instead of what is bound here."""
+    return _FIELDS.set(fields)
 
 
 def reset(token: Token[Mapping[str, Any]]) -> None:

@@ -25,6 +25,7 @@ from audit_handler import context
 from audit_handler._asgi_route import own_path, path_params, template
 from audit_handler._http import Exchange, Guard, HttpAuditor, HttpRules, Request
 from audit_handler._http.caller import check_get_user
+from audit_handler._http.headers import by_name
 from audit_handler.policy import WEBSOCKET, Rule
 from audit_handler.request import CURRENT
 
@@ -286,14 +287,7 @@ def _scope_user(scope: Scope) -> Any:
 
 
 def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return *headers* by lower-case name; the values of one that came several times, joined."""
-    found: dict[str, str] = {}
-    for name, value in headers:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        if key in found:
-            text = f"{found[key]}{'; ' if key == 'cookie' else ', '}{text}"
-        found[key] = text
-    return found
+    return by_name([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
 
 
 def _with_header(send: Send, request_id: str) -> Send:

@@ -126,7 +126,6 @@ class HttpAuditor:
         """
         candidates = self._rules.candidates(request.method, request.path)
         if not any(rule.writes for rule in candidates):
-            CURRENT.set(None)
             return None
         exchange = Exchange(
             rules=self._rules,
@@ -176,13 +175,18 @@ class HttpAuditor:
             return None
         found = exchange.fields(rule)
         # From the weakest: 1. what was bound when the request came, and then cleared,
-        fields = {name: before[name] for name in before.keys() - bound.keys() - _RECORD_NAMES}
+        fields = {
+            name: value
+            for name, value in before.items()
+            if name not in bound and name not in _RECORD_NAMES
+        }
         # 2. what we found, 3. what was bound since. An extra would win over that, so it has none;
         # but for the action, by which the handler knows an audit, and for metadata, which joins.
         fields.update(found)
         fields.update(who)
-        for name in own.keys() - {"action", "metadata"}:
-            fields.pop(name, None)
+        for name in own:
+            if name not in ("action", "metadata"):
+                fields.pop(name, None)
         fields["action"] = own.get("action") or found["action"]
         if rule.mask:
             fields.update((name, rule.masked(bound[name])) for name in _CONTENT if name in bound)
