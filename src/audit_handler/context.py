@@ -54,6 +54,10 @@ def bind(**fields: Any) -> Token[Mapping[str, Any]]:
 
     Values are read when a record is logged, not when they are bound. Pass the token to `reset` to
     go back.
+
+    A function that a framework runs in a thread of its pool, as FastAPI does with a dependency or
+    an endpoint that is no ``async def``, has a copy of the context: what it binds is bound in that
+    function alone. Say it to the request's audit with `audit_handler.audit`, which works there.
     """
     return _FIELDS.set(MappingProxyType({**_FIELDS.get(), **fields}))
 

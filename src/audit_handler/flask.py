@@ -143,7 +143,9 @@ class AuditFlask:
         Audit the requests of *app*, from now on.
 
         Call it after the application's own ``before_request`` functions are registered: what is
-        logged in a view then carries the user that they found.
+        logged in a view then carries the user that they found. One who is found later, by a
+        decorator or a ``before_request`` of a blueprint, is in the request's audit; for what the
+        view logs besides, `audit_handler.bind` the user there.
 
         Raises:
             ConfigurationError: *app* is audited already.

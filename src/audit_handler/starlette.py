@@ -60,6 +60,9 @@ class AuditMiddleware:
     Where the audits go to an `AuditHandler` with ``on_full="raise"``, or a rule says ``durable``, a
     request that could not be audited is answered with 503 before the application sees it.
 
+    It sees bodies as they are where it stands: add what compresses them, as ``GZipMiddleware``,
+    after it, so that it stands further out.
+
     One request has one audit: inside of another one that may come to audit a request, as in a
     mounted application that has its own, it leaves the request alone.
 
