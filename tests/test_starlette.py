@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from audit_handler import AuditHandler, ConfigurationError, bind, current
+from audit_handler import AuditHandler, ConfigurationError, Rule, bind, current
 from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
 from tests.asgi import DISCONNECT, Answer, Capture, Message, as_json, ask, asked, private_logger
@@ -780,7 +780,7 @@ def test_it_works_around_and_inside_middleware_that_runs_its_own_task(
 
 @pytest.mark.parametrize(("prefix", "rows"), [("/api", (1, 0)), ("/shop", (0, 1))])
 def test_one_request_has_one_audit(prefix: str, rows: tuple[int, int]) -> None:
-    """That of the outermost which may want one, with what is said and bound inside."""
+    """That of the outermost which wants one, with what is said and bound inside."""
     outer, inner = Capture(), Capture()
 
     async def said(_request: Request) -> Response:
@@ -794,6 +794,17 @@ def test_one_request_has_one_audit(prefix: str, rows: tuple[int, int]) -> None:
 
     assert rows == (len(outer.rows), len(inner.rows))
     assert ["u-7"] == [row["agent_id"] for row in outer.rows + inner.rows]
+
+
+def test_an_outer_audit_that_is_not_certain_costs_no_inner_one() -> None:
+    """It waits for the status, and what it does not want then would have no audit at all."""
+    outer, inner = Capture(), Capture()
+
+    policy = [Rule(level="metadata", statuses="5xx")]
+    inside = AuditMiddleware(PlainTextResponse("made", 201), logger=inner.logger)
+    asked(AuditMiddleware(inside, logger=outer.logger, policy=policy))
+
+    assert (0, 1) == (len(outer.rows), len(inner.rows))
 
 
 def test_a_websocket_has_the_context_and_no_audit(logger: logging.Logger, audits: Capture) -> None:

@@ -41,7 +41,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _DEFAULTS = HttpRules()
 
 _IS_TAKEN = "audit_handler.is_taken"
-# In the scope of a request that a middleware may come to audit.
+# In the scope of a request that a middleware is going to audit.
 
 
 class AuditMiddleware:
@@ -63,8 +63,8 @@ class AuditMiddleware:
     It sees bodies as they are where it stands: add what compresses them, as ``GZipMiddleware``,
     after it, so that it stands further out.
 
-    One request has one audit: inside of another one that may come to audit a request, as in a
-    mounted application that has its own, it leaves the request alone.
+    One request has one audit: inside of another one that is going to audit a request however that
+    ends, as in a mounted application that has its own, it leaves the request alone.
 
     A WebSocket has the context, and an audit only where *methods*, or a rule, name ``WEBSOCKET``:
     one ``CONNECT`` when it is accepted or refused.
@@ -150,7 +150,8 @@ class AuditMiddleware:
             if not self._auditor.can_audit(exchange):
                 await (_refuse(send) if is_http else send({**_REFUSAL}))
                 return
-            scope[_IS_TAKEN] = True
+            if exchange.is_certain:
+                scope[_IS_TAKEN] = True
             passage = _Passage(
                 exchange, receive, send, partial(self._audit, exchange, request, scope)
             )

@@ -80,6 +80,11 @@ class Exchange:
         """Whether it may come to a rule that lets nothing be done without an audit."""
         return any(rule.durable for rule in self.candidates)
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is audited however it ends, unless the application says otherwise."""
+        return all(rule.writes for rule in self.candidates) and self.candidates[-1].is_certain
+
     def start_response(self, status: int, headers: Mapping[str, str]) -> None:
         """Take note that the response has started."""
         self.status = status
