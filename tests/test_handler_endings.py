@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from audit_handler import AuditHandler, SpoolUnavailable, SpoolUnsynced, listener
-from audit_handler.handler import _handlers
+from audit_handler._registry import handlers
 from tests.loopback import LoopbackClickHouse
 from tests.programs import World
 
@@ -248,7 +248,7 @@ def test_a_handler_that_nobody_holds_any_more_still_delivers(
     handler.handle(logging.makeLogRecord({"msg": "a", "name": "shop", **AUDIT}))
     identity = id(handler)
     del handler
-    found = [known for known in _handlers if id(known) == identity]
+    found = [known for known in handlers() if id(known) == identity]
 
     assert 1 == len(found)
     assert found[0].close()

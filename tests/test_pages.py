@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from audit_handler import AuditHandler, ConfigurationError, handler
+from audit_handler import AuditHandler, ConfigurationError, _registry
 from audit_handler._flask_pages import health_blueprint, status_blueprint
 from audit_handler.status_pages import PUBLIC, HealthApp, StatusApp
 from tests.loopback import LoopbackClickHouse
@@ -39,7 +39,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
 
 @pytest.fixture(autouse=True)
 def _no_other_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler, "_handlers", weakref.WeakSet())
+    monkeypatch.setattr(_registry, "_all", weakref.WeakSet())
 
 
 async def answer(

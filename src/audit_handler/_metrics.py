@@ -24,16 +24,16 @@ import logging
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from operator import add
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from audit_handler._registry import handlers
 from audit_handler.clickhouse import Destination
 from audit_handler.status import Status
 
-__all__ = ["Timed", "register", "watch"]
+__all__ = ["Timed", "register"]
 
 _logger = logging.getLogger(__name__)
 
@@ -42,20 +42,10 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 # The histogram's bounds: those of OpenTelemetry for requests, and up to the driver's timeout.
 
 
-class _Watched(Protocol):
-    def status(self) -> Status: ...
-
-
-_watched: weakref.WeakSet[_Watched] = weakref.WeakSet()
 _made = threading.Lock()
 # Taken by the thread that makes the instruments, and never given back: a fork finds it free or
 # taken, and nobody waits for it.
 _duration: Any = None
-
-
-def watch(handler: _Watched) -> None:
-    """Report *handler* from now on, as long as it lives."""
-    _watched.add(handler)
 
 
 def register() -> None:
@@ -154,7 +144,7 @@ def _observer(
 
         # Two handlers may have one target, and one set of attributes is one number.
         values: dict[tuple[str, str], float] = {}
-        for handler in list(_watched):
+        for handler in handlers():
             status = handler.status()
             for error, value in read(status).items():
                 key = (status.target, error)

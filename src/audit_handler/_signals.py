@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from audit_handler import handler as _handler
+from audit_handler import _registry
 from audit_handler.errors import ConfigurationError
 
 __all__ = ["install_signal_handlers"]
@@ -100,7 +100,7 @@ _under_way: dict[int, _Answer] = {}
 def _deliver(number: int) -> None:
     try:
         _logger.info("signal %d: delivering what waits", number)
-        if not _handler.flush_all():
+        if not _registry.flush_all():
             _logger.warning("signal %d: not all audit rows are stored, see above", number)
     except Exception:
         _logger.exception("signal %d: the rows that wait are left to the next start", number)
@@ -132,7 +132,7 @@ def _end() -> None:
     for number, answer in list(_under_way.items()):
         if not callable(answer.before):
             _under_way.clear()
-            _handler.close_all()
+            _registry.close_all()
             _end_by(number)
 
 

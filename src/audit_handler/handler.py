@@ -1,24 +1,19 @@
-"""
-`AuditHandler`: the logging handler. Its life cycle, forks, the end of the process, `flush`,
-`close`, `status`.
-"""
+"""`AuditHandler`: the logging handler. Its life cycle, `flush`, `close`, `status`."""
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
 import traceback
-import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
-from audit_handler import _metrics
+from audit_handler import _registry
 from audit_handler._clock import SystemClock
 from audit_handler._drops import Drops
 from audit_handler._pipeline import Pipeline
@@ -162,9 +157,7 @@ class AuditHandler(logging.Handler):
                 "writable local directory, "
                 "or 'memory' for a spool that does not survive a crash"
             ) from exc
-        with _registering:
-            _handlers.add(self)
-        _metrics.watch(self)
+        _registry.register(self)
         if has_leftovers(self._files, self._directory):
             # Rows of a process that died wait here, and must not wait for our first audit too.
             self._opened()
@@ -341,10 +334,10 @@ class AuditHandler(logging.Handler):
                 self._earlier = (rows, (*closed, pipeline))
             self._pipeline = None
             self.is_closed = True
-            _open_handlers.discard(self)
+            _registry.forget_open(self)
         super().close()
         if pipeline is not None:
-            _closing.add(pipeline)
+            _registry.note_closing(pipeline)
             pipeline.close(self._seconds(timeout))
         return self._told(not self._left())
 
@@ -420,13 +413,15 @@ class AuditHandler(logging.Handler):
                     self._directory,
                     self._counters,
                     self._clock,
-                    after_connect=_move_exit_hook if self.settings.target.is_embedded else None,
+                    after_connect=(
+                        _registry.move_exit_hook if self.settings.target.is_embedded else None
+                    ),
                     on_refused=self._note_dropped,
-                    delivers=not _is_exiting,
+                    delivers=not _registry.is_exiting(),
                 )
                 self._pipeline = pipeline
                 self.is_closed = False
-                _open_handlers.add(self)
+                _registry.keep_open(self)
         # Without the lock, since it may log; and again where a call before was interrupted in it.
         pipeline.start()
         return pipeline
@@ -456,15 +451,15 @@ class AuditHandler(logging.Handler):
     def _seconds(self, timeout: float | None) -> float:
         return self.settings.shutdown_timeout if timeout is None else timeout
 
-    def _abandon(self) -> None:
-        """Let go of the parent's spools and threads, in a forked child."""
+    def abandon(self) -> None:
+        """Let go of the parent's spools and threads; called in a forked child."""
         pipelines = [self._pipeline, *self._earlier[1]]
         self._reset()
         for pipeline in filter(None, pipelines):
             pipeline.spool.abandon()
 
-    def _note_lost(self) -> None:
-        """Tell of the rows that end with the process, of a spool in memory."""
+    def note_lost(self) -> None:
+        """Tell of the rows that end with the process, of a spool in memory; called at its end."""
         rows = 0 if self._files.is_durable else sum(p.spool.waiting_rows for p in self._left())
         if rows:
             self._counters.rows_lost += rows
@@ -482,72 +477,9 @@ def _unforeseen(exc: Exception) -> SpoolUnavailable:
 
 def open_handlers() -> list[AuditHandler]:
     """Return the handlers of this process that are not closed, by target."""
+    # Nothing else is registered.
+    known = cast("list[AuditHandler]", _registry.handlers())
     return sorted(
-        (handler for handler in _all_handlers() if not handler.is_closed),
+        (handler for handler in known if not handler.is_closed),
         key=lambda handler: str(handler.settings.target),
     )
-
-
-# The end of the process, and forks
-
-# Kept by importlib.reload: handlers made before it are still attached, and must be known at forks
-# and at the end.
-_handlers: weakref.WeakSet[AuditHandler] = globals().get("_handlers", weakref.WeakSet())
-_open_handlers: set[AuditHandler] = globals().get("_open_handlers", set())
-# Kept alive: one that nobody refers to any more has rows to deliver at the end all the same.
-_closing: weakref.WeakSet[Pipeline] = globals().get("_closing", weakref.WeakSet())
-_registering = threading.Lock()
-_is_exiting = False
-
-
-def _all_handlers() -> list[AuditHandler]:
-    with _registering:
-        return list(_handlers)
-
-
-def flush_all() -> bool:
-    """
-    Flush every handler, each within its *shutdown_timeout*; whether all rows were delivered.
-    """
-    return all([handler.flush() for handler in _all_handlers()])
-
-
-def close_all() -> None:
-    """
-    Deliver what waits, each handler within its *shutdown_timeout*. Later records stay in the spool.
-    """
-    global _is_exiting  # a fact about this process
-    _is_exiting = True
-    for pipeline in list(_closing):
-        pipeline.close(10.0)
-    for handler in _all_handlers():
-        handler.close()
-        handler._note_lost()
-
-
-def _move_exit_hook() -> None:
-    """
-    Put our exit hook in front of those registered so far: they run last in, first out.
-
-    The driver's client closes the embedded engine in a hook of its own, registered when the client
-    is made.
-    """
-    atexit.unregister(close_all)
-    atexit.register(close_all)
-
-
-def _after_fork_in_child() -> None:
-    global _registering  # the child's own: another thread may have held it
-    _registering = threading.Lock()
-    _closing.clear()
-    _open_handlers.clear()
-    for handler in _all_handlers():
-        handler._abandon()
-
-
-atexit.register(close_all)
-if hasattr(os, "register_at_fork"):
-    # Nothing is taken before a fork: all that another thread may have half done stays with the
-    # parent, and a lock that is taken there could be wanted by one whom logging's own hook waits
-    # for.
-    os.register_at_fork(after_in_child=_after_fork_in_child)
