@@ -51,7 +51,10 @@ def ask(worker: subprocess.Popen[str], kind: str) -> float:
     if worker.stdin is None or worker.stdout is None:
         raise TypeError("a worker has pipes")
     print(kind, file=worker.stdin, flush=True)
-    return float(worker.stdout.readline())
+    answer = worker.stdout.readline()
+    if not answer:
+        sys.exit(f"the process of a revision has ended at {kind!r}; what it said is above")
+    return float(answer)
 
 
 def main() -> None:
@@ -87,10 +90,11 @@ def main() -> None:
         for kind in KINDS:
             turns = {name: partial(ask, worker, kind) for name, worker in workers.items()}
             before, after = interleaved(turns, arguments.rounds).values()
-            ratios = [new / old for old, new in zip(before, after, strict=True)]
+            # Of medians: a single turn's difference may be near nothing, and its ratio anything.
+            ratio = Spread.of(after).median / Spread.of(before).median
             table = [
                 [arguments.against, *Spread.of(before).cells(2), ""],
-                ["this tree", *Spread.of(after).cells(2), f"{Spread.of(ratios).median:.2f}"],
+                ["this tree", *Spread.of(after).cells(2), f"{ratio:.2f}"],
             ]
             print_table(
                 f"{kind}: microseconds a call above NullHandler",

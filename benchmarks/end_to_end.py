@@ -8,6 +8,10 @@ table, made by `audit_handler.schema`, in a process and a database of their own,
 the clock starts. Hand-written inserts get their rows ready-made, redacted and typed, so they show
 the cost of inserting alone. Afterwards the rows are counted in SQL.
 
+
+*Delivery alone* is `AuditHandler` with the same batches in its spool, as a process that was killed
+has left them.
+
 `AuditHandler` also reports how it fares under a caller that never pauses: which share of the rows
 was stored when the last call returned, and which within five seconds of it.
 
@@ -18,11 +22,12 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -44,6 +49,7 @@ from _measure import (
     print_note,
     print_table,
     scratch_directory,
+    wait_until,
     write_report,
 )
 
@@ -53,7 +59,7 @@ from audit_handler.target import Target, parse_dsn
 
 LIMIT, AUDIT = "raw_insert, same batches (limit)", "AuditHandler"
 PACKED, SINGLE, BATCH_100 = "raw_insert, zstd", "insert, 1 row each", "insert, batches of 100"
-BATCH_10000 = "insert, batches of 10,000"
+BATCH_10000, DELIVERY = "insert, batches of 10,000", "AuditHandler, delivery alone"
 GRACE = 5.0  # seconds after the last call in which a flat-out caller's rows should be stored
 SLOW_SHARE = {SINGLE: 200, BATCH_100: 20}  # of so many rows one, or the benchmark takes minutes
 
@@ -147,6 +153,29 @@ def run_audit(work: Work) -> dict[str, float]:
     }
 
 
+def run_delivery(work: Work) -> dict[str, float]:
+    """Deliver what another process has left in the spool."""
+    options: dict[str, Any] = {"create_table": True}
+    with closing(AuditHandler(work.dsn, spool_dir=work.scratch / "warm", **options)) as warm:
+        # Loads the driver, and makes the table.
+        logger_with(warm).info("warm", extra=full_extras(0))
+        if not warm.flush(120.0):
+            raise SystemExit(f"not everything was delivered: {warm.status()}")
+        target = work.scratch / "spool" / warm.settings.target.directory_name
+        batches = sorted(work.segments.iterdir())
+        writer = target / json.loads(batches[0].read_bytes().split(b"\n", 1)[0])["writer_id"]
+        writer.mkdir(mode=0o700, parents=True)
+        for path in batches:
+            shutil.copy(path, writer / f"{path.stem}.ready")
+        started = time.perf_counter()
+        with closing(
+            AuditHandler(work.dsn, spool_dir=work.scratch / "spool", **options)
+        ) as handler:
+            wait_until(lambda: handler.status().rows_stored == work.rows, "the last row", 120.0)
+            seconds = time.perf_counter() - started
+    return {"seconds": seconds, "extra_rows": 1}
+
+
 def run_raw(work: Work, *, is_packed: bool) -> dict[str, float]:
     """Insert ready-made batches."""
     client, batches = connected(work.dsn), work.batches()
@@ -178,6 +207,7 @@ CONTESTANTS: Mapping[str, Callable[[Work], dict[str, float]]] = {
     LIMIT: lambda work: run_raw(work, is_packed=False),
     PACKED: lambda work: run_raw(work, is_packed=True),
     AUDIT: run_audit,
+    DELIVERY: run_delivery,
     BATCH_10000: lambda work: run_insert(work, 10_000),
     BATCH_100: lambda work: run_insert(work, 100),
     SINGLE: lambda work: run_insert(work, 1),
@@ -193,7 +223,7 @@ def count(dsn: str) -> tuple[int, int]:
 
 def contest(name: str, work: Work) -> None:
     """Run one contestant in this process, count its rows, and print what it measured as JSON."""
-    if name != AUDIT:
+    if name not in (AUDIT, DELIVERY):
         client = connected(work.dsn)
         for statement in statements(dsn_parts(work.dsn)):
             client.command(statement, use_database=False)
@@ -292,6 +322,8 @@ def compare(transport: str, rows: int, rounds: int, segments: Path) -> None:
         if name == AUDIT:
             figure(f"{transport} / limit", ratios[0])
             figure(f"{transport} / single", ratios[1])
+        if name == DELIVERY:
+            figure(f"{transport} delivery / limit", ratios[0])
     print_table(
         f"{transport}: rows a second, full record",
         ["", *SPREAD_HEADERS, "/ limit", "/ 1 row each"],

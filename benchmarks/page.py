@@ -51,6 +51,8 @@ class Aim:
         value = figures.get(self.figure)
         if value is None:
             return f"| {self.what} | {self.aim} | not measured | |"
+        if not self.aim:
+            return f"| {self.what} | | {value:,.3g}{self.unit} | |"
         reached = self.least <= value <= self.most
         text = f"{value:,.3g}{self.unit}"
         if self.beside:
@@ -68,7 +70,7 @@ AIMS = (
         f"full record / {QUEUE}",
         most=1.0,
     ),
-    Aim("the same with few extras", "", f"few extras / {QUEUE}", most=1.0),
+    Aim("the same with few extras", "", f"few extras / {QUEUE}"),
     Aim("against the OpenTelemetry SDK, full record", "<= 0.2", f"full record / {OTEL}", most=0.2),
     Aim(
         "a record that is no audit, above NullHandler",
@@ -87,6 +89,11 @@ AIMS = (
     ),
     Aim("end to end against a bare raw_insert, HTTP", ">= 0.6", "HTTP / limit", least=0.6),
     Aim("end to end against a bare raw_insert, chDB", ">= 0.6", "chDB / limit", least=0.6),
+    Aim(
+        "delivery alone, of rows that wait, against it, HTTP",
+        "",
+        "HTTP delivery / limit",
+    ),
     Aim("end to end against single inserts, HTTP", ">= 400", "HTTP / single", least=400),
     Aim(
         "rows of a flat-out caller stored within 5 s of its last call",
