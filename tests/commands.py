@@ -14,6 +14,14 @@ from click.testing import CliRunner, Result
 from audit_handler import AuditHandler
 from audit_handler.cli import main
 
+DIES = """
+import logging, os, sys
+from audit_handler import AuditHandler
+handler = AuditHandler(sys.argv[1])
+for number in range(3):
+    handler.handle(logging.makeLogRecord({"action": "DIE", "resource_id": str(number)}))
+os._exit(0)
+"""
 SOURCE = Path(__file__).parents[1] / "src"
 
 
@@ -50,6 +58,12 @@ def environment_with(more: dict[str, str]) -> dict[str, str]:
     """Return the environment of this test, in which the program finds our package."""
     path = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return {**os.environ, "PYTHONPATH": path, **more}
+
+
+def die_with_three_rows(dsn: str = "http://127.0.0.1:1/away") -> None:
+    """Leave what a killed process leaves, in the spool of the environment."""
+    command = [sys.executable, "-c", DIES, dsn]
+    subprocess.run(command, env=environment_with({}), check=True, timeout=100)
 
 
 def audit(handler: AuditHandler, **fields: Any) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from audit_handler import AuditHandler
 from audit_handler._checks import Finding, check
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.spool import DiskFiles
-from tests.commands import audit, program, run
+from tests.commands import die_with_three_rows, program, run
 from tests.conftest import Engine
-from tests.loopback import LoopbackClickHouse
+from tests.loopback import LoopbackClickHouse, LoopbackError
 from tests.older import create_older_table, fill_older_table
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
@@ -96,10 +95,38 @@ def test_init_says_what_it_mends(dsn: str, faults: LoopbackClickHouse, database:
     result = run("init", "--dsn", dsn, "--json")
     columns = [row["name"] for row in faults.query(f"DESCRIBE TABLE {database}.audit_logs")]
 
-    assert [f"column user_agent of {database}.audit_logs is missing: mended"] == json.loads(
+    assert [f"column user_agent of {database}.audit_logs is missing: added"] == json.loads(
         result.output
     )["changed"]
     assert {"user_agent", "tenant"} <= set(columns)
+
+
+def test_init_leaves_a_column_of_another_type_alone_and_says_so(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    table = f"{database}.audit_logs"
+    faults.command(f"ALTER TABLE {table} MODIFY COLUMN status_code UInt32")
+    faults.command(f"INSERT INTO {table} (event_time, status_code) VALUES (now(), 70000)")
+    result = run("init", "--dsn", dsn)
+
+    assert (0, "nothing to change") == (result.exit_code, result.stdout.splitlines()[0])
+    assert f"left alone: column status_code of {table} is UInt32, not UInt16" in result.stderr
+    assert [{"status_code": 70000}] == faults.query(f"SELECT status_code FROM {table}")
+
+
+def test_init_refuses_a_table_for_something_else(faults: LoopbackClickHouse, database: str) -> None:
+    faults.command(f"CREATE DATABASE {database}")
+    faults.command(f"CREATE TABLE {database}.audit_logs (a String) ENGINE = MergeTree ORDER BY a")
+    before = faults.command(f"SHOW CREATE TABLE {database}.audit_logs")
+    init = run("init", "--dsn", faults.dsn(database))
+    checked = steps("--dsn", faults.dsn(database))
+
+    assert (3, before) == (
+        init.exit_code,
+        faults.command(f"SHOW CREATE TABLE {database}.audit_logs"),
+    )
+    assert "is no audit table" in init.stderr
+    assert "name another table with --table" in checked["table"][2]
 
 
 def test_init_keeps_rows_as_long_as_it_is_told(faults: LoopbackClickHouse, database: str) -> None:
@@ -334,6 +361,23 @@ def test_check_of_a_missing_index_is_a_warning(
     assert "ix_trace_id" in found["table"][1]
 
 
+def test_check_tells_an_alter_that_does_not_get_done(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    table = f"{database}.audit_logs"
+    faults.command(f"INSERT INTO {table} (event_time, message) VALUES (now(), 'no number')")
+    with pytest.raises(LoopbackError):
+        faults.command(
+            f"ALTER TABLE {table} UPDATE status_code = toUInt16(message) WHERE 1 "
+            "SETTINGS mutations_sync = 1"
+        )
+    state, detail, remedy = steps("--dsn", dsn, "--no-row")["table"]
+    faults.command(f"KILL MUTATION WHERE database = '{database}'")
+
+    assert ("warning", True) == (state, "does not get done" in detail)
+    assert f"KILL MUTATION WHERE database = '{database}' AND table = 'audit_logs'" in remedy
+
+
 def test_check_of_a_table_of_2025_warns_and_stores_its_row(
     faults: LoopbackClickHouse, database: str
 ) -> None:
@@ -439,16 +483,12 @@ def test_check_of_a_spool_in_memory_is_a_warning() -> None:
     assert "warning" == steps("--dsn", AWAY, "--spool-dir", "memory")["spool"][0]
 
 
-def test_check_tells_of_rows_that_nobody_delivers(
-    make_handler: Callable[..., AuditHandler],
-) -> None:
+def test_check_tells_of_rows_that_nobody_delivers() -> None:
     """Those of a process that has ended; its target was another one."""
-    handler = make_handler("http://127.0.0.1:2/other_db", shutdown_timeout=0.0)
-    audit(handler)
-    handler.close(0.0)
+    die_with_three_rows("http://127.0.0.1:2/other_db")
     found = json.loads(run("check", "--dsn", AWAY, "--json").stdout)["steps"][-1]
 
-    assert "1 rows of processes that have ended wait for other targets" == found["detail"]
+    assert "3 rows of processes that have ended wait for other targets" == found["detail"]
     assert "start the application" in found["remedy"]
 
 

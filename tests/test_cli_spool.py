@@ -6,8 +6,6 @@ import csv
 import json
 import logging
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -15,26 +13,13 @@ from pathlib import Path
 import pytest
 
 from audit_handler import AuditHandler
-from tests.commands import audit, environment_with, run
+from tests.commands import audit, die_with_three_rows, run
 from tests.conftest import completeness
 from tests.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 AWAY = "http://127.0.0.1:1/away"
-DIES = """
-import logging, os
-from audit_handler import AuditHandler
-handler = AuditHandler("http://127.0.0.1:1/away")
-for number in range(3):
-    handler.handle(logging.makeLogRecord({"action": "DIE", "resource_id": str(number)}))
-os._exit(0)
-"""
-
-
-def die_with_three_rows() -> None:
-    """Leave what a killed process leaves, in the spool of the environment."""
-    subprocess.run([sys.executable, "-c", DIES], env=environment_with({}), check=True, timeout=100)
 
 
 @pytest.fixture

@@ -197,6 +197,7 @@ class _Checks:
                 remedy=f"{_INIT}; a user sees a table once it has a grant on it (sql/access/)",
             )
             return
+        others = changes(self._connection, self._target)
         self._is_older = table.is_older
         wanted = OLDER_COLUMNS if self._is_older else WRITTEN_COLUMNS
         missing = [column for column in wanted if column not in table.columns]
@@ -208,12 +209,41 @@ class _Checks:
                 remedy=_INIT,
             )
             return
-        others = changes(self._connection, self._target)
         for change in others:
-            yield Finding(step="table", state=WARNING, detail=change.what, remedy=_INIT)
-        if not others:
+            remedy = change.remedy or _INIT
+            yield Finding(step="table", state=WARNING, detail=change.what, remedy=remedy)
+        stuck = self._stuck_mutations()
+        yield from stuck
+        if not (others or stuck):
             detail = f"{name} is as it should be, {len(table.columns)} columns"
             yield Finding(step="table", state=OK, detail=detail)
+
+    def _stuck_mutations(self) -> list[Finding]:
+        """Return a warning for each ALTER that the server cannot finish, where it may be asked."""
+        with suppress(SetupError):
+            stuck = self._connection.query(
+                "SELECT table, mutation_id, command, left(latest_fail_reason, 300) AS reason "
+                "FROM system.mutations WHERE database = {database:String} "
+                "AND table IN ({table:String}, {local:String}) "
+                "AND NOT is_done AND latest_fail_reason != '' ORDER BY create_time LIMIT 10",
+                {
+                    "database": self._target.database,
+                    "table": self._target.table,
+                    "local": f"{self._target.table}_local",
+                },
+            )
+            return [
+                Finding(
+                    step="table",
+                    state=WARNING,
+                    detail=f"{row['table']}: {row['command']} does not get done: {row['reason']}",
+                    remedy="mend its reason, or give it up: KILL MUTATION WHERE "
+                    f"database = '{self._target.database}' AND table = '{row['table']}' "
+                    f"AND mutation_id = '{row['mutation_id']}'",
+                )
+                for row in stuck
+            ]
+        return []
 
     def deduplication(self) -> Iterator[Finding]:
         for name in (self._target.table, f"{self._target.table}_local"):

@@ -47,7 +47,8 @@ def init(settings: Settings, retention: str | None, only_print: bool, is_json: b
     On one server, on a --cluster (replicated tables, and a Distributed one in front of them), or in
     a directory with embedded chDB. A table of the layout of 2025 is set aside and copied into a new
     one, month by month, while applications write; run again, it goes on where it was interrupted.
-    What the operator has added is left alone. May be run again at any time.
+    What the operator has added is left alone, and so is a column of another type. May be run again
+    at any time.
     """
     target = settings.target
     sql = statements(target, retention=retention or DEFAULT_RETENTION)
@@ -76,10 +77,10 @@ def init(settings: Settings, retention: str | None, only_print: bool, is_json: b
         creating = dict(zip(statements(target), sql, strict=True))
         for change in changes(connection, target):
             if change.sql is None:
-                left.append(change.what)
+                left.append(f"{change.what}; {change.remedy}")
                 continue
             connection.command(creating.get(change.sql, change.sql))
-            tell(f"{change.what}: {'created' if change.sql in creating else 'mended'}")
+            tell(f"{change.what}: {'created' if change.sql in creating else 'added'}")
     if is_json:
         echo_json({"target": str(target), "changed": done, "left": left})
         return

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from audit_handler.errors import SetupError
 from audit_handler.schema._columns import is_older
 from audit_handler.schema._files import statements
 from audit_handler.target import Target
@@ -33,7 +34,9 @@ class Change:
     what: str
     """The difference in words: ``"column trace_id is missing"``."""
     sql: str | None
-    """The statement that mends it, or None where only `audit_handler.upgrade` or a person can."""
+    """The statement that adds what is missing, or None where that would not mend it."""
+    remedy: str = ""
+    """What to do where *sql* is None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +63,15 @@ class Table:
 
 def changes(client: Client, target: Target) -> list[Change]:
     """
-    Return what *target*'s database and tables lack, with the statements that mend it, in the order
+    Return what *target*'s database and tables lack, with the statements that add it, in the order
     to run them; none when all is as ``sql/`` says. Changes nothing itself.
 
     The operator's own columns, indexes, retention and settings are left alone. Data is never
-    rewritten: an index that is added holds for rows to come, until it is materialized.
+    rewritten: an index that is added holds for rows to come, until it is materialized, and a column
+    of another type is told, without a statement, because to change a type may cut what is stored.
 
     Raises:
+        SetupError: A table of that name is no audit table.
         DeliveryError: ClickHouse cannot be asked; see `TransientError` and `SetupError`.
     """
     return [change for sql in statements(target) for change in _changes_of(client, sql, target)]
@@ -95,6 +100,22 @@ def existing_table(client: Client, database: str, table: str) -> Table | None:
     return Table(columns={row["name"]: row["type"] for row in columns}, **found[0])
 
 
+_AUDIT_COLUMNS = frozenset({"event_time", "event_date", "agent_id", "action"})
+# Every layout has them; without one of them it is somebody's table for something else.
+_NOT_DISTRIBUTED = (
+    "rename it, and run: audit-handler init --cluster; or use another name with --table"
+)
+_HOLDS_NO_ROWS = "name the table under it with --table, or its cluster with --cluster"
+_OTHER_KEY = (
+    "a table keeps its keys: it can be used, and questions read more of it than they need; or make "
+    "another with: audit-handler init --table NAME, and copy the rows with INSERT INTO ... SELECT"
+)
+_OTHER_TYPE = (
+    "it is not changed, because that may cut what is stored: look at the rows, then ALTER TABLE "
+    "... MODIFY COLUMN by hand; or use another table with --table"
+)
+_UPGRADE = "upgrade it with: audit-handler init"
+
 _CREATED = re.compile(r"CREATE (DATABASE|TABLE) IF NOT EXISTS (\w+)(?:\.(\w+))?")
 _COLUMN = re.compile(r"^    ([a-z_]+) ((.+?)(?: DEFAULT .+?)? COMMENT '.*),$", re.MULTILINE)
 _PART = re.compile(r"^    (INDEX|CONSTRAINT) (\w+) +(.+?),$", re.MULTILINE)
@@ -119,13 +140,20 @@ def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]
     alter = f"ALTER TABLE {database}.{name}{on_cluster}"
     if table is None:
         yield Change(what=f"table {database}.{name} is missing", sql=create)
-    elif "MergeTree" in create:
+        return
+    if foreign := _AUDIT_COLUMNS - table.columns.keys():
+        raise SetupError(
+            f"{database}.{name} is no audit table: it has no {' and no '.join(sorted(foreign))}",
+            remedy="name another table with --table; this one is left as it is",
+        )
+    if "MergeTree" in create:
         yield from _changes_of_rows(table, create, f"{database}.{name}", alter)
     elif table.engine != "Distributed":
         yield Change(
             what=f"{database}.{name} is a {table.engine} table, where a cluster needs a "
             "Distributed one in front of its local tables",
             sql=None,
+            remedy=_NOT_DISTRIBUTED,
         )
     elif not table.is_older:
         local = next(sql for sql in statements(target) if "MergeTree" in sql)
@@ -136,13 +164,13 @@ def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterat
     """Yield what a table that holds the rows lacks."""
     if not table.holds_rows:
         yield Change(
-            what=f"{name} is a {table.engine} table, which holds no rows itself: name the table "
-            "under it, or its cluster",
+            what=f"{name} is a {table.engine} table, which holds no rows itself",
             sql=None,
+            remedy=_HOLDS_NO_ROWS,
         )
         return
     if table.is_older:
-        yield Change(what=f"{name} has the layout of 2025: upgrade it", sql=None)
+        yield Change(what=f"{name} has the layout of 2025", sql=None, remedy=_UPGRADE)
         return
     (keys,) = _KEYS.findall(create)
     for what, wanted, found in zip(
@@ -152,7 +180,11 @@ def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterat
         strict=True,
     ):
         if wanted != found:
-            yield Change(what=f"{name} is {what} by {found}, not by {wanted}", sql=None)
+            yield Change(
+                what=f"{name} is {what} by {found or 'nothing'}, not by {wanted}",
+                sql=None,
+                remedy=_OTHER_KEY,
+            )
     yield from _changes_of_columns(table, create, name, alter)
     for kind, part, definition in (*_PART.findall(create), *_PROJECTION.findall(create)):
         if f"{kind} {part} " not in table.ddl:
@@ -181,8 +213,8 @@ def _changes_of_columns(table: Table, create: str, name: str, alter: str) -> Ite
                 sql=f"{alter} ADD COLUMN IF NOT EXISTS {column} {definition}{place}",
             )
         elif found != wanted:
-            is_key = column in re.findall(r"\w+", f"{table.sorting_key} {table.partition_key}")
             yield Change(
                 what=f"column {column} of {name} is {found}, not {wanted}",
-                sql=None if is_key else f"{alter} MODIFY COLUMN {column} {definition}",
+                sql=None,
+                remedy=_OTHER_TYPE,
             )
