@@ -1,0 +1,157 @@
+"""How events are chosen and printed: what ``search`` and ``tail`` have in common."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+from rich.text import Text
+
+from audit_handler.cli._options import period_options
+from audit_handler.cli._output import console, echo_csv, echo_ndjson, safe, table
+from audit_handler.schema import COLUMNS
+from audit_handler.trail import Event, Filter, Period
+
+__all__ = ["echo_events", "filter_options", "format_option"]
+
+_OUTCOME_STYLES = {"success": "green", "failure": "red"}
+_WIDE = 130
+# Columns of a terminal, below which a line of the table is cut to what it is looked for by.
+
+
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a filter to a command, which gets the filter as *wanted*."""
+
+    @functools.wraps(command)
+    def with_filter(
+        user: str,
+        action: str,
+        resource: str,
+        request_id: str,
+        session: str,
+        service: str,
+        outcome: str | None,
+        text: str,
+        period: Period,
+        **given: Any,
+    ) -> None:
+        resource_type, _, resource_id = resource.partition("/")
+        wanted = Filter(
+            period=period,
+            user=user,
+            action=action,
+            resource_type=resource_type,
+            resource_id=resource_id,
+            request_id=request_id,
+            session_id=session,
+            service=service,
+            outcome=outcome or "",
+            text=text,
+        )
+        command(wanted=wanted, **given)
+
+    for option in (
+        click.option("--text", default="", help="Part of a body, value, message or metadata."),
+        click.option("--outcome", type=click.Choice(["success", "failure", "unknown"])),
+        click.option("--service", default="", metavar="NAME", help="Application (service_name)."),
+        click.option("--session", default="", metavar="ID", help="Session (session_id)."),
+        click.option("--request-id", default="", metavar="ID", help="Request, or trace id."),
+        click.option(
+            "--resource", default="", metavar="TYPE[/ID]", help="order, order/o-17, or /o-17."
+        ),
+        click.option("--action", default="", metavar="NAME", help="CREATE, DELETE, ..."),
+        click.option("--user", default="", metavar="ID", help="Who acted (agent_id)."),
+    ):
+        with_filter = option(with_filter)
+    return period_options(with_filter)
+
+
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json", "csv", "ndjson"]),
+    default="table",
+    show_default=True,
+    help="json, csv and ndjson hold every column.",
+)
+
+
+def echo_events(
+    events: Sequence[Event], format_: str, *, is_line: bool = False, has_head: bool = True
+) -> None:
+    """Print events; as a table, or with *is_line* as lines, whose columns need no look ahead."""
+    if format_ == "ndjson":
+        echo_ndjson(events)
+    elif format_ == "csv":
+        added = [name for name in (events[0] if events else ()) if name not in COLUMNS]
+        echo_csv([*COLUMNS, *added], events, has_head=has_head)
+    elif is_line:
+        for event in events:
+            console().print(_line(event), soft_wrap=True)
+    elif events:
+        heads = (
+            "time (UTC)",
+            "who",
+            "action",
+            "outcome",
+            "resource",
+            "status",
+            "from",
+            "what",
+            "event id",
+        )
+        rows = [
+            (
+                event["event_time"][:-3],
+                event["agent_id"],
+                event["action"],
+                event["outcome"],
+                _resource(event),
+                event["status_code"] or "",
+                _address(event),
+                event["message"],
+                event["event_id"],
+            )
+            for event in events
+        ]
+        out = console()
+        whole = (heads[0], heads[-1])
+        found = table(heads, rows, right=("status",), whole=whole, style=_outcome_style)
+        if out.width < _WIDE:
+            # Whoever needs these sees them with `show`.
+            found.columns = [c for c in found.columns if c.header not in ("from", "what")]
+        out.print(found)
+
+
+def _outcome_style(column: str, text: str) -> str:
+    return _OUTCOME_STYLES.get(text, "") if column == "outcome" else ""
+
+
+def _line(event: Event) -> Text:
+    outcome = event["outcome"]
+    return Text.assemble(
+        (event["event_time"][:-3], "dim"),
+        " ",
+        safe(event["agent_id"] or "-"),
+        " ",
+        (safe(event["action"]), "bold"),
+        " ",
+        safe(_resource(event) or "-"),
+        " ",
+        (safe(outcome), _OUTCOME_STYLES.get(outcome, "")),
+        f" {event['status_code']}" if event["status_code"] else "",
+        " ",
+        safe(event["message"]),
+        " ",
+        (event["event_id"], "dim"),
+    )
+
+
+def _resource(event: Event) -> str:
+    return "/".join(filter(None, (event["resource_type"], event["resource_id"])))
+
+
+def _address(event: Event) -> str:
+    return "" if event["ip_address"] == "::" else str(event["ip_address"])
