@@ -6,13 +6,18 @@ import csv
 import json
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from audit_handler import AuditHandler
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.config import Settings
+from audit_handler.trail import Filter, Period, Trail
 from tests.commands import audit, command, environment_with, run
 from tests.loopback import LoopbackClickHouse
 
@@ -106,30 +111,100 @@ def test_tail_shows_the_newest_last(dsn: str) -> None:
     assert [5, 6] == [event["seq"] for event in events]
 
 
-def test_tail_follows_what_arrives_until_it_is_interrupted(
-    dsn: str, make_handler: Callable[..., AuditHandler]
-) -> None:
-    """Its first line says that it looks; only then is anything logged."""
-    following = subprocess.Popen(
+@contextmanager
+def following(dsn: str) -> Iterator[subprocess.Popen[str]]:
+    """A ``tail -f`` that has said with its first line that it looks."""
+    tail = subprocess.Popen(
         command("tail", "-f", "-n", 1, "--interval", 0.1, "--json", "--dsn", dsn),
         env=environment_with({}),
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    assert following.stdout is not None
     try:
-        first = json.loads(following.stdout.readline())
+        assert tail.stdout is not None
+        assert "DELETE" == json.loads(tail.stdout.readline())["action"]
+        yield tail
+    finally:
+        tail.kill()
+        tail.communicate()
+
+
+def told_next(tail: subprocess.Popen[str]) -> dict[str, object]:
+    assert tail.stdout is not None
+    event: dict[str, object] = json.loads(tail.stdout.readline())
+    return event
+
+
+def test_tail_follows_what_arrives_until_it_is_interrupted(
+    dsn: str, make_handler: Callable[..., AuditHandler]
+) -> None:
+    with following(dsn) as tail:
         handler = make_handler(dsn)
         audit(handler, action="ARRIVE")
         assert handler.flush(30.0)
-        second = json.loads(following.stdout.readline())
-        following.send_signal(signal.SIGINT)
-        rest, _ = following.communicate(timeout=30)
-    finally:
-        following.kill()
+        arrived = told_next(tail)
+        tail.send_signal(signal.SIGINT)
+        rest = tail.communicate(timeout=30)
 
-    assert ("DELETE", "ARRIVE") == (first["action"], second["action"])
-    assert (0, "") == (following.returncode, rest)
+    assert ("ARRIVE", 0, ("", "")) == (arrived["action"], tail.returncode, rest)
+
+
+def test_tail_shows_every_event_of_a_burst_and_what_comes_after_it(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    """More at once than are fetched at once; it used to stand still before the rest."""
+    burst = (
+        f"INSERT INTO {database}.audit_logs (event_id, event_time, action, seq) "
+        "SELECT generateUUIDv7(number), now64(6), '{}', number FROM numbers({})"
+    )
+    with following(dsn) as tail:
+        faults.command(burst.format("BURST", 12_000))
+        first = [told_next(tail)["seq"] for _ in range(12_000)]
+        faults.command(burst.format("LATER", 1))
+        later = told_next(tail)["action"]
+
+    assert list(range(12_000)) == sorted(map(int, map(str, first)))
+    assert "LATER" == later
+
+
+def test_tail_goes_on_after_a_failure_and_says_so_once(
+    dsn: str, faults: LoopbackClickHouse, make_handler: Callable[..., AuditHandler]
+) -> None:
+    looks = "^SELECT .*ingested_at >="
+    with following(dsn) as tail:
+        assert tail.stderr is not None
+        faults.fault("http_status", status=502, match=looks, times=-1)
+        failed = tail.stderr.readline()
+        seen = len(faults.requests(match=looks))
+        faults.wait_for_request(match=looks, count=seen + 2)
+        faults.clear_faults()
+        again = tail.stderr.readline()
+        handler = make_handler(dsn)
+        audit(handler, action="ARRIVE")
+        assert handler.flush(30.0)
+        arrived = told_next(tail)
+
+    assert ("HTTP status 502", "trying again\n") == (failed[:15], failed[-13:])
+    assert ("ClickHouse answers again\n", "ARRIVE") == (again, arrived["action"])
+
+
+def test_the_pages_of_what_arrived_hold_each_event_also_where_they_share_an_id(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    faults.command(
+        f"INSERT INTO {database}.audit_logs (event_time, action) "
+        "SELECT now64(6) - number, 'NO_ID' FROM numbers(5)"
+    )
+    settings = Settings.resolve({"dsn": dsn}, {})
+    connection = ClickHouse(settings.target, create_table=False, async_insert=False)
+    now = datetime.now(timezone.utc)
+    lately = Period(since=now - timedelta(hours=1), until=now + timedelta(hours=1))
+    trail = Trail(connection, settings.target)
+    events = list(trail.arrived(Filter(period=lately), since=f"{lately.since:%F %T}", page=2))
+    connection.close()
+
+    assert (11, 5) == (len(events), sum(event["action"] == "NO_ID" for event in events))
 
 
 def test_show_marks_what_changed_and_lets_no_control_character_through(dsn: str) -> None:

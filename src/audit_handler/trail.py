@@ -9,7 +9,7 @@ numbers, and times as text in UTC.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from ipaddress import IPv4Address, IPv6Address
@@ -203,22 +203,37 @@ class Trail:
         return str(self._ask("SELECT now64(3, 'UTC') AS now", {})[0]["now"])
 
     def arrived(
-        self, wanted: Filter, *, since: str, columns: Sequence[str] = (), limit: int = 10_000
-    ) -> list[Event]:
+        self, wanted: Filter, *, since: str, columns: Sequence[str] = (), page: int = 10_000
+    ) -> Iterator[Event]:
         """
-        Return events that ClickHouse stored at *since* (of its own clock) or later, in that order.
+        Yield every event that ClickHouse stored at *since* (of its own clock) or later, in that
+        order; those too that arrive meanwhile.
 
-        An insert shows when it is done, under the time at which it began: ask again from some
-        seconds earlier, and leave out what is known.
+        An insert shows when it is done, under the time at which it began: ask again from some time
+        earlier, and leave out what is known.
+
+        Args:
+            wanted: Which ones.
+            since: Time of the server's clock.
+            columns: Which ones; *ingested_at* and *event_id* must be among them.
+            page: Events that are fetched at once.
         """
         conditions, parameters = wanted.where()
-        conditions.append("ingested_at >= {stored_since:DateTime64(3, 'UTC')}")
-        sql = (
-            f"SELECT {_names(columns)} FROM {self._table} "
-            f"WHERE {' AND '.join(conditions)} "
-            "ORDER BY ingested_at, event_time, event_id LIMIT {limit:UInt32}"
-        )
-        return self._ask(sql, {**parameters, "stored_since": since, "limit": limit})
+        parameters |= {"stored": since, "limit": page}
+        place = "ingested_at >= {stored:DateTime64(3, 'UTC')}"
+        while True:
+            # With ties, because an event id may stand on several rows, and a page end between them.
+            events = self._ask(
+                f"SELECT {_names(columns)} FROM {self._table} "
+                f"WHERE {' AND '.join([*conditions, place])} "
+                "ORDER BY ingested_at, event_id LIMIT {limit:UInt32} WITH TIES",
+                parameters,
+            )
+            yield from events
+            if len(events) < page:
+                return
+            place = "(ingested_at, event_id) > ({stored:DateTime64(3, 'UTC')}, {last:UUID})"
+            parameters |= {"stored": events[-1]["ingested_at"], "last": events[-1]["event_id"]}
 
     def question(self, name: str, period: Period, **parameters: Any) -> list[Event]:
         """Return the answer to one of ``sql/queries/``."""

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 import click
 
 from audit_handler.cli._events import echo_events, filter_options, format_option
 from audit_handler.cli._options import READS, as_json, connected, settings_options
-from audit_handler.cli._output import echo_json
+from audit_handler.cli._output import echo_json, safe
 from audit_handler.config import Settings
+from audit_handler.errors import TransientError
 from audit_handler.trail import SUMMARY, Event, Filter, Trail
 
 __all__ = ["tail"]
 
-_OVERLAP = timedelta(seconds=30)
-# An insert shows when it is done, under the time at which it began: ample for 8 MiB.
+_OVERLAP = timedelta(seconds=90)
+# An insert shows when it is done, under the time at which it began, and the handler waits 60 s for
+# one.
+_KEY = ("event_id", "event_time", "ingested_at")
 
 
 @click.command()
@@ -51,35 +56,60 @@ def tail(
     format_ = "json" if is_json else format_
     if format_ == "json" and follow:
         format_ = "ndjson"
-    columns = SUMMARY if format_ == "table" else ()
+    columns = (*SUMMARY, "ingested_at") if format_ == "table" else ()
     with connected(settings, grant=READS) as connection:
         trail = Trail(connection, settings.target)
         asked_at = trail.server_time()
-        known = _arrived(trail, wanted, asked_at, ("event_id",))
+        known = set(map(_key, trail.arrived(wanted, since=_earlier(asked_at), columns=_KEY)))
         events = trail.search(wanted, limit=lines, columns=columns)[::-1] if lines else []
         if format_ == "json":
             echo_json({"events": events})
             return
         echo_events(events, format_, is_line=True)
-        known.update((event["event_id"], event) for event in events)
-        pause = threading.Event()
+        known.update(map(_key, events))
+        with suppress(KeyboardInterrupt):
+            if follow:
+                _follow(trail, wanted, asked_at, known, columns, format_, interval)
+
+
+def _follow(
+    trail: Trail,
+    wanted: Filter,
+    asked_at: str,
+    known: set[tuple[str, str]],
+    columns: Sequence[str],
+    format_: str,
+    interval: float,
+) -> NoReturn:
+    """Print what arrives and is not *known*, for ever."""
+    pause = threading.Event()
+    is_away = False
+    while True:
+        pause.wait(interval)
+        seen = set()
         try:
-            while follow and not pause.wait(interval):
-                since, asked_at = asked_at, trail.server_time()
-                arrived = _arrived(trail, wanted, since, columns)
-                new = [event for key, event in arrived.items() if key not in known]
-                echo_events(new, format_, is_line=True, has_head=False)
-                # What is older cannot be seen again.
-                known = arrived
-        except KeyboardInterrupt:
-            return
+            now = trail.server_time()
+            for event in trail.arrived(wanted, since=_earlier(asked_at), columns=columns):
+                seen.add(key := _key(event))
+                if key not in known:
+                    echo_events([event], format_, is_line=True, has_head=False)
+                    known.add(key)
+        except TransientError as exc:
+            if not is_away:
+                click.echo(f"{safe(str(exc))}; trying again", err=True)
+            is_away = True
+            continue
+        if is_away:
+            click.echo("ClickHouse answers again", err=True)
+            is_away = False
+        # What is older cannot be seen again.
+        known, asked_at = seen, now
 
 
-def _arrived(
-    trail: Trail, wanted: Filter, server_time: str, columns: Sequence[str]
-) -> dict[str, Event]:
-    """Return what was stored since some time before *server_time*, by event id."""
-    since = str(datetime.fromisoformat(server_time) - _OVERLAP)
-    return {
-        event["event_id"]: event for event in trail.arrived(wanted, since=since, columns=columns)
-    }
+def _key(event: Event) -> tuple[str, str]:
+    # With the time, because rows that others insert may have no id.
+    return event["event_id"], event["event_time"]
+
+
+def _earlier(server_time: str) -> str:
+    return str(datetime.fromisoformat(server_time) - _OVERLAP)
