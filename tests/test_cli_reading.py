@@ -105,6 +105,25 @@ def test_every_format_holds_every_event(name: str, dsn: str) -> None:
     assert ids == sorted(json.loads(line)["event_id"] for line in told["ndjson"].splitlines())
 
 
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+@pytest.mark.parametrize("name", ["search", "tail"])
+def test_events_can_be_read_at_every_width_of_the_terminal(
+    name: str, width: int, dsn: str, make_handler: Callable[..., AuditHandler]
+) -> None:
+    """Columns were squeezed to nothing at 80, and a long message filled 200 lines."""
+    handler = make_handler(dsn)
+    audit(handler, agent_id="a-user-with-a-long-name", msg="long " * 600)
+    assert handler.flush(30.0)
+    handler.close()
+    shown = run(name, "--dsn", dsn, env={"COLUMNS": str(width)}).stdout
+    ids = [str(event["event_id"]) for event in found("--dsn", dsn)]
+
+    assert [] == [each for each in ids if each not in shown]
+    assert ("o-4" in shown, "DELETE" in shown) == (True, True)
+    assert len(shown.splitlines()) < 20
+    assert max(map(len, shown.splitlines())) < 320
+
+
 def test_tail_shows_the_newest_last(dsn: str) -> None:
     events = json.loads(run("tail", "--dsn", dsn, "-n", 2, "--json").stdout)["events"]
 

@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from audit_handler.cli._options import period_options
-from audit_handler.cli._output import console, echo_csv, echo_ndjson, safe, table
+from audit_handler.cli._output import console, echo_csv, echo_ndjson, safe, short, table
 from audit_handler.schema import COLUMNS
 from audit_handler.trail import Event, Filter, Period
 
 __all__ = ["echo_events", "filter_options", "format_option"]
 
 _OUTCOME_STYLES = {"success": "green", "failure": "red"}
-_WIDE = 130
-# Columns of a terminal, below which a line of the table is cut to what it is looked for by.
+_WIDE, _NARROW = 150, 112
+# Columns of a terminal that the table needs, and that it needs without what `show` has besides. In
+# fewer it is lines: the times and ids alone would leave the others no room.
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -81,48 +83,53 @@ format_option = click.option(
 def echo_events(
     events: Sequence[Event], format_: str, *, is_line: bool = False, has_head: bool = True
 ) -> None:
-    """Print events; as a table, or with *is_line* as lines, whose columns need no look ahead."""
+    """
+    Print events; as a table where there is room for one, or with *is_line* as lines, whose columns
+    need no look ahead.
+    """
     if format_ == "ndjson":
         echo_ndjson(events)
     elif format_ == "csv":
         added = [name for name in (events[0] if events else ()) if name not in COLUMNS]
         echo_csv([*COLUMNS, *added], events, has_head=has_head)
-    elif is_line:
+    elif is_line or console().width < _NARROW:
         for event in events:
             console().print(_line(event), soft_wrap=True)
     elif events:
-        heads = (
-            "time (UTC)",
-            "who",
-            "action",
-            "outcome",
-            "resource",
-            "status",
-            "from",
-            "what",
-            "event id",
+        console().print(_table(events, is_wide=console().width >= _WIDE))
+
+
+def _table(events: Sequence[Event], *, is_wide: bool) -> Table:
+    heads = (
+        "time (UTC)",
+        "who",
+        "action",
+        "outcome",
+        "resource",
+        "status",
+        "from",
+        "what",
+        "event id",
+    )
+    rows = [
+        (
+            event["event_time"][:-3],
+            event["agent_id"],
+            event["action"],
+            event["outcome"],
+            _resource(event),
+            event["status_code"] or "",
+            _address(event),
+            event["message"],
+            event["event_id"],
         )
-        rows = [
-            (
-                event["event_time"][:-3],
-                event["agent_id"],
-                event["action"],
-                event["outcome"],
-                _resource(event),
-                event["status_code"] or "",
-                _address(event),
-                event["message"],
-                event["event_id"],
-            )
-            for event in events
-        ]
-        out = console()
-        whole = (heads[0], heads[-1])
-        found = table(heads, rows, right=("status",), whole=whole, style=_outcome_style)
-        if out.width < _WIDE:
-            # Whoever needs these sees them with `show`.
-            found.columns = [c for c in found.columns if c.header not in ("from", "what")]
-        out.print(found)
+        for event in events
+    ]
+    whole = (heads[0], heads[-1])
+    found = table(heads, rows, right=("status",), whole=whole, style=_outcome_style)
+    if not is_wide:
+        found.columns = [c for c in found.columns if c.header not in ("from", "what")]
+    return found
 
 
 def _outcome_style(column: str, text: str) -> str:
@@ -134,16 +141,16 @@ def _line(event: Event) -> Text:
     return Text.assemble(
         (event["event_time"][:-3], "dim"),
         " ",
-        safe(event["agent_id"] or "-"),
+        short(event["agent_id"] or "-"),
         " ",
-        (safe(event["action"]), "bold"),
+        (short(event["action"]), "bold"),
         " ",
-        safe(_resource(event) or "-"),
+        short(_resource(event) or "-"),
         " ",
         (safe(outcome), _OUTCOME_STYLES.get(outcome, "")),
         f" {event['status_code']}" if event["status_code"] else "",
         " ",
-        safe(event["message"]),
+        short(event["message"]),
         " ",
         (event["event_id"], "dim"),
     )

@@ -27,12 +27,15 @@ __all__ = [
     "echo_ndjson",
     "ndjson_line",
     "safe",
+    "short",
     "table",
     "text_of",
 ]
 
 _PIPE_WIDTH = 160
 # Wide enough for a line of a table, where nobody says how wide the paper is.
+_CELL_WIDTH = 120
+# A message of 3,000 characters would otherwise be a table of 200 lines; `show` has it whole.
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
@@ -46,6 +49,12 @@ def safe(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )
+
+
+def short(text: str) -> str:
+    """Return *text* made safe, and cut to what a line of many events has room for."""
+    shown = safe(text)
+    return shown if len(shown) <= _CELL_WIDTH else f"{shown[: _CELL_WIDTH - 3]}..."
 
 
 def text_of(value: Any) -> str:
@@ -71,6 +80,7 @@ def table(
     title: str = "",
     right: Sequence[str] = (),
     whole: Sequence[str] = (),
+    is_short: bool = True,
     style: Callable[[str, str], str] | None = None,
 ) -> Table:
     """
@@ -82,6 +92,7 @@ def table(
         title: Above it.
         right: The columns whose values stand to the right, as numbers do.
         whole: The columns whose values stay on one line.
+        is_short: Cut long values.
         style: Returns the style of a value, from its column and text.
     """
     drawn = Table(
@@ -100,7 +111,7 @@ def table(
             no_wrap=name in whole,
         )
     for row in rows:
-        texts = [safe(text_of(value)) for value in row]
+        texts = [(short if is_short else safe)(text_of(value)) for value in row]
         styles = [style(*each) if style else "" for each in zip(columns, texts, strict=True)]
         drawn.add_row(*map(Text, texts, styles))
     return drawn

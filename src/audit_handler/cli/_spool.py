@@ -106,7 +106,8 @@ def spool(ctx: click.Context, spool_dir: str | None, is_json: bool) -> None:
         ]
         columns = ("target", "file", "rows", "for", "reason", "times")
         right = ("rows", "for", "times")
-        console().print(table(columns, rows_of, title="Refused by ClickHouse", right=right))
+        title = "Refused by ClickHouse"
+        console().print(table(columns, rows_of, title=title, right=right, is_short=False))
         click.echo("mend the reason, then: audit-handler replay")
 
 
