@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from audit_handler._checks import Finding, check
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.spool import DiskFiles
-from tests.commands import die_with_three_rows, program, run
+from tests.commands import command, die_with_three_rows, environment_with, program, run
 from tests.conftest import Engine
 from tests.loopback import LoopbackClickHouse, LoopbackError
 from tests.older import create_older_table, fill_older_table
@@ -48,7 +50,7 @@ def test_a_new_operator_gets_a_searchable_trail(
     dsn = faults.dsn(database) if place == "http" else f"chdb://{tmp_path}/chdb/{database}"
     environment = {"CLICKHOUSE_URL": dsn}
 
-    too_early = [program(*command, environment=environment) for command in (["search"], ["check"])]
+    too_early = [program(*each, environment=environment) for each in (["search"], ["check"])]
     assert [3, 1] == [each.returncode for each in too_early]
     assert "audit-handler init" in too_early[0].stderr
     assert "audit-handler init" in too_early[1].stdout
@@ -535,3 +537,38 @@ def test_load_without_a_table_names_init_at_once(faults: LoopbackClickHouse, dat
     assert 3 == result.exit_code
     assert "audit-handler init" in result.stderr
     assert [] == faults.requests(match="^INSERT")
+
+
+def test_load_reads_no_more_than_the_application_itself_may(
+    dsn: str, faults: LoopbackClickHouse
+) -> None:
+    """The user `audit_writer` may read writer_id, seq and event_date."""
+    faults.deny("^SELECT .*(session_id|request_id|agent_id)")
+    try:
+        result = run("load", 40, "--dsn", dsn)
+    finally:
+        faults.deny()
+
+    assert (0, True) == (result.exit_code, "all arrived, once" in result.stdout)
+
+
+def test_load_that_is_interrupted_says_how_many_rows_wait(
+    dsn: str, faults: LoopbackClickHouse
+) -> None:
+    faults.fault("hang", times=-1)
+    loading = subprocess.Popen(
+        command("load", 5, "--dsn", dsn),
+        env=environment_with({}),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        faults.wait_for_request(phase="received")
+        loading.send_signal(signal.SIGINT)
+        _, told = loading.communicate(timeout=60)
+    finally:
+        loading.kill()
+        faults.clear_faults()
+
+    assert 1 == loading.returncode
+    assert "interrupted: 5 rows logged, 0 stored; 5 wait in" in told

@@ -41,6 +41,8 @@ class Loaded:
     """How many of them are in the table, as ClickHouse counts."""
     doubled: int
     """How many of them are there more than once."""
+    dropped: int
+    """How many of them the spool did not take."""
     batches: int
     seconds: float
     """From the first logger call to the last acknowledgement."""
@@ -49,7 +51,7 @@ class Loaded:
 
     @property
     def is_whole(self) -> bool:
-        return self.sent == self.arrived and not self.doubled
+        return self.sent == self.arrived and not (self.doubled or self.dropped)
 
     @property
     def rows_per_second(self) -> float:
@@ -84,6 +86,7 @@ def load(
         handler.handle(record)
         if number % 1000 == 0:
             on_progress(number, handler.status().rows_stored)
+    writer_id = _writer_id(handler)
     deadline = time.monotonic() + timeout
     while not handler.flush(_LOOK_SECONDS) and time.monotonic() < deadline:
         status = handler.status()
@@ -94,12 +97,13 @@ def load(
     status = handler.status()
     on_progress(rows, status.rows_stored)
     handler.close(0.0 if status.rows_waiting else timeout)
-    arrived, doubled = _count(client, handler.settings.target, run)
+    arrived, doubled = _count(client, handler.settings.target, writer_id)
     return Loaded(
         run=run,
         sent=rows,
         arrived=arrived,
         doubled=doubled,
+        dropped=status.rows_dropped,
         batches=status.batches_stored,
         seconds=seconds,
         last_error=status.last_error,
@@ -141,12 +145,23 @@ def _records(rows: int, run: str) -> Iterator[logging.LogRecord]:
         yield logging.makeLogRecord(fields)
 
 
-def _count(client: Client, target: Target, run: str) -> tuple[int, int]:
-    """Return how many different rows of *run* there are, and how many more."""
+def _writer_id(handler: AuditHandler) -> str:
+    """Return the id under which *handler* numbers its rows; empty while the spool took none."""
+    pipeline = handler._pipeline
+    writer = pipeline.spool._writer if pipeline else None
+    return writer.writer_id if writer else ""
+
+
+def _count(client: Client, target: Target, writer_id: str) -> tuple[int, int]:
+    """
+    Return how many different rows of the writer there are, and how many more.
+
+    Asked as the handler itself asks, because its user may read these three columns only.
+    """
     table = f"`{target.database}`.`{target.table}`"
     (row,) = client.query(
-        f"SELECT count() AS rows, uniqExact(request_id) AS different FROM {table} "  # noqa: S608  # checked names
-        "WHERE session_id = {run:String} AND event_date >= today() - 1",
-        {"run": run},
+        f"SELECT count() AS rows, uniqExact(seq) AS different FROM {table} "  # noqa: S608  # checked names
+        "WHERE writer_id = {writer_id:String} AND event_date >= today() - 1",
+        {"writer_id": writer_id},
     )
     return row["different"], row["rows"] - row["different"]

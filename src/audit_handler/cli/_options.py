@@ -21,6 +21,7 @@ from audit_handler.errors import ConfigurationError, SetupError
 from audit_handler.trail import Period
 
 __all__ = [
+    "LOOKS_UP",
     "READS",
     "as_json",
     "connected",
@@ -32,6 +33,7 @@ __all__ = [
     "spool_option",
 ]
 
+LOOKS_UP = "grant SELECT(writer_id, seq, event_date) on the table to the user of the dsn"
 READS = "grant SELECT on the table to the user of the dsn (sql/access/: audit_reader_role)"
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {

@@ -15,7 +15,7 @@ from audit_handler._checks import Finding
 from audit_handler._checks import check as check_steps
 from audit_handler._load import Loaded
 from audit_handler._load import load as load_rows
-from audit_handler.cli._options import READS, as_json, connected, settings_options
+from audit_handler.cli._options import LOOKS_UP, as_json, connected, settings_options
 from audit_handler.cli._output import console, echo_json, safe
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
@@ -23,6 +23,7 @@ from audit_handler.errors import SetupError
 from audit_handler.handler import AuditHandler
 from audit_handler.schema import DEFAULT_RETENTION, changes, existing_table, statements
 from audit_handler.spool import DiskFiles
+from audit_handler.status import Status
 from audit_handler.upgrade import Month, upgrade
 
 __all__ = ["check", "init", "load"]
@@ -173,8 +174,13 @@ def load(settings: Settings, rows: int, timeout: float, is_json: bool) -> None:
     """
     _require_table(settings)
     handler = AuditHandler.from_settings(settings)
-    with connected(settings, grant=READS) as connection, _progress(rows, is_json) as progress:
-        loaded = load_rows(handler, connection, rows=rows, timeout=timeout, on_progress=progress)
+    try:
+        with connected(settings, grant=LOOKS_UP) as connection, _progress(rows, is_json) as move:
+            loaded = load_rows(handler, connection, rows=rows, timeout=timeout, on_progress=move)
+    except KeyboardInterrupt:
+        _echo_interrupted(handler.status(), settings)
+        handler.close(0.0)
+        raise click.exceptions.Exit(1) from None
     if is_json:
         per_second = round(loaded.rows_per_second, 1)
         echo_json({**asdict(loaded), "rows_per_second": per_second, "is_whole": loaded.is_whole})
@@ -187,7 +193,7 @@ def load(settings: Settings, rows: int, timeout: float, is_json: bool) -> None:
 def _require_table(settings: Settings) -> None:
     """Say at once, and not after a minute of retries, that there is nothing to write to."""
     target = settings.target
-    with connected(settings, grant=READS) as connection:
+    with connected(settings, grant=LOOKS_UP) as connection:
         if existing_table(connection, target.database, target.table) is None:
             raise SetupError(
                 f"{target} does not exist, or is not visible to this user",
@@ -210,6 +216,19 @@ def _progress(rows: int, is_json: bool) -> Iterator[Callable[[int, int], None]]:
             progress.update(stored, completed=min(rows, rows_stored))
 
         yield move
+
+
+def _echo_interrupted(status: Status, settings: Settings) -> None:
+    waiting = (
+        "are given up with a spool in memory"
+        if settings.spool_dir is None
+        else f"wait in {settings.spool_dir}, for the next process with this spool and target"
+    )
+    click.echo(
+        f"interrupted: {status.rows_emitted:,} rows logged, {status.rows_stored:,} stored; "
+        f"{status.rows_waiting:,} {waiting}",
+        err=True,
+    )
 
 
 def _echo_loaded(loaded: Loaded, settings: Settings) -> None:
