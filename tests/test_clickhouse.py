@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from audit_handler.clickhouse._codes import DATA_CODES, SETUP_REMEDIES, TOO_MANY
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 from audit_handler.schema import COLUMNS, statements
 from audit_handler.target import Target, parse_dsn
+from tests.commands import environment_with
 from tests.conftest import Engine
 from tests.loopback import LoopbackClickHouse
 
@@ -403,6 +406,48 @@ def test_a_missing_certificate_is_named(connect: Connect, faults: LoopbackClickH
     clickhouse = connect(dsn, client_options={"ca_cert": "/nowhere/ca.pem"})
     with pytest.raises(SetupError, match="ca_cert"):
         clickhouse.insert(rows(1), token="t")
+
+
+OPENS_TWICE = """
+import subprocess, sys
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.errors import DeliveryError
+from audit_handler.target import Target
+
+def opened(path):
+    target = Target(scheme="chdb", path=path)
+    clickhouse = ClickHouse(target, create_table=False, async_insert=False)
+    try:
+        clickhouse.query("SELECT 1")
+    except DeliveryError as exc:
+        print(type(exc).__name__, exc)
+    return clickhouse
+
+first = opened(sys.argv[1])
+if len(sys.argv) > 2:
+    subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]])
+"""
+
+
+def test_a_directory_of_chdb_is_locked_only_where_another_process_has_it(tmp_path: Path) -> None:
+    """Whatever kept the engine from opening was said to be another process."""
+    (tmp_path / "file").write_text("")
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", OPENS_TWICE, *arguments],
+            env=environment_with({}),
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=100,
+        ).stdout
+        for arguments in ([f"{tmp_path}/db", OPENS_TWICE], [f"{tmp_path}/file/db"])
+    ]
+
+    assert "TransientError" == told[0].split()[0]
+    assert "another process has this directory open" in told[0]
+    assert "SetupError" == told[1].split()[0]
+    assert "Not a directory" in told[1]
+    assert "a directory that this user may make" in told[1]
 
 
 # The SQL

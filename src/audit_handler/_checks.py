@@ -63,18 +63,40 @@ class Finding:
     """What to do; empty where all is well."""
 
 
-def require_directory(target: Target) -> None:
+def require_directory(target: Target, *, may_be_made: bool = False) -> None:
     """
     Do nothing unless *target* is an embedded database that is not there. chDB would make an empty
-    one, and say that the table is missing.
+    one, in whatever directory it is given, and say that the table is missing.
+
+    Args:
+        target: Where the rows go.
+        may_be_made: Make the directory where it is missing.
 
     Raises:
-        SetupError: Its directory is missing.
+        SetupError: Its directory is missing, cannot be made or read, or is one for something else.
     """
-    if target.is_embedded and not target.is_in_memory and not Path(target.path).is_dir():
+    if not target.is_embedded or target.is_in_memory:
+        return
+    path = Path(target.path)
+    try:
+        if may_be_made:
+            path.mkdir(parents=True, exist_ok=True)
+        elif not path.is_dir():
+            raise SetupError(
+                f"{path} is no directory",
+                remedy="check the path in the dsn, or make the database with: audit-handler init",
+            )
+        names = {each.name for each in path.iterdir()}
+    except OSError as exc:
         raise SetupError(
-            f"{target.path} is no directory",
-            remedy="check the path in the dsn, or make the database with: audit-handler init",
+            f"{path} cannot be {'made' if may_be_made else 'read'}: {exc.strerror or exc}",
+            remedy="give the dsn a directory that this user may make and write to",
+        ) from exc
+    # An engine that holds no table has made the first two only.
+    if names - {"tmp", "status"} and "metadata" not in names:
+        raise SetupError(
+            f"{path} holds other files, and no database of chDB",
+            remedy="give the dsn a directory of the database's own",
         )
 
 
@@ -270,8 +292,13 @@ class _Checks:
             yield Finding(
                 step="deduplication",
                 state=WARNING,
-                detail=f"{setting} is 0: only the look-up keeps a repeated insert from doubling "
-                "rows",
+                detail=f"{setting} is 0: "
+                + (
+                    "nothing keeps a repeated insert from doubling rows, because the layout of "
+                    "2025 has no columns to look them up by"
+                    if self._is_older
+                    else "only the look-up keeps a repeated insert from doubling rows"
+                ),
                 remedy=f"ALTER TABLE {self._target.database}.{name} MODIFY SETTING "
                 f"{setting} = 10000",
             )

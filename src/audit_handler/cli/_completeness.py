@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from audit_handler.cli._options import READS, as_json, connected, period_options, settings_options
+from audit_handler.cli._options import as_json, period_options, reading, settings_options
 from audit_handler.cli._output import console, echo_json, table
 from audit_handler.config import Settings
-from audit_handler.trail import Completeness, Period, Trail
+from audit_handler.trail import Completeness, Period
 
 __all__ = ["verify_completeness"]
 
@@ -26,8 +26,8 @@ def verify_completeness(settings: Settings, period: Period, is_json: bool) -> No
     (see: audit-handler spool), or still waits in a spool while later ones are stored; or one that
     retention has dropped. Rows after the last one that arrived cannot be missed by this.
     """
-    with connected(settings, grant=READS) as connection:
-        writers = Trail(connection, settings.target).completeness(period)
+    with reading(settings) as trail:
+        writers = trail.completeness(period)
     bad = [writer for writer in writers if not writer.is_complete]
     if is_json:
         echo_json(

@@ -18,23 +18,26 @@ from audit_handler._checks import require_directory
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.errors import ConfigurationError, SetupError
-from audit_handler.trail import Period
+from audit_handler.schema import existing_table
+from audit_handler.target import Target
+from audit_handler.trail import Period, Trail
 
 __all__ = [
     "LOOKS_UP",
-    "READS",
     "as_json",
     "connected",
     "environment",
     "period",
     "period_options",
+    "reading",
+    "require_table",
     "settings_options",
     "spool_directory",
     "spool_option",
 ]
 
 LOOKS_UP = "grant SELECT(writer_id, seq, event_date) on the table to the user of the dsn"
-READS = "grant SELECT on the table to the user of the dsn (sql/access/: audit_reader_role)"
+_READS = "grant SELECT on the table to the user of the dsn (sql/access/: audit_reader_role)"
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "dsn": click.option(
@@ -113,12 +116,11 @@ def connected(settings: Settings, *, grant: str, creates: bool = False) -> Itera
         creates: Whether embedded chDB may make its directory.
 
     Raises:
-        SetupError: The directory of an embedded database is not there.
+        SetupError: The directory of an embedded database is not there, or something else.
         DeliveryError: Whatever is raised inside.
     """
     target = settings.target
-    if not creates:
-        require_directory(target)
+    require_directory(target, may_be_made=creates)
     connection = ClickHouse(target, create_table=False, async_insert=False)
     try:
         yield connection
@@ -131,6 +133,40 @@ def connected(settings: Settings, *, grant: str, creates: bool = False) -> Itera
 
 
 _ACCESS_DENIED = 497
+
+
+def require_table(connection: ClickHouse, target: Target) -> None:
+    """
+    Do nothing unless there is no table of today's layout to work with.
+
+    Raises:
+        SetupError: It is missing, or has the layout of 2025.
+    """
+    table = existing_table(connection, target.database, target.table)
+    if table is None:
+        raise SetupError(
+            f"{target} does not exist, or is not visible to this user",
+            remedy="create it with: audit-handler init; or see: audit-handler check",
+        )
+    if table.is_older:
+        raise SetupError(
+            f"{target} has the layout of 2025, without the columns that this needs",
+            remedy="upgrade it with: audit-handler init (applications may go on writing)",
+        )
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Trail]:
+    """
+    Hand out the trail to read, and close its connection.
+
+    Raises:
+        SetupError: There is no table that can be read; see `require_table`.
+        DeliveryError: Whatever is raised inside.
+    """
+    with connected(settings, grant=_READS) as connection:
+        require_table(connection, settings.target)
+        yield Trail(connection, settings.target)
 
 
 # Times

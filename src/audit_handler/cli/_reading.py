@@ -11,10 +11,10 @@ import click
 from rich.text import Text
 
 from audit_handler.cli._events import echo_events, filter_options, format_option
-from audit_handler.cli._options import READS, as_json, connected, settings_options
+from audit_handler.cli._options import as_json, reading, settings_options
 from audit_handler.cli._output import console, echo_json, safe, text_of
 from audit_handler.config import Settings
-from audit_handler.trail import SUMMARY, Filter, Trail
+from audit_handler.trail import SUMMARY, Filter
 
 __all__ = ["search", "show"]
 
@@ -42,8 +42,7 @@ def search(
     columns = SUMMARY if format_ == "table" else ()
     if before:
         before = _event_id(before)
-    with connected(settings, grant=READS) as connection:
-        trail = Trail(connection, settings.target)
+    with reading(settings) as trail:
         try:
             # One more than asked for tells whether there is another page.
             events = trail.search(wanted, limit=limit + 1, before=before, columns=columns)
@@ -71,8 +70,8 @@ def show(settings: Settings, event_id: str, is_json: bool) -> None:
     Show one event in full, with what changed from its old value to its new one.
     """
     event_id = _event_id(event_id)
-    with connected(settings, grant=READS) as connection:
-        event = Trail(connection, settings.target).event(event_id)
+    with reading(settings) as trail:
+        event = trail.event(event_id)
     if event is None:
         raise click.ClickException(f"no event {event_id} in {settings.target}")
     if is_json:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from audit_handler.cli._options import READS, as_json, connected, period_options, settings_options
+from audit_handler.cli._options import as_json, period_options, reading, settings_options
 from audit_handler.cli._output import console, echo_json, safe, table, text_of
 from audit_handler.config import Settings
 from audit_handler.trail import Event, Period, Trail
@@ -55,8 +55,8 @@ def report(settings: Settings, period: Period, top: int, html: Path | None, is_j
 
     Up to 48 hours are drawn by the hour, more by whole days of UTC.
     """
-    with connected(settings, grant=READS) as connection:
-        made = _made(Trail(connection, settings.target), str(settings.target), period, top)
+    with reading(settings) as trail:
+        made = _made(trail, str(settings.target), period, top)
     if html is not None:
         html.write_text(_page(made), encoding="utf-8")
         click.echo(f"written: {html}", err=is_json)

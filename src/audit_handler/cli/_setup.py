@@ -15,11 +15,10 @@ from audit_handler._checks import Finding
 from audit_handler._checks import check as check_steps
 from audit_handler._load import Loaded
 from audit_handler._load import load as load_rows
-from audit_handler.cli._options import LOOKS_UP, as_json, connected, settings_options
+from audit_handler.cli._options import LOOKS_UP, as_json, connected, require_table, settings_options
 from audit_handler.cli._output import console, echo_json, safe
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
-from audit_handler.errors import SetupError
 from audit_handler.handler import AuditHandler
 from audit_handler.schema import DEFAULT_RETENTION, changes, existing_table, statements
 from audit_handler.spool import DiskFiles
@@ -172,7 +171,9 @@ def load(settings: Settings, rows: int, timeout: float, is_json: bool) -> None:
     They stay in the trail: agent_id test-user-01 to test-user-20, session_id load-... Exit code 1
     if not all arrived.
     """
-    _require_table(settings)
+    with connected(settings, grant=LOOKS_UP) as connection:
+        # Said at once, and not after a minute of retries.
+        require_table(connection, settings.target)
     handler = AuditHandler.from_settings(settings)
     try:
         with connected(settings, grant=LOOKS_UP) as connection, _progress(rows, is_json) as move:
@@ -188,17 +189,6 @@ def load(settings: Settings, rows: int, timeout: float, is_json: bool) -> None:
         _echo_loaded(loaded, settings)
     if not loaded.is_whole:
         raise click.exceptions.Exit(1)
-
-
-def _require_table(settings: Settings) -> None:
-    """Say at once, and not after a minute of retries, that there is nothing to write to."""
-    target = settings.target
-    with connected(settings, grant=LOOKS_UP) as connection:
-        if existing_table(connection, target.database, target.table) is None:
-            raise SetupError(
-                f"{target} does not exist, or is not visible to this user",
-                remedy="create it with: audit-handler init; or see: audit-handler check",
-            )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from audit_handler.cli._events import echo_events, filter_options, format_option
-from audit_handler.cli._options import READS, as_json, connected, settings_options
+from audit_handler.cli._options import as_json, reading, settings_options
 from audit_handler.cli._output import echo_json, safe
 from audit_handler.config import Settings
 from audit_handler.errors import TransientError
@@ -57,8 +57,7 @@ def tail(
     if format_ == "json" and follow:
         format_ = "ndjson"
     columns = (*SUMMARY, "ingested_at") if format_ == "table" else ()
-    with connected(settings, grant=READS) as connection:
-        trail = Trail(connection, settings.target)
+    with reading(settings) as trail:
         asked_at = trail.server_time()
         known = set(map(_key, trail.arrived(wanted, since=_earlier(asked_at), columns=_KEY)))
         events = trail.search(wanted, limit=lines, columns=columns)[::-1] if lines else []

@@ -26,6 +26,9 @@ _SERVER_TEXT = re.compile(
 )
 # The driver puts "Received ClickHouse exception, code: ..." in front, and the server its version
 # behind.
+_ENGINE_FILES = re.compile(
+    r"Unable to open the chdb engine.*?filesystem error: (.*?)(?:, Stack trace|$)", re.DOTALL
+)
 _UNKNOWN_HOST = "check the host in the dsn: this machine cannot resolve its name"
 _REFUSED = (
     "check host and port in the dsn, and that ClickHouse runs there: its HTTP port is 8123, or "
@@ -119,8 +122,13 @@ def _sort_code(code: int, name: str | None, text: str, secret: str) -> DeliveryE
 def _sort_driver_refusal(text: str, secret: str) -> DeliveryError:
     if "readonly" in text or "unsupported setting" in text.lower():
         return SetupError(_shown(text, secret), remedy="the user's profile must allow it")
-    # A second process on the same chDB directory, a client closed at exit: both pass, and neither
-    # stored anything.
+    if found := _ENGINE_FILES.search(text):
+        return SetupError(
+            f"chDB cannot open its directory: {_shown(found[1], secret)}",
+            remedy="give the dsn a directory that this user may make and write to",
+        )
+    # A second process on the same chDB directory (the engine gives its reason to stderr alone), a
+    # client closed at exit: both pass, and neither stored anything.
     hint = (
         "another process has this directory open: chDB belongs to one at a time"
         if "Unable to open the chdb engine" in text
