@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from audit_handler._checks import Finding, check
+from audit_handler.cli._setup import _impatient
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.spool import DiskFiles
@@ -334,6 +335,31 @@ def test_check_of_a_server_that_does_not_answer_names_the_firewall(
     state, _, remedy = found["connection"]
     assert "failed" == state
     assert "firewall" in remedy
+
+
+def test_check_says_on_a_terminal_what_it_waits_for(dsn: str, faults: LoopbackClickHouse) -> None:
+    faults.fault("hang", match="^SELECT version", times=-1)
+    with subprocess.Popen(
+        command("check", "--dsn", dsn),
+        env=environment_with({"FORCE_COLOR": "1"}),
+        stdout=subprocess.PIPE,
+    ) as checking:
+        try:
+            assert checking.stdout is not None
+            told = b""
+            while b"connection" not in told:
+                told += checking.stdout.read1()
+        finally:
+            checking.kill()
+            faults.clear_faults()
+
+    assert [] == [state for state in (b"ok", b"failed") if state in told]
+
+
+def test_check_waits_ten_seconds_unless_it_is_told_otherwise() -> None:
+    given = _impatient(Settings.resolve({"dsn": f"{AWAY}?connect_timeout=3"}, {}).target)
+
+    assert {"connect_timeout": "3", "send_receive_timeout": 10} == given.client_options
 
 
 def test_check_of_a_host_that_does_not_exist_names_the_host() -> None:

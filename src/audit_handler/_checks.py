@@ -110,6 +110,7 @@ def check(
     *,
     now: Callable[[], float],
     sends_row: bool = True,
+    on_step: Callable[[str], object] = lambda _step: None,
 ) -> Iterator[Finding]:
     """
     Yield what each step finds, as it is found. Raises nothing that a step can meet.
@@ -121,6 +122,7 @@ def check(
         now: Returns Unix seconds.
         sends_row: Send a test row. It stays in the trail, with the action ``AUDIT_CHECK``: deleting
             needs a grant that nobody who writes audits should have.
+        on_step: Called with the name of each step before it is tried.
     """
     checks = _Checks(settings, connection, files, now)
     steps: list[tuple[str, _Step]] = [
@@ -137,6 +139,7 @@ def check(
         if failed:
             yield Finding(step=name, state=SKIPPED, detail=f"first mend: {failed}")
             continue
+        on_step(name)
         try:
             for finding in step(checks):
                 yield finding
@@ -145,6 +148,7 @@ def check(
         except DeliveryError as exc:
             failed = name
             yield Finding(step=name, state=FAILED, detail=exc.problem, remedy=exc.remedy)
+    on_step("spool")
     yield from checks.spool()
 
 

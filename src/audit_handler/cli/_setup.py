@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
@@ -23,11 +24,14 @@ from audit_handler.handler import AuditHandler
 from audit_handler.schema import DEFAULT_RETENTION, changes, existing_table, statements
 from audit_handler.spool import DiskFiles
 from audit_handler.status import Status
+from audit_handler.target import Target
 from audit_handler.upgrade import Month, upgrade
 
 __all__ = ["check", "init", "load"]
 
 _CREATES = "use an administrator: one with CREATE, ALTER and SELECT on the database"
+_CHECK_TIMEOUTS = {"connect_timeout": 10, "send_receive_timeout": 10}
+# Seconds. The handler has a minute, because nobody waits for it.
 _STATES = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
 
 
@@ -124,21 +128,42 @@ def check(settings: Settings, no_row: bool, is_json: bool) -> None:
     out = console()
     found: list[Finding] = []
     # None of its own errors: a step that fails is an answer.
-    connection = ClickHouse(settings.target, create_table=False, async_insert=False)
-    try:
+    connection = ClickHouse(_impatient(settings.target), create_table=False, async_insert=False)
+    with closing(connection), _spinner(out, is_json) as on_step:
         for finding in check_steps(
-            settings, connection, DiskFiles(), now=time.time, sends_row=not no_row
+            settings,
+            connection,
+            DiskFiles(),
+            now=time.time,
+            sends_row=not no_row,
+            on_step=on_step,
         ):
             found.append(finding)
             if not is_json:
                 out.print(_line(finding), soft_wrap=True)
-    finally:
-        connection.close()
     failed = [finding.step for finding in found if finding.state == "failed"]
     if is_json:
         echo_json({"is_ok": not failed, "steps": [asdict(finding) for finding in found]})
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _impatient(target: Target) -> Target:
+    """Return *target* with timeouts for somebody who waits for the answer."""
+    if target.is_embedded:
+        return target
+    options = {**_CHECK_TIMEOUTS, **target.client_options}
+    return replace(target, client_options=options)
+
+
+@contextmanager
+def _spinner(out: Console, is_json: bool) -> Iterator[Callable[[str], object]]:
+    """Show on a terminal which step is being tried; hand out what is told its name."""
+    if is_json or not out.is_terminal:
+        yield lambda _step: None
+        return
+    with out.status("", spinner="line") as status:
+        yield status.update
 
 
 def _line(finding: Finding) -> Text:
