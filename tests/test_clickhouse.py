@@ -14,7 +14,12 @@ import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.clickhouse._codes import DATA_CODES, SETUP_REMEDIES, TOO_MANY_PARTS
+from audit_handler.clickhouse._codes import (
+    DATA_CODES,
+    SETUP_REMEDIES,
+    TOO_MANY_PARTS,
+    TRANSIENT_REMEDIES,
+)
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 from audit_handler.schema import COLUMNS, statements
 from audit_handler.target import Target, parse_dsn
@@ -323,6 +328,7 @@ def test_too_many_partitions_is_a_fault_of_the_data(
 
 def test_no_code_is_in_two_sets() -> None:
     assert not DATA_CODES & SETUP_REMEDIES.keys()
+    assert not TRANSIENT_REMEDIES.keys() & (DATA_CODES | SETUP_REMEDIES.keys())
     assert TOO_MANY_PARTS not in DATA_CODES
 
 
@@ -392,6 +398,23 @@ def test_without_the_right_to_select_nothing_is_looked_up(
 
     assert ready.stored("w", 1, 1, rows(1)) is not None
     assert ready.can_look_up
+
+
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [
+        ({"kind": "error", "code": 252}, "raise batch_size and flush_interval_ms"),
+        ({"kind": "error", "code": 242}, "lost Keeper"),
+        ({"kind": "http_status", "status": 502}, "see the proxy between here and ClickHouse"),
+        ({"kind": "reset_before"}, "whether ClickHouse restarts"),
+    ],
+)
+def test_a_failure_that_may_pass_says_what_to_do_if_it_does_not(
+    fault: dict[str, Any], remedy: str, ready: ClickHouse, faults: LoopbackClickHouse
+) -> None:
+    faults.fault(**fault)
+    with pytest.raises(TransientError, match=remedy):
+        ready.insert(rows(1), token="t")
 
 
 def test_an_option_that_the_driver_does_not_know_is_named(

@@ -8,7 +8,14 @@ loses nothing, dropping would.
 
 from __future__ import annotations
 
-__all__ = ["DATA_CODES", "SETUP_REMEDIES", "TOO_MANY_PARTS", "VIEW_THREW", "remedy"]
+__all__ = [
+    "DATA_CODES",
+    "HTTP_REMEDIES",
+    "SETUP_REMEDIES",
+    "TOO_MANY_PARTS",
+    "TRANSIENT_REMEDIES",
+    "VIEW_THREW",
+]
 
 TOO_MANY_PARTS = 252
 """
@@ -116,7 +123,39 @@ SETUP_REMEDIES: dict[int, str] = {
 }
 """Codes that only an operator can mend, each with what to do."""
 
+_KEEPER = "the replica has lost Keeper: see system.replicas, and whether Keeper runs"
+_SHARD = (
+    "start the shard, or see the cluster in system.clusters; nothing is acknowledged until then"
+)
+_PROXY = "see the proxy between here and ClickHouse, and whether ClickHouse runs behind it"
+_LOAD = "the server has too much to do; see system.processes"
 
-def remedy(code: int) -> str | None:
-    """Return what an operator must do about *code*, or None when it is not one of those."""
-    return SETUP_REMEDIES.get(code)
+TRANSIENT_REMEDIES: dict[int, str] = {
+    159: f"{_LOAD}, and max_execution_time of the user's profile",
+    201: "the user's quota is used up: wait for its next interval, or raise it",
+    202: f"{_LOAD}, and max_concurrent_queries",
+    209: _SHARD,
+    210: _SHARD,
+    225: _KEEPER,
+    241: "give the server more memory, or send less at once: a smaller batch_bytes",
+    242: _KEEPER,
+    243: "make room on the server's disk",
+    252: (
+        "send fewer and larger inserts: raise batch_size and flush_interval_ms, or turn on "
+        "async_insert; see too whether merges keep up (system.merges)"
+    ),
+    279: _SHARD,
+    285: "start the replicas that insert_quorum waits for",
+    999: _KEEPER,
+}
+"""Codes of failures that may pass by themselves, and what to do where one does not."""
+
+HTTP_REMEDIES: dict[int, str] = {
+    408: _PROXY,
+    429: f"{_LOAD}; or a proxy between here and it allows no more requests",
+    500: _PROXY,
+    502: _PROXY,
+    503: _PROXY,
+    504: f"{_PROXY}, and how long the proxy waits for an answer",
+}
+"""The same for the status of an answer that is not ClickHouse's own."""

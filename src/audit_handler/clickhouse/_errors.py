@@ -8,14 +8,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from audit_handler.clickhouse._codes import DATA_CODES, TOO_MANY_PARTS, VIEW_THREW, remedy
+from audit_handler.clickhouse._codes import (
+    DATA_CODES,
+    HTTP_REMEDIES,
+    SETUP_REMEDIES,
+    TOO_MANY_PARTS,
+    TRANSIENT_REMEDIES,
+    VIEW_THREW,
+)
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 
 __all__ = ["mapped_errors", "quieten_driver", "sort_error"]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
-_HTTP_REMEDIES = {
+_HTTP_SETUP_REMEDIES = {
     401: "check user and password in the dsn",
     403: "check user and password in the dsn, and what stands between here and ClickHouse",
     404: "check host, port and proxy_path of the dsn: no ClickHouse answers there",
@@ -37,6 +44,9 @@ _REFUSED = (
 _NO_ANSWER = (
     "check the address in the dsn, and whether a firewall lets this machine reach that port; "
     "a server that is overloaded also answers late"
+)
+_BROKEN = (
+    "see whether ClickHouse restarts, and whether a proxy or a firewall on the way ends connections"
 )
 _NO_TLS = (
     "use http:// in the dsn if the port is one without TLS (8123), or the port with TLS (8443)"
@@ -95,9 +105,9 @@ def sort_error(exc: Exception, secret: str) -> DeliveryError:
     if status := _http_status(text):
         if status == _PAYLOAD_TOO_LARGE:
             return DataError("HTTP status 413: the insert is too large for a proxy on the way")
-        if status in _HTTP_REMEDIES:
-            return SetupError(f"HTTP status {status}", remedy=_HTTP_REMEDIES[status])
-        return TransientError(f"HTTP status {status}")
+        if status in _HTTP_SETUP_REMEDIES:
+            return SetupError(f"HTTP status {status}", remedy=_HTTP_SETUP_REMEDIES[status])
+        return TransientError(f"HTTP status {status}", remedy=HTTP_REMEDIES.get(status, ""))
     if isinstance(exc, ProgrammingError):
         return _sort_driver_refusal(text, secret)
     return _sort_transport_error(exc, text, secret)
@@ -113,10 +123,9 @@ def _sort_code(code: int, name: str | None, text: str, secret: str) -> DeliveryE
         return DataError(label, code=code, row=row, is_ambiguous=code == VIEW_THREW)
     said = _SERVER_TEXT.search(text)
     problem = f"{label}: {_shown(said[1] if said else text, secret)}"
-    mend = remedy(code)
-    if mend is not None:
-        return SetupError(problem, code=code, remedy=mend)
-    return TransientError(problem, code=code)
+    if code in SETUP_REMEDIES:
+        return SetupError(problem, code=code, remedy=SETUP_REMEDIES[code])
+    return TransientError(problem, code=code, remedy=TRANSIENT_REMEDIES.get(code, ""))
 
 
 def _sort_driver_refusal(text: str, secret: str) -> DeliveryError:
@@ -161,7 +170,13 @@ def _sort_transport_error(exc: Exception, text: str, secret: str) -> DeliveryErr
 
 
 def _transport_remedy(reason: object) -> str:
-    from urllib3.exceptions import NameResolutionError, NewConnectionError, SSLError, TimeoutError
+    from urllib3.exceptions import (
+        NameResolutionError,
+        NewConnectionError,
+        ProtocolError,
+        SSLError,
+        TimeoutError,
+    )
 
     if isinstance(reason, NameResolutionError):
         return _UNKNOWN_HOST
@@ -169,6 +184,8 @@ def _transport_remedy(reason: object) -> str:
         return _REFUSED
     if isinstance(reason, TimeoutError):
         return _NO_ANSWER
+    if isinstance(reason, ProtocolError | ConnectionError):
+        return _BROKEN
     return _NO_TLS if isinstance(reason, SSLError) else ""
 
 
