@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.trail import Filter, Period, Trail
-from tests.commands import audit, command, environment_with, run
+from tests.commands import audit, command, environment_with, program, run
 from tests.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
@@ -268,6 +269,26 @@ def test_the_page_of_a_report_loads_nothing_and_escapes_what_was_stored(
     assert 0 == result.exit_code
     assert "&lt;b&gt;no" in html
     assert [] == [part for part in ("<b>no", "\x1b", "<script", "src=", "href=") if part in html]
+
+
+def test_the_page_of_a_report_is_for_its_user_alone(dsn: str, tmp_path: Path) -> None:
+    run("report", "--dsn", dsn, "--html", tmp_path / "report.html")
+
+    assert 0o600 == stat.S_IMODE((tmp_path / "report.html").stat().st_mode)
+
+
+@pytest.mark.parametrize("command", [["report"], ["search"], ["tail"], ["search", "--json"]])
+def test_what_the_terminal_cannot_print_is_escaped(
+    command: list[str], dsn: str, make_handler: Callable[..., AuditHandler]
+) -> None:
+    handler = make_handler(dsn)
+    audit(handler, agent_id="Żółć", outcome="failure")
+    assert handler.flush(30.0)
+    handler.close()
+    result = program(*command, "--dsn", dsn, environment={"PYTHONIOENCODING": "ascii"})
+
+    assert (0, "", True) == (result.returncode, result.stderr, "\\u017b" in result.stdout)
+    assert command != ["report"] or "###" in result.stdout
 
 
 def test_a_whole_trail_is_exit_code_0(dsn: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import sys
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -67,6 +69,9 @@ def main() -> None:
       3  ClickHouse or the spool could not be asked, or refused; the message says what
          to do
     """  # \b is click's mark for "leave these lines as they are"
+    if isinstance(sys.stdout, TextIOWrapper):
+        # What was stored may hold characters that this terminal or file cannot.
+        sys.stdout.reconfigure(errors="backslashreplace")
     for name in ("audit_handler", "clickhouse_connect", "urllib3"):
         # What they would log is what the commands say themselves.
         logging.getLogger(name).addHandler(_silence)

@@ -11,7 +11,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import click
 from rich import box
@@ -20,12 +21,14 @@ from rich.table import Table
 from rich.text import Text
 
 __all__ = [
+    "block",
     "console",
     "csv_line",
     "echo_csv",
     "echo_json",
     "echo_ndjson",
     "ndjson_line",
+    "private_file",
     "safe",
     "short",
     "table",
@@ -117,9 +120,28 @@ def table(
     return drawn
 
 
+def block() -> str:
+    """Return the character that bars are drawn with, as far as stdout can print it."""
+    try:
+        "█".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"
+
+
+def private_file(path: Path, mode: str = "w") -> IO[Any]:
+    """Open a file to write that only this user may read: it holds audits."""
+
+    def for_me(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600)
+
+    encoding = None if "b" in mode else "utf-8"
+    return open(path, mode, encoding=encoding, opener=for_me)  # Path.open has no opener
+
+
 def echo_json(value: Any) -> None:
     """Print *value* as JSON of several lines."""
-    _echo(_escaped(json.dumps(value, ensure_ascii=False, indent=2, default=str), keep="\n"))
+    _echo(_escaped(_dumped(value, indent=2), keep="\n"))
 
 
 def echo_ndjson(rows: Iterable[dict[str, Any]]) -> None:
@@ -130,7 +152,13 @@ def echo_ndjson(rows: Iterable[dict[str, Any]]) -> None:
 
 def ndjson_line(row: Mapping[str, Any]) -> str:
     """Return one JSON object on one line, without its end."""
-    return _escaped(json.dumps(row, ensure_ascii=False, default=str))
+    return _escaped(_dumped(row))
+
+
+def _dumped(value: Any, indent: int | None = None) -> str:
+    # JSON has an escape for each character that stdout cannot print; Python's are none of JSON's.
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(value, ensure_ascii=not is_unicode, indent=indent, default=str)
 
 
 def echo_csv(

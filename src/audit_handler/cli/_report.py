@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from audit_handler.cli._options import as_json, period_options, reading, settings_options
-from audit_handler.cli._output import console, echo_json, safe, table, text_of
+from audit_handler.cli._output import block, console, echo_json, private_file, safe, table, text_of
 from audit_handler.config import Settings
 from audit_handler.trail import Event, Period, Trail
 
@@ -58,7 +58,8 @@ def report(settings: Settings, period: Period, top: int, html: Path | None, is_j
     with reading(settings) as trail:
         made = _made(trail, str(settings.target), period, top)
     if html is not None:
-        html.write_text(_page(made), encoding="utf-8")
+        with private_file(html) as file:
+            file.write(_page(made))
         click.echo(f"written: {html}", err=is_json)
     if is_json:
         echo_json(asdict(made))
@@ -142,7 +143,7 @@ def _print(made: _Report) -> None:
         failures = round(_BAR_WIDTH * row["failures"] / most)
         # What happened at all is seen.
         others = max(row["events"] > 0, round(_BAR_WIDTH * row["events"] / most)) - failures
-        bar = Text.assemble(("█" * failures, "red"), ("█" * others, "green"))
+        bar = Text.assemble((block() * failures, "red"), (block() * others, "green"))
         out.print(Text(f"{row['time']} ").append(bar).append(f" {row['events']:,}"), soft_wrap=True)
     out.print()
     for title, columns, rows in _tables(made):

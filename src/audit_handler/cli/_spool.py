@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -27,6 +26,7 @@ from audit_handler.cli._output import (
     csv_line,
     echo_json,
     ndjson_line,
+    private_file,
     safe,
     table,
     text_of,
@@ -163,7 +163,7 @@ def export(before: str | None, spool_dir: str | None, format_: str, output: Path
             click.echo(line)
         return
     count = 0 if format_ == "ndjson" else -1  # the head of a CSV is no row
-    with _private(output) as file:
+    with private_file(output) as file:
         for line in lines:
             file.write(f"{line}\n")
             count += 1
@@ -197,7 +197,7 @@ def _write_parquet(output: Path, rows: Iterator[dict[str, Any]]) -> int:
         for name in (*WRITTEN_COLUMNS, *_MARKS)
     )
     count = 0
-    with _private(output, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
+    with private_file(output, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
         while batch := [
             {name: _parquet_value(name, row.get(name)) for name in schema.names}
             for row in itertools.islice(rows, _BATCH_ROWS)
@@ -212,16 +212,6 @@ def _parquet_value(name: str, value: Any) -> Any:
         return value
     # A rejected row may have anything there.
     return None if name in _NUMBERS else text_of(value)
-
-
-def _private(path: Path, mode: str = "w") -> IO[Any]:
-    """Open a file to write that only this user may read: it holds audits."""
-
-    def for_me(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
-
-    encoding = None if "b" in mode else "utf-8"
-    return open(path, mode, encoding=encoding, opener=for_me)  # the opener
 
 
 @click.command()
