@@ -548,6 +548,22 @@ def test_check_of_a_spool_that_cannot_be_made_names_the_directory(
     assert "local directory" in remedy
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no file system that takes nothing")
+def test_check_of_a_spool_tries_what_the_handler_will_do() -> None:
+    """The rights of the directory above say that it can be made, and it cannot."""
+    state, detail, _ = steps("--dsn", AWAY, "--spool-dir", "/proc/spool")["spool"]
+
+    assert ("failed", True) == (state, "/proc/spool" in detail)
+
+
+def test_check_of_a_spool_that_is_not_there_yet_makes_nothing(tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    state, detail, _ = steps("--dsn", AWAY, "--spool-dir", tmp_path / "a" / "b")["spool"]
+
+    assert ("ok", True) == (state, "the handler makes it" in detail)
+    assert before == sorted(tmp_path.rglob("*"))
+
+
 def test_check_of_a_spool_in_memory_is_a_warning() -> None:
     assert "warning" == steps("--dsn", AWAY, "--spool-dir", "memory")["spool"][0]
 

@@ -41,9 +41,19 @@ def refused(
 
 
 def test_an_empty_spool_says_so(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
     result = run("spool")
 
     assert (0, True) == (result.exit_code, "nothing waits" in result.output)
+    assert [] == list((tmp_path / "spool").iterdir())
+
+
+@pytest.mark.parametrize("command", [["spool"], ["spool", "export"], ["replay", "--dsn", AWAY]])
+def test_a_spool_that_is_not_there_is_not_called_empty(command: list[str], tmp_path: Path) -> None:
+    result = run(*command)
+
+    assert (2, True) == (result.exit_code, f"no spool in {tmp_path}/spool" in result.stderr)
+    assert "run this as that user" in result.stderr
     assert not (tmp_path / "spool").exists()
 
 
@@ -142,13 +152,15 @@ def test_an_exported_file_is_for_its_user_alone(form: str, tmp_path: Path) -> No
     assert 0o600 == stat.S_IMODE(output.stat().st_mode)
 
 
-def test_parquet_on_a_terminal_is_refused() -> None:
+def test_parquet_on_a_terminal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
     result = run("spool", "export", "--format", "parquet")
 
     assert (2, True) == (result.exit_code, "--output" in result.output)
 
 
 def test_a_file_that_cannot_be_written_is_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
     result = run("spool", "export", "-o", tmp_path / "missing" / "rows")
 
     assert (3, True) == (result.exit_code, "No such file or directory" in result.stderr)

@@ -377,15 +377,11 @@ class _Checks:
             )
 
     def _try_spool(self, directory: Path) -> Finding:
-        if not directory.exists():
-            parent = next(path for path in directory.parents if path.exists())
-            if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-                raise PermissionError(0, f"does not exist, and cannot be made in {parent}")
-            detail = f"{directory} does not exist yet; the handler makes it"
-            return Finding(step="spool", state=OK, detail=detail)
-        trial = directory / f".check-{os.getpid()}"
-        self._files.make_directory(trial)
+        # Where it is missing, what can be made beside it can be made in it.
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        trial = there / f".check-{os.getpid()}"
         try:
+            self._files.make_directory(trial)
             handle = self._files.create(trial / "trial")
             try:
                 self._files.write(handle, b"{}\n")
@@ -397,12 +393,13 @@ class _Checks:
                 raise OSError(0, "this file system has no locks that work")
             lock.release()
         finally:
-            for name in ("trial", "lock"):
-                with suppress(OSError):
+            with suppress(OSError):
+                for name in self._files.names(trial):
                     self._files.unlink(trial / name)
-            self._files.remove_directory(trial)
-        free = shutil.disk_usage(directory).free
-        detail = f"{directory}: written, synced, locked; {free // 1024**2:,} MiB free"
+                self._files.remove_directory(trial)
+        free = shutil.disk_usage(there).free
+        is_new = "" if there == directory else " does not exist yet; the handler makes it"
+        detail = f"{directory}{is_new}: written, synced, locked; {free // 1024**2:,} MiB free"
         if free < self._settings.max_spool_bytes:
             return Finding(
                 step="spool",

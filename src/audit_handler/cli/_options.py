@@ -33,6 +33,7 @@ __all__ = [
     "require_table",
     "settings_options",
     "spool_directory",
+    "spool_directory_alone",
     "spool_option",
 ]
 
@@ -85,18 +86,29 @@ def spool_option(command: Callable[..., None]) -> Callable[..., None]:
     return _OPTIONS["spool_dir"](command)  # type: ignore[no-any-return]  # click's decorators
 
 
-def spool_directory(given: str | None) -> Path:
+def spool_directory(settings: Settings) -> Path:
     """
-    Return the directory of the spool, from the option, the environment, or the default.
+    Return the directory of the spool.
 
     Raises:
-        ConfigurationError: It is in memory, where nobody else can look.
+        ConfigurationError: It is in memory, where nobody else can look, or not there.
     """
-    environ = {"CLICKHOUSE_URL": "http://localhost", **environment()}
-    directory = Settings.resolve({"spool_dir": given}, environ).spool_dir
+    directory = settings.spool_dir
     if directory is None:
         raise ConfigurationError("the spool is in memory: give --spool-dir or AUDIT_SPOOL_DIR")
+    if not directory.is_dir():
+        raise ConfigurationError(
+            f"there is no spool in {directory}; give --spool-dir or AUDIT_SPOOL_DIR as the "
+            "application has it. By default it is in the state directory of the user who runs it: "
+            "run this as that user"
+        )
     return directory
+
+
+def spool_directory_alone(given: str | None) -> Path:
+    """Return the same where no ClickHouse is named; *given* is the option."""
+    environ = {"CLICKHOUSE_URL": "http://localhost", **environment()}
+    return spool_directory(Settings.resolve({"spool_dir": given}, environ))
 
 
 def environment() -> Mapping[str, str]:

@@ -19,6 +19,7 @@ from audit_handler.cli._options import (
     connected,
     settings_options,
     spool_directory,
+    spool_directory_alone,
     spool_option,
 )
 from audit_handler.cli._output import (
@@ -32,7 +33,6 @@ from audit_handler.cli._output import (
     text_of,
 )
 from audit_handler.config import Settings
-from audit_handler.errors import ConfigurationError
 from audit_handler.schema import WRITTEN_COLUMNS
 from audit_handler.spool import (
     DiskFiles,
@@ -66,7 +66,7 @@ def spool(ctx: click.Context, spool_dir: str | None, is_json: bool) -> None:
     ctx.obj = spool_dir
     if ctx.invoked_subcommand is not None:
         return
-    directory = spool_directory(spool_dir)
+    directory = spool_directory_alone(spool_dir)
     now = time.time()
     writers = list(waiting(DiskFiles(), directory))
     batches = list(rejected(DiskFiles(), directory))
@@ -151,7 +151,7 @@ def export(before: str | None, spool_dir: str | None, format_: str, output: Path
 
     Each row has spool_state (waiting or rejected) and spool_reason besides its columns.
     """
-    rows = _rows(spool_directory(spool_dir or before))
+    rows = _rows(spool_directory_alone(spool_dir or before))
     if format_ == "parquet":
         if output is None:
             raise click.UsageError("--format parquet needs --output FILE")
@@ -225,9 +225,7 @@ def replay(settings: Settings, is_json: bool) -> None:
     stored already is not stored twice, however often this is run. Exit code 1 if any is refused
     again.
     """
-    if settings.spool_dir is None:
-        raise ConfigurationError("--spool-dir: a spool in memory keeps no rejected rows")
-    directory = settings.spool_dir / settings.target.directory_name
+    directory = spool_directory(settings) / settings.target.directory_name
     with connected(settings, grant=_WRITES) as connection:
         replayed = _replay.replay(DiskFiles(), directory, connection)
     if is_json:
