@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from audit_handler import AuditHandler
+from audit_handler._replay import replay
+from audit_handler.spool import DiskFiles
 from tests.commands import audit, die_with_three_rows, run
 from tests.conftest import completeness
+from tests.doubles import ScriptedDestination
 from tests.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
@@ -196,8 +199,93 @@ def test_replay_as_json(refused: str, faults: LoopbackClickHouse, database: str)
     after = run("replay", "--dsn", refused, "--json")
 
     assert (1, 0) == (before.exit_code, after.exit_code)
-    assert {"stored": 0, "known": 0, "refused": 2} == json.loads(before.stdout)
-    assert {"stored": 2, "known": 0, "refused": 0} == json.loads(after.stdout)
+    assert {"stored": 0, "known": 0, "refused": 2, "elsewhere": {}} == json.loads(before.stdout)
+    assert {"stored": 2, "known": 0, "refused": 0, "elsewhere": {}} == json.loads(after.stdout)
+
+
+def test_replay_writes_down_why_a_row_is_refused_again(
+    refused: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    table = f"{database}.audit_logs"
+    faults.command(f"ALTER TABLE {table} DROP CONSTRAINT known")
+    faults.command(f"ALTER TABLE {table} ADD CONSTRAINT other CHECK agent_id != 'stranger'")
+    run("replay", "--dsn", refused)
+    (batch,) = json.loads(run("spool", "--json").stdout)["rejected"]
+
+    assert ["2", "4"] == list(batch["reasons"])
+    assert all("Constraint `other`" in reason for reason in batch["reasons"].values())
+
+
+def test_replay_names_the_table_that_rows_were_refused_by(refused: str, tmp_path: Path) -> None:
+    (target,) = (path for path in (tmp_path / "spool").iterdir() if path.is_dir())
+    result = run("replay", "--dsn", refused, "--table", "other")
+
+    assert (1, "stored 0, known already 0") == (result.exit_code, result.stdout[:25])
+    assert f"2 rows of {target.name} are for another table" in result.stderr
+    assert "--dsn, --database and --table" in result.stderr
+
+
+def test_a_damaged_line_stays_and_does_not_keep_others_from_replay(
+    refused: str, faults: LoopbackClickHouse, database: str, tmp_path: Path
+) -> None:
+    """It ended the replay for every file behind it; so did a file without its reasons."""
+    (batch,) = tmp_path.rglob("rejected/*.ndjson")
+    batch.with_suffix(".error.json").unlink()
+    content = batch.read_bytes()
+    batch.with_name("a.ndjson").write_bytes(b'{"seq":1\n\xff\n[]\n')
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP CONSTRAINT known")
+    result = run("replay", "--dsn", refused, "--json")
+    reasons = json.loads(batch.with_name("a.error.json").read_bytes())["rows"]
+
+    assert {"stored": 2, "known": 0, "refused": 3, "elsewhere": {}} == json.loads(result.stdout)
+    assert 2 == content.count(b"\n")
+    assert ["a.error.json", "a.ndjson", "lock"] == sorted(p.name for p in batch.parent.iterdir())
+    assert [None] * 3 == [reason["seq"] for reason in reasons]
+    assert all("the line holds no row" in reason["reason"] for reason in reasons)
+
+
+def test_a_row_that_is_stored_leaves_its_file_although_others_are_refused_again(
+    refused: str, faults: LoopbackClickHouse, database: str, tmp_path: Path
+) -> None:
+    """Where nobody may look up what is stored, and no token is kept, it was stored each time."""
+    table = f"{database}.audit_logs"
+    for change in (
+        "DROP CONSTRAINT known",
+        "ADD CONSTRAINT other CHECK resource_id != '3'",
+        "MODIFY SETTING non_replicated_deduplication_window = 0",
+    ):
+        faults.command(f"ALTER TABLE {table} {change}")
+    faults.deny("^SELECT seq")
+    try:
+        told = [json.loads(run("replay", "--dsn", refused, "--json").stdout) for _ in range(2)]
+    finally:
+        faults.deny()
+    (batch,) = tmp_path.rglob("rejected/*.ndjson")
+
+    assert [(1, 1), (0, 1)] == [(each["stored"], each["refused"]) for each in told]
+    assert ["3"] == [json.loads(line)["resource_id"] for line in batch.read_text().splitlines()]
+    assert [{"rows": 3, "gaps": 0, "repeats": 0}] == completeness(faults, table)
+
+
+class ReadingDestination(ScriptedDestination):
+    """Notes whether it is given a file to read; the scripted one compares its content."""
+
+    def insert(
+        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+    ) -> None:
+        assert path is not None
+        super().insert(lines, token=token, path=path, is_standard=is_standard)
+
+
+def test_replay_gives_chdb_a_file_to_read_in_place(tmp_path: Path) -> None:
+    """Its driver would write the row to the temporary directory, and leave it there when killed."""
+    destination = ReadingDestination()
+    (tmp_path / "rejected").mkdir()
+    (tmp_path / "rejected" / "w-1-1.ndjson").write_text('{"writer_id":"w","seq":1}\n')
+    replay(DiskFiles(), tmp_path, destination)
+
+    assert ["w:1-1"] == destination.tokens
+    assert ["lock"] == [path.name for path in (tmp_path / "rejected").iterdir()]
 
 
 def test_replay_stores_what_was_refused_once_it_fits_and_never_twice(

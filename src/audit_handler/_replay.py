@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from audit_handler._clock import SystemClock
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import DataError, SpoolError
-from audit_handler.spool import Files, rejected_directory
+from audit_handler.spool import Files, Spool, rejected_directory
 
-__all__ = ["Replayed", "replay"]
+__all__ = ["Replayed", "replay", "spool_of"]
+
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +27,32 @@ class Replayed:
     known: int
     """Rows that it had already."""
     refused: int
-    """Rows that it refused again; they stay where they are."""
+    """Rows that it refused again; they stay where they are, with the new reason."""
+
+
+def spool_of(files: Files, target_directory: Path) -> Spool:
+    """
+    Return a spool to work on what lies in *target_directory*; no row is put into it, so its bounds
+    are those of nobody.
+    """
+    return Spool(
+        files,
+        target_directory,
+        batch_size=1,
+        batch_bytes=8 * _MIB,
+        flush_interval=0.0,
+        max_bytes=8 * _MIB,
+        fsync="batch",
+        clock=SystemClock(),
+    )
 
 
 def replay(files: Files, target_directory: Path, destination: Destination) -> Replayed:
     """
     Offer every row in ``rejected/`` again, each by itself, under the token that it had.
 
-    May be interrupted and repeated: what is stored is looked up first, and a file goes when all of
-    its rows are stored.
+    May be interrupted and repeated: what is stored is looked up first where that is possible, and
+    leaves its file in any case.
 
     Raises:
         SpoolError: Another replay of this target is running.
@@ -38,32 +60,89 @@ def replay(files: Files, target_directory: Path, destination: Destination) -> Re
     """
     directory = rejected_directory(target_directory)
     names = [name for name in files.names(directory) if name.endswith(".ndjson")]
-    stored = known = refused = 0
+    counts = {"stored": 0, "known": 0, "refused": 0}
     if not names:
-        return Replayed(stored=0, known=0, refused=0)
+        return Replayed(**counts)
     lock = files.lock(directory / "lock")
     if lock is None:
         raise SpoolError(f"another replay is running in {directory}")
     try:
+        spool = spool_of(files, target_directory)
         for name in names:
-            path = directory / name
-            still_refused = False
-            for line in files.read(path).splitlines(keepends=True):
-                row = json.loads(line)
-                writer_id, seq = row["writer_id"], row["seq"]
-                if destination.stored(writer_id, seq, seq, line):
-                    known += 1
-                    continue
-                try:
-                    destination.insert(line, token=f"{writer_id}:{seq}-{seq}")
-                except DataError:
-                    refused += 1
-                    still_refused = True
-                else:
-                    stored += 1
-            if not still_refused:
-                files.unlink(path)
-                files.unlink(path.with_suffix(".error.json"))
+            _Batch(spool, directory / name).offer(destination, counts)
     finally:
         lock.release()
-    return Replayed(stored=stored, known=known, refused=refused)
+    return Replayed(**counts)
+
+
+class _Batch:
+    """One file of ``rejected/``, and the reasons beside it."""
+
+    def __init__(self, spool: Spool, path: Path) -> None:
+        self._spool = spool
+        self._path = path
+
+    def offer(self, destination: Destination, counts: dict[str, int]) -> None:
+        """Offer each row; those that are refused again stay, with their new reasons."""
+        lines = self._spool.files.read(self._path).splitlines(keepends=True)
+        refused: list[bytes] = []
+        reasons: list[dict[str, Any]] = []
+        done = 0
+        try:
+            for line in lines:
+                try:
+                    outcome = self._offered(destination, line)
+                except DataError as exc:
+                    outcome = "refused"
+                    refused.append(line)
+                    reason = str(exc.__cause__ or exc)
+                    reasons.append({"seq": _number(line)[1], "code": exc.code, "reason": reason})
+                counts[outcome] += 1
+                done += 1
+        finally:
+            # Also when ClickHouse is away in the middle: where nobody can look up what is stored, a
+            # row that stays here is stored again.
+            left = refused + lines[done:]
+            if left and done == len(lines):
+                self._spool.set_aside(
+                    self._reasons.name, json.dumps({"rows": reasons}, indent=1).encode()
+                )
+            if left and left != lines:
+                self._spool.set_aside(self._path.name, b"".join(left))
+        if not left:
+            self._spool.files.unlink(self._path)
+            with suppress(FileNotFoundError):  # Somebody has read it and thrown it away.
+                self._spool.files.unlink(self._reasons)
+
+    @property
+    def _reasons(self) -> Path:
+        return self._path.with_suffix(".error.json")
+
+    def _offered(self, destination: Destination, line: bytes) -> str:
+        """
+        Return ``stored`` or ``known``.
+
+        Raises:
+            DataError: The row is refused, or the line holds none.
+        """
+        writer_id, seq = _number(line)
+        if seq is None:
+            raise DataError("the line holds no row: it was damaged, or edited")
+        if destination.stored(writer_id, seq, seq, line):
+            return "known"
+        # A file, for chDB to read in place: its driver would leave copies behind.
+        path = self._spool.set_aside("replay.part", line)
+        try:
+            destination.insert(line, token=f"{writer_id}:{seq}-{seq}", path=path)
+        finally:
+            self._spool.files.unlink(path)
+        return "stored"
+
+
+def _number(line: bytes) -> tuple[str, int | None]:
+    """Return writer and number of a row; no number where the line is no row."""
+    try:
+        row = json.loads(line)
+        return str(row["writer_id"]), int(row["seq"])
+    except (ValueError, TypeError, LookupError):
+        return "", None

@@ -108,7 +108,7 @@ def spool(ctx: click.Context, spool_dir: str | None, is_json: bool) -> None:
         right = ("rows", "for", "times")
         title = "Refused by ClickHouse"
         console().print(table(columns, rows_of, title=title, right=right, is_short=False))
-        click.echo("mend the reason, then: audit-handler replay")
+        click.echo("mend the reason, then with the target's dsn and table: audit-handler replay")
 
 
 def _writer_dict(writer: WaitingWriter, now: float) -> dict[str, Any]:
@@ -223,17 +223,32 @@ def replay(settings: Settings, is_json: bool) -> None:
 
     They are in rejected/ of the application's spool, with the reasons beside them. A row that is
     stored already is not stored twice, however often this is run. Exit code 1 if any is refused
-    again.
+    again, or if all that there is was refused by other tables than this one.
     """
-    directory = spool_directory(settings) / settings.target.directory_name
+    directory = spool_directory(settings)
+    own = settings.target.directory_name
     with connected(settings, grant=_WRITES) as connection:
-        replayed = _replay.replay(DiskFiles(), directory, connection)
+        replayed = _replay.replay(DiskFiles(), directory / own, connection)
+    elsewhere: Counter[str] = Counter()
+    for batch in rejected(DiskFiles(), directory):
+        if batch.target != own:
+            elsewhere[batch.target] += batch.rows
     if is_json:
-        echo_json(asdict(replayed))
+        echo_json({**asdict(replayed), "elsewhere": elsewhere})
     else:
         click.echo(
             f"stored {replayed.stored}, known already {replayed.known}, "
             f"refused again {replayed.refused}"
         )
+    for target, rows in elsewhere.items():
+        click.echo(
+            f"{rows:,} rows of {safe(target)} are for another table: replay them with its --dsn, "
+            "--database and --table",
+            err=True,
+        )
     if replayed.refused:
-        raise click.ClickException(f"see the reasons in {safe(str(rejected_directory(directory)))}")
+        raise click.ClickException(
+            f"see the reasons in {safe(str(rejected_directory(directory / own)))}"
+        )
+    if elsewhere and not (replayed.stored or replayed.known):
+        raise click.exceptions.Exit(1)
