@@ -289,28 +289,3 @@ def test_what_the_terminal_cannot_print_is_escaped(
 
     assert (0, "", True) == (result.returncode, result.stderr, "\\u017b" in result.stdout)
     assert command != ["report"] or "###" in result.stdout
-
-
-def test_a_whole_trail_is_exit_code_0(dsn: str) -> None:
-    result = run("verify-completeness", "--dsn", dsn)
-
-    assert (0, "complete: 6 rows of 1 writers") == (result.exit_code, result.stdout[:29])
-
-
-def test_a_gap_and_a_repeat_are_exit_code_1_and_named(
-    dsn: str, faults: LoopbackClickHouse, database: str
-) -> None:
-    table = f"{database}.audit_logs"
-    faults.command(f"ALTER TABLE {table} DELETE WHERE seq IN (2, 3) SETTINGS mutations_sync = 1")
-    faults.command(
-        f"INSERT INTO {table} SELECT * FROM {table} WHERE seq = 5 "
-        "SETTINGS insert_deduplication_token = 'again'"
-    )
-    result = run("verify-completeness", "--dsn", dsn, "--json")
-    told = json.loads(result.stdout)
-
-    assert (1, False, 2, 1) == (
-        result.exit_code,
-        *(told[name] for name in ("is_complete", "missing", "repeated")),
-    )
-    assert [[2, 3]] == told["incomplete"][0]["gaps"]

@@ -15,6 +15,7 @@ from datetime import date, datetime, timezone
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol
 
+from audit_handler._completeness import Completeness, completeness
 from audit_handler.schema import query
 from audit_handler.target import Target
 
@@ -118,29 +119,6 @@ class Filter:
             conditions.append(f"({' OR '.join(found)})")
             parameters["text"] = self.text
         return conditions, {**parameters, **self.period.parameters()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completeness:
-    """The numbers of one writer within a period."""
-
-    writer_id: str
-    service: str
-    rows: int
-    first_seq: int
-    last_seq: int
-    missing: int
-    """Numbers that no row of the table has, and whose next row lies in the period."""
-    repeated: int
-    """Rows that are stored more than once."""
-    gaps: tuple[tuple[int, int], ...]
-    """First and last number of each run that is missing."""
-    first_time: str
-    last_time: str
-
-    @property
-    def is_complete(self) -> bool:
-        return not (self.missing or self.repeated)
 
 
 class Trail:
@@ -257,46 +235,9 @@ class Trail:
         another order by time than by number, and an extra may set any time. Periods that follow
         each other report each gap once: in the period of the row after it.
         """
+        days = (period.since.astimezone(timezone.utc), period.until.astimezone(timezone.utc))
         writers = self.question("completeness", period)
-        suspects = [row for row in writers if row["missing"] or row["before_first"]]
-        gaps = self._gaps([row["writer_id"] for row in suspects]) if suspects else {}
-        found = []
-        for row in writers:
-            own = tuple(
-                (first, last)
-                for first, last in gaps.get(row["writer_id"], ())
-                if row["first_seq"] <= last + 1 <= row["last_seq"]
-            )
-            found.append(
-                Completeness(
-                    writer_id=row["writer_id"],
-                    service=row["service"],
-                    rows=row["rows"],
-                    first_seq=row["first_seq"],
-                    last_seq=row["last_seq"],
-                    missing=sum(last - first + 1 for first, last in own),
-                    repeated=row["repeated"],
-                    gaps=own,
-                    first_time=row["first_time"],
-                    last_time=row["last_time"],
-                )
-            )
-        return sorted(found, key=lambda each: -each.missing - each.repeated)
-
-    def _gaps(self, writers: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
-        """Return the runs of numbers that no row of the table has, by writer, all from 1 on."""
-        sql = (
-            "SELECT writer_id, previous + 1 AS first, seq - 1 AS last "
-            "FROM (SELECT writer_id, seq, lagInFrame(seq, 1, 0) OVER "
-            "(PARTITION BY writer_id ORDER BY seq ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) "
-            f"AS previous FROM (SELECT DISTINCT writer_id, seq FROM {self._table} "
-            "WHERE writer_id IN {writers:Array(String)})) "
-            "WHERE seq > previous + 1 ORDER BY writer_id, first"
-        )
-        gaps: dict[str, list[tuple[int, int]]] = {}
-        for row in self._ask(sql, {"writers": list(writers)}):
-            gaps.setdefault(row["writer_id"], []).append((row["first"], row["last"]))
-        return gaps
+        return completeness(self._ask, self._table, writers, days)
 
     def _time_of(self, event_id: str) -> str:
         event = self.event(event_id, columns=("event_time",))
