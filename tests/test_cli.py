@@ -158,6 +158,7 @@ def test_init_upgrades_a_table_of_2025_and_says_so(
     assert [0, 0] == [first.exit_code, second.exit_code]
     assert "rows copied" in first.output
     assert "upgraded from the layout of 2025: 300 rows" in first.output
+    assert f"stays as {database}.audit_logs_before_upgrade until" in first.output
     assert "nothing to change" in second.output
     assert 300 == rows["rows"]
 
@@ -206,6 +207,24 @@ def test_a_missing_dsn_is_exit_code_2() -> None:
 
     assert result.exit_code == 2
     assert "CLICKHOUSE_URL" in result.output
+    assert "--dsn" in result.output
+    assert "AuditHandler" not in result.output
+
+
+def test_a_password_of_the_environment_wins_over_one_of_a_dotenv_file(
+    guarded: LoopbackClickHouse, tmp_path: Path
+) -> None:
+    """Also where the one is a file and the other is not."""
+    (tmp_path / "password").write_text(f"{guarded.password}\n")
+    (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=stale\n")
+    environment = {
+        "CLICKHOUSE_URL": f"http://127.0.0.1:{guarded.port}",
+        "CLICKHOUSE_USER": guarded.user,
+        "CLICKHOUSE_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    result = run("search", env=environment)
+
+    assert (0, "") == (result.exit_code, result.stdout)
 
 
 @pytest.mark.parametrize("name", ["audit; DROP TABLE x", "audit`", "a.b"])

@@ -382,3 +382,24 @@ def test_an_error_shows_no_credential(option: str, value: Any, remedy: str) -> N
         resolved({"CLICKHOUSE_PASSWORD": "hunter2"}, dsn="http://b:hunter2@ch", **{option: value})
 
     assert ("hunter2" in str(raised.value), remedy in str(raised.value)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("AUDIT_BATCH_SIZE", "0"),
+        ("AUDIT_ON_FULL", "'explode'"),
+        ("AUDIT_PROFILE", "'huge'"),
+        ("CLICKHOUSE_DATABASE", "'a-b'"),
+    ],
+)
+def test_a_value_of_the_environment_is_refused_under_its_name_there(
+    variable: str, text: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{variable}={text} is "):
+        resolved({variable: text.strip("'")})
+
+
+def test_an_argument_is_refused_under_its_own_name_whatever_the_environment_says() -> None:
+    with pytest.raises(ConfigurationError, match=r"^batch_size=0 is "):
+        resolved({"AUDIT_BATCH_SIZE": "5"}, batch_size=0)

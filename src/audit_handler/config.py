@@ -8,7 +8,8 @@ An argument wins over the environment, the environment over a profile, a profile
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,11 @@ class Settings:
             ConfigurationError: Something is missing, unknown or out of range.
         """
         given = {name: value for name, value in options.items() if value is not None}
+        with _naming(_VARIABLE_OF.keys() - given.keys(), environ):
+            return cls._resolve(given, environ)
+
+    @classmethod
+    def _resolve(cls, given: dict[str, Any], environ: Mapping[str, str]) -> Settings:
         target = _resolve_target(given, environ)
         profile = given.pop("profile", environ.get("AUDIT_PROFILE") or None)
         if profile is not None and profile not in PROFILES:
@@ -183,6 +189,21 @@ class Settings:
         if unknown:
             raise ConfigurationError(f"{unknown[0]}= is no option of AuditHandler")
         return cls(target=target, **settled)
+
+
+@contextmanager
+def _naming(options: Iterable[str], environ: Mapping[str, str]) -> Iterator[None]:
+    """
+    Let an error about one of *options* name its variable, where the value came from *environ*.
+    """
+    try:
+        yield
+    except ConfigurationError as exc:
+        option, _, rest = str(exc).partition("=")
+        variable = _VARIABLE_OF.get(option, "")
+        if option in options and environ.get(variable):
+            raise ConfigurationError(f"{variable}={rest}") from None
+        raise
 
 
 def _resolve_target(given: dict[str, Any], environ: Mapping[str, str]) -> Target:
@@ -332,3 +353,10 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "AUDIT_RETRY_MAX_MS": ("retry_max_ms", _integer),
 }
 """Environment variable -> option and how its text is read. Units as in the option."""
+
+_VARIABLE_OF: Mapping[str, str] = {
+    "profile": "AUDIT_PROFILE",
+    "database": "CLICKHOUSE_DATABASE",
+    "cluster": "CLICKHOUSE_CLUSTER",
+    **{option: variable for variable, (option, _) in _VARIABLES.items()},
+}

@@ -19,7 +19,7 @@ from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.errors import ConfigurationError, SetupError
 from audit_handler.schema import existing_table
-from audit_handler.target import Target
+from audit_handler.target import DSN_FORMS, Target
 from audit_handler.trail import Period, Trail
 
 __all__ = [
@@ -39,6 +39,8 @@ __all__ = [
 
 LOOKS_UP = "grant SELECT(writer_id, seq, event_date) on the table to the user of the dsn"
 _READS = "grant SELECT on the table to the user of the dsn (sql/access/: audit_reader_role)"
+
+_PASSWORDS = ("CLICKHOUSE_PASSWORD", "CLICKHOUSE_PASSWORD_FILE")
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "dsn": click.option(
@@ -72,7 +74,13 @@ def settings_options(*names: str) -> Callable[[Callable[..., None]], Callable[..
         @functools.wraps(command)
         def with_settings(**given: Any) -> None:
             options = {name: given.pop(name) for name in wanted}
-            command(settings=Settings.resolve(options, environment()), **given)
+            environ = environment()
+            if not (options["dsn"] or environ.get("CLICKHOUSE_URL")):
+                raise click.UsageError(
+                    "no ClickHouse is named: give --dsn URL, or set CLICKHOUSE_URL in the "
+                    f"environment or in a .env file here; a URL is like {DSN_FORMS}"
+                )
+            command(settings=Settings.resolve(options, environ), **given)
 
         for name in reversed(wanted):
             with_settings = _OPTIONS[name](with_settings)
@@ -114,6 +122,9 @@ def spool_directory_alone(given: str | None) -> Path:
 def environment() -> Mapping[str, str]:
     """Return the environment, and under it what a .env file in the working directory says."""
     dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    if any(os.environ.get(name) for name in _PASSWORDS):
+        # Two ways to say one thing: the file's must not win by being the other one.
+        dotenv = {name: value for name, value in dotenv.items() if name not in _PASSWORDS}
     return {**dotenv, **os.environ}
 
 

@@ -77,7 +77,7 @@ def init(settings: Settings, retention: str | None, only_print: bool, is_json: b
         if rows is not None and retention:
             left.append(f"retention of {name}, which exists; see sql/retention/")
         if aside is not None or (rows is not None and rows.is_older):
-            _upgrade(connection, settings, retention or DEFAULT_RETENTION, tell)
+            _upgrade(connection, settings, name, retention or DEFAULT_RETENTION, tell)
         creating = dict(zip(statements(target), sql, strict=True))
         for change in changes(connection, target):
             if change.sql is None:
@@ -96,9 +96,13 @@ def init(settings: Settings, retention: str | None, only_print: bool, is_json: b
 
 
 def _upgrade(
-    connection: ClickHouse, settings: Settings, retention: str, tell: Callable[[str], None]
+    connection: ClickHouse,
+    settings: Settings,
+    name: str,
+    retention: str,
+    tell: Callable[[str], None],
 ) -> None:
-    """Bring a table of the layout of 2025 up to date, or go on with it."""
+    """Bring the table *name* from the layout of 2025 up to date, or go on with it."""
 
     def copied(month: Month, left: int) -> None:
         tell(f"month {month.month}: {month.rows:,} rows copied, {left} months left")
@@ -108,8 +112,9 @@ def _upgrade(
         behind = sum(month.left_behind for month in upgraded.months)
         tell(
             f"upgraded from the layout of 2025: {sum(m.rows for m in upgraded.months):,} rows, "
-            f"{behind:,} left behind because they are past their retention; the older table stays "
-            "as ..._before_upgrade until it is dropped"
+            f"{behind:,} left behind because they are past their retention, or have no time after "
+            f"2019; the older table stays as {settings.target.database}.{name}_before_upgrade "
+            "until it is dropped"
         )
 
 
