@@ -189,6 +189,43 @@ def test_print_for_a_cluster_shows_its_tables_as_json() -> None:
     assert "ON CLUSTER 'main'" in result.output
 
 
+def test_a_dry_run_prints_what_would_be_run_and_runs_nothing(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    nothing = run("init", "--dsn", dsn, "--dry-run")
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP INDEX ix_trace_id")
+    faults.command(f"ALTER TABLE {database}.audit_logs MODIFY COLUMN status_code UInt32")
+    before = faults.command(f"SHOW CREATE TABLE {database}.audit_logs")
+    missing = run("init", "--dsn", dsn, "--dry-run")
+
+    assert (0, "") == (nothing.exit_code, nothing.stdout)
+    assert "nothing to change" in nothing.stderr
+    assert (
+        f"ALTER TABLE {database}.audit_logs ADD INDEX IF NOT EXISTS ix_trace_id" in missing.stdout
+    )
+    assert 1 == missing.stdout.count(";\n")
+    assert "column status_code" in missing.stderr
+    assert before == faults.command(f"SHOW CREATE TABLE {database}.audit_logs")
+
+
+def test_a_dry_run_of_an_upgrade_prints_its_statements(
+    faults: LoopbackClickHouse, database: str
+) -> None:
+    create_older_table(faults, database)
+    fill_older_table(faults, database, 300)
+    planned = json.loads(run("init", "--dsn", faults.dsn(database), "--dry-run", "--json").stdout)
+    made = tables(faults, database)
+    run("init", "--dsn", faults.dsn(database))
+    nothing = run("init", "--dsn", faults.dsn(database), "--dry-run", "--json")
+    rename, *_, create, copy = planned["statements"]
+
+    assert ["audit_logs"] == made
+    assert "RENAME TABLE" in rename
+    assert f"CREATE TABLE IF NOT EXISTS {database}.audit_logs" in create
+    assert "INSERT INTO" in copy
+    assert {"statements": []} == json.loads(nothing.stdout)
+
+
 # How a command ends
 
 

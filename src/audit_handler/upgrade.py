@@ -25,7 +25,7 @@ from audit_handler.schema import (
 )
 from audit_handler.target import Target
 
-__all__ = ["Month", "Upgrade", "upgrade"]
+__all__ = ["Month", "Upgrade", "upgrade", "upgrade_statements"]
 
 _PASSES = 4
 """
@@ -106,6 +106,38 @@ def upgrade(
     )
 
 
+def upgrade_statements(
+    client: Client, target: Target, *, retention: str = DEFAULT_RETENTION
+) -> list[str]:
+    """
+    Return the SQL that `upgrade` would run from here on, in order; none where nothing is left to
+    do. The copy of a month is in it once, for all of them.
+
+    Raises:
+        DeliveryError: ClickHouse cannot be asked.
+    """
+    name = f"{target.table}_local" if target.cluster else target.table
+    table = existing_table(client, target.database, name)
+    aside = existing_table(client, target.database, f"{name}_before_upgrade")
+    is_older = table is not None and table.is_older
+    if aside is None and not is_older:
+        return []
+    found = ["1_set_aside"] if is_older else []
+    if target.cluster and (is_older or table is None):
+        found += ["2_flush_front", "3_drop_front", "4_older_front"]
+    sql = [script(f"upgrade/{_layout(target)}/{each}.sql", target) for each in found]
+    if is_older or table is None:
+        sql += statements(target, retention=retention)
+    elif all(month.copied == month.rows for month in _months(client, target, name)):
+        return []
+    copy = script("upgrade/copy_month.sql", target, retention=retention)
+    return [*sql, f"-- For each month of sql/upgrade/months.sql:\n{copy}"]
+
+
+def _layout(target: Target) -> str:
+    return "cluster" if target.cluster else "node"
+
+
 def _replace_table(client: Client, target: Target, name: str, retention: str) -> bool:
     """
     Set an older table aside and put a new one into its place, or go on with that where it was
@@ -126,7 +158,7 @@ def _replace_table(client: Client, target: Target, name: str, retention: str) ->
             f"{target.database}.{name} has the layout of 2025, and {name}_before_upgrade exists "
             "too; rename what an earlier upgrade has left"
         )
-    directory = f"upgrade/{'cluster' if target.cluster else 'node'}"
+    directory = f"upgrade/{_layout(target)}"
     if is_older:
         client.command(script(f"{directory}/1_set_aside.sql", target))
     elif aside is None:
@@ -179,8 +211,7 @@ def _copy(client: Client, target: Target, name: str, month: Month) -> None:
         )
     parameters = {"month": month.month}
     if month.copied:
-        layout = "cluster" if target.cluster else "node"
-        client.command(script(f"upgrade/{layout}/undo_month.sql", target), parameters)
+        client.command(script(f"upgrade/{_layout(target)}/undo_month.sql", target), parameters)
     retention = _retention(client, target, name)
     client.command(script("upgrade/copy_month.sql", target, retention=retention), parameters)
 

@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from audit_handler.cli._completeness import verify_completeness
+from audit_handler.cli._init import init
 from audit_handler.cli._output import safe
 from audit_handler.cli._reading import search, show
 from audit_handler.cli._report import report
-from audit_handler.cli._setup import check, init, load
+from audit_handler.cli._setup import check, load
 from audit_handler.cli._spool import replay, spool
 from audit_handler.cli._tail import tail
 from audit_handler.errors import AuditHandlerError, ConfigurationError
