@@ -41,6 +41,8 @@ def dsn(
         action="DELETE",
         outcome="failure",
         request_id="r-9",
+        ip_address="192.0.2.7",
+        status_code=409,
         old_value={"total": 12, "name": "Assam"},
         new_value={"total": 13, "name": "Assam"},
         error_message="<b>no\x1b[31m stock</b>",
@@ -70,6 +72,12 @@ def found(*arguments: object) -> list[dict[str, object]]:
         (["--user", "u-0", "--action", "DELETE"], 0),
         (["--until", "2026-01-01", "--since", "2025-01-01"], 0),
         (["--since", "1h"], 6),
+        (["--ip", "192.0.2.7"], 1),
+        (["--ip", "::ffff:192.0.2.7"], 1),
+        (["--ip", "2001:db8::1"], 0),
+        (["--level", "info"], 6),
+        (["--level", "ERROR"], 0),
+        (["--min-status", 400], 1),
     ],
 )
 def test_search_finds_what_all_its_filters_describe(
@@ -90,6 +98,30 @@ def test_the_pages_of_a_search_hold_each_event_once_newest_first(dsn: str) -> No
 
     assert [4, 2] == [len(page) for page in pages]
     assert [6, 5, 4, 3, 2, 1] == [event["seq"] for page in pages for event in page]
+
+
+def test_an_address_that_is_none_is_exit_code_2() -> None:
+    result = run("search", "--dsn", "http://127.0.0.1:1", "--ip", "10.0.0")
+
+    assert (2, True) == (result.exit_code, "'10.0.0' is no address" in result.stderr)
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv"])
+def test_all_events_are_one_answer_without_a_limit(form: str, dsn: str) -> None:
+    lines = run("search", "--dsn", dsn, "--all", "--format", form).stdout.splitlines()
+    none = run("search", "--dsn", dsn, "--all", "--format", form, "--user", "nobody").stdout
+
+    assert ([6, 5, 4, 3, 2, 1] if form == "ndjson" else 7) == (
+        [json.loads(line)["seq"] for line in lines] if form == "ndjson" else len(lines)
+    )
+    assert (0 if form == "ndjson" else 1) == len(none.splitlines())
+
+
+@pytest.mark.parametrize("option", [["--format", "table"], ["--json"]])
+def test_all_events_are_not_held_to_make_one_table_of_them(option: list[str]) -> None:
+    result = run("search", "--dsn", "http://127.0.0.1:1", "--all", *option)
+
+    assert (2, True) == (result.exit_code, "--format ndjson or csv" in result.stderr)
 
 
 @pytest.mark.parametrize("name", ["search", "tail"])
@@ -209,20 +241,35 @@ def test_tail_goes_on_after_a_failure_and_says_so_once(
     assert ("ClickHouse answers again\n", "ARRIVE") == (again, arrived["action"])
 
 
-def test_the_pages_of_what_arrived_hold_each_event_also_where_they_share_an_id(
-    dsn: str, faults: LoopbackClickHouse, database: str
-) -> None:
+@pytest.fixture
+def trail(dsn: str, faults: LoopbackClickHouse, database: str) -> Iterator[Trail]:
+    """The trail of *dsn*, and five rows more that share an id."""
     faults.command(
         f"INSERT INTO {database}.audit_logs (event_time, action) "
-        "SELECT now64(6) - number, 'NO_ID' FROM numbers(5)"
+        "SELECT now() - intDiv(number, 3), 'NO_ID' FROM numbers(5)"
     )
-    settings = Settings.resolve({"dsn": dsn}, {})
-    connection = ClickHouse(settings.target, create_table=False, async_insert=False)
-    now = datetime.now(timezone.utc)
-    lately = Period(since=now - timedelta(hours=1), until=now + timedelta(hours=1))
-    trail = Trail(connection, settings.target)
-    events = list(trail.arrived(Filter(period=lately), since=f"{lately.since:%F %T}", page=2))
+    target = Settings.resolve({"dsn": dsn}, {}).target
+    connection = ClickHouse(target, create_table=False, async_insert=False)
+    yield Trail(connection, target)
     connection.close()
+
+
+NOW = datetime.now(timezone.utc)
+LATELY = Period(since=NOW - timedelta(hours=1), until=NOW + timedelta(hours=1))
+
+
+def test_the_pages_of_what_arrived_hold_each_event_also_where_they_share_an_id(
+    trail: Trail,
+) -> None:
+    events = list(trail.arrived(Filter(period=LATELY), since=f"{LATELY.since:%F %T}", page=2))
+
+    assert (11, 5) == (len(events), sum(event["action"] == "NO_ID" for event in events))
+
+
+def test_the_pages_of_all_events_hold_each_event_also_where_they_share_an_id(
+    trail: Trail,
+) -> None:
+    events = list(trail.every(Filter(period=LATELY), page=2))
 
     assert (11, 5) == (len(events), sum(event["action"] == "NO_ID" for event in events))
 

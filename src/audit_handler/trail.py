@@ -59,6 +59,9 @@ _PERIOD = (
 )
 
 
+_BEFORE = "(event_time, event_id) < ({before_time:DateTime64(6, 'UTC')}, {before:UUID})"
+
+
 class Client(Protocol):
     """What reading needs of `audit_handler.clickhouse.ClickHouse`."""
 
@@ -95,6 +98,11 @@ class Filter:
     session_id: str = ""
     service: str = ""
     outcome: str = ""
+    ip: str = ""
+    """*ip_address*, IPv4 or IPv6."""
+    level: str = ""
+    min_status: int = 0
+    """The smallest *status_code*."""
     text: str = ""
     """Part of a body, a value, the message or the metadata, whatever the case of its letters."""
 
@@ -108,12 +116,19 @@ class Filter:
             "session_id": self.session_id,
             "service_name": self.service,
             "outcome": self.outcome,
+            "level": self.level,
         }
         parameters: dict[str, Any] = {name: value for name, value in equal.items() if value}
         conditions = [_PERIOD, *(f"{name} = {{{name}:String}}" for name in parameters)]
         if self.request_id:
             conditions.append("(request_id = {request:String} OR trace_id = {request:String})")
             parameters["request"] = self.request_id
+        if self.ip:
+            conditions.append("ip_address = toIPv6({ip:String})")
+            parameters["ip"] = self.ip
+        if self.min_status:
+            conditions.append("status_code >= {min_status:UInt16}")
+            parameters["min_status"] = self.min_status
         if self.text:
             found = (f"positionCaseInsensitiveUTF8({name}, {{text:String}}) > 0" for name in _TEXTS)
             conditions.append(f"({' OR '.join(found)})")
@@ -156,9 +171,7 @@ class Trail:
         conditions, parameters = wanted.where()
         if before:
             # By time and id, not by a count: rows that arrive meanwhile would shift the pages.
-            conditions.append(
-                "(event_time, event_id) < ({before_time:DateTime64(6, 'UTC')}, {before:UUID})"
-            )
+            conditions.append(_BEFORE)
             parameters |= {"before": before, "before_time": self._time_of(before)}
         sql = (
             f"SELECT {_names(columns)} FROM {self._table} "
@@ -166,6 +179,25 @@ class Trail:
             "ORDER BY event_time DESC, event_id DESC LIMIT {limit:UInt32}"
         )
         return self._ask(sql, {**parameters, "limit": limit})
+
+    def every(self, wanted: Filter, *, page: int = 1_000) -> Iterator[Event]:
+        """Yield all events with all their columns, newest first, *page* of them held at once."""
+        conditions, parameters = wanted.where()
+        parameters["limit"] = page
+        while True:
+            # With ties, see `arrived`.
+            events = self._ask(
+                f"SELECT * FROM {self._table} WHERE {' AND '.join(conditions)} "
+                "ORDER BY event_time DESC, event_id DESC LIMIT {limit:UInt32} WITH TIES",
+                parameters,
+            )
+            yield from events
+            if len(events) < page:
+                return
+            if "before" not in parameters:
+                conditions.append(_BEFORE)
+            parameters["before"] = events[-1]["event_id"]
+            parameters["before_time"] = events[-1]["event_time"]
 
     def event(self, event_id: str, columns: Sequence[str] = ()) -> Event | None:
         """Return one event, or None when there is none of that id."""

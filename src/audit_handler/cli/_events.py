@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from audit_handler.cli._output import console, echo_csv, echo_ndjson, safe, shor
 from audit_handler.schema import COLUMNS
 from audit_handler.trail import Event, Filter, Period
 
-__all__ = ["echo_events", "filter_options", "format_option"]
+__all__ = ["echo_all", "echo_events", "filter_options", "format_option"]
 
 _OUTCOME_STYLES = {"success": "green", "failure": "red"}
 _WIDE, _NARROW = 150, 112
@@ -23,42 +24,53 @@ _WIDE, _NARROW = 150, 112
 # fewer it is lines: the times and ids alone would leave the others no room.
 
 
+_SAME_NAMES = (
+    "user",
+    "action",
+    "request_id",
+    "session_id",
+    "service",
+    "ip",
+    "level",
+    "min_status",
+    "text",
+)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text)) if text else ""
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no address, such as 192.0.2.7") from None
+
+
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a filter to a command, which gets the filter as *wanted*."""
 
     @functools.wraps(command)
-    def with_filter(
-        user: str,
-        action: str,
-        resource: str,
-        request_id: str,
-        session: str,
-        service: str,
-        outcome: str | None,
-        text: str,
-        period: Period,
-        **given: Any,
-    ) -> None:
+    def with_filter(resource: str, outcome: str | None, period: Period, **given: Any) -> None:
         resource_type, _, resource_id = resource.partition("/")
         wanted = Filter(
             period=period,
-            user=user,
-            action=action,
             resource_type=resource_type,
             resource_id=resource_id,
-            request_id=request_id,
-            session_id=session,
-            service=service,
             outcome=outcome or "",
-            text=text,
+            **{name: given.pop(name) for name in _SAME_NAMES},
         )
         command(wanted=wanted, **given)
 
     for option in (
         click.option("--text", default="", help="Part of a body, value, message or metadata."),
+        click.option("--min-status", type=click.IntRange(0, 65535), default=0, metavar="CODE"),
+        click.option(
+            "--level", type=str.upper, default="", metavar="NAME", help="INFO, ERROR, ..."
+        ),
+        click.option("--ip", type=_address, default="", metavar="ADDRESS", help="IPv4 or IPv6."),
         click.option("--outcome", type=click.Choice(["success", "failure", "unknown"])),
         click.option("--service", default="", metavar="NAME", help="Application (service_name)."),
-        click.option("--session", default="", metavar="ID", help="Session (session_id)."),
+        click.option(
+            "--session", "session_id", default="", metavar="ID", help="Session (session_id)."
+        ),
         click.option("--request-id", default="", metavar="ID", help="Request, or trace id."),
         click.option(
             "--resource", default="", metavar="TYPE[/ID]", help="order, order/o-17, or /o-17."
@@ -99,6 +111,16 @@ def echo_events(
         console().print(_table(events, is_wide=console().width >= _WIDE))
 
 
+def echo_all(events: Iterable[Event], format_: str) -> None:
+    """Print events as ndjson or csv, each as it comes."""
+    has_head = True
+    for event in events:
+        echo_events([event], format_, has_head=has_head)
+        has_head = False
+    if has_head:
+        echo_events([], format_)
+
+
 def _table(events: Sequence[Event], *, is_wide: bool) -> Table:
     heads = (
         "time (UTC)",
@@ -119,7 +141,7 @@ def _table(events: Sequence[Event], *, is_wide: bool) -> Table:
             event["outcome"],
             _resource(event),
             event["status_code"] or "",
-            _address(event),
+            _origin(event),
             event["message"],
             event["event_id"],
         )
@@ -160,5 +182,5 @@ def _resource(event: Event) -> str:
     return "/".join(filter(None, (event["resource_type"], event["resource_id"])))
 
 
-def _address(event: Event) -> str:
+def _origin(event: Event) -> str:
     return "" if event["ip_address"] == "::" else str(event["ip_address"])

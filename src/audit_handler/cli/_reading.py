@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import click
 from rich.text import Text
 
-from audit_handler.cli._events import echo_events, filter_options, format_option
+from audit_handler.cli._events import echo_all, echo_events, filter_options, format_option
 from audit_handler.cli._options import as_json, reading, settings_options
 from audit_handler.cli._output import console, echo_json, safe, text_of
 from audit_handler.config import Settings
@@ -26,10 +26,19 @@ __all__ = ["search", "show"]
 @click.option(
     "--before", default="", metavar="EVENT_ID", help="The last event of the page before this one."
 )
+@click.option(
+    "--all", "is_all", is_flag=True, help="No limit and no pages: with --format ndjson or csv."
+)
 @format_option
 @as_json
 def search(
-    settings: Settings, wanted: Filter, limit: int, before: str, format_: str, is_json: bool
+    settings: Settings,
+    wanted: Filter,
+    limit: int,
+    before: str,
+    is_all: bool,
+    format_: str,
+    is_json: bool,
 ) -> None:
     """
     Show events, newest first. All that is given must hold.
@@ -39,6 +48,12 @@ def search(
     spreadsheet would take for a formula; ndjson holds every value as it is.
     """
     format_ = "json" if is_json else format_
+    if is_all:
+        if format_ not in ("ndjson", "csv") or before:
+            raise click.UsageError("--all is for --format ndjson or csv, and without --before")
+        with reading(settings) as trail:
+            echo_all(trail.every(wanted), format_)
+        return
     columns = SUMMARY if format_ == "table" else ()
     if before:
         before = _event_id(before)
