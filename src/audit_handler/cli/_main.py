@@ -13,6 +13,7 @@ import click
 from audit_handler.cli._completeness import verify_completeness
 from audit_handler.cli._init import init
 from audit_handler.cli._output import safe
+from audit_handler.cli._query import query
 from audit_handler.cli._reading import search, show
 from audit_handler.cli._report import report
 from audit_handler.cli._setup import check, load
@@ -53,8 +54,8 @@ def main() -> None:
     """
     Prepare ClickHouse for audit-handler, find out why nothing arrives, and read the trail.
 
-    A new trail: init, check, load, search. Reading: search, tail, show, report. Whether it is
-    whole: verify-completeness. What waits or was refused: spool, replay.
+    A new trail: init, check, load, search. Reading: search, tail, show, report, query. Whether it
+    is whole: verify-completeness. What waits or was refused: spool, replay.
 
     Options can also come from the environment, or from a .env file in the working directory, under
     the names that the handler knows: CLICKHOUSE_URL, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD,
@@ -88,6 +89,7 @@ for command in (
     tail,
     show,
     report,
+    query,
     verify_completeness,
     spool,
     replay,
