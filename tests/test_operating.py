@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from audit_handler import _metrics
 from audit_handler.cli import main
@@ -24,6 +25,37 @@ def test_every_metric_that_is_named_is_one_that_is_reported() -> None:
 
     assert len(named) >= 4
     assert set() == named - set(re.findall(r"audit\.[a-z.]+", _metrics.__doc__))
+
+
+class NamingMeter:
+    """Gives instruments the names that OpenTelemetry's exporter for Prometheus gives them."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def _name(self, name: str, unit: str, *endings: str) -> None:
+        measured = {"By": "_bytes", "s": "_seconds"}.get(unit, "")
+        self.names |= {f"{name.replace('.', '_')}{measured}{ending}" for ending in endings}
+
+    def create_observable_counter(self, name: str, *_: object, unit: str, **__: object) -> None:
+        self._name(name, unit, "_total")
+
+    def create_observable_gauge(self, name: str, *_: object, unit: str, **__: object) -> None:
+        self._name(name, unit, "")
+
+    def create_histogram(self, name: str, *, unit: str, **_: object) -> None:
+        self._name(name, unit, "_bucket", "_count", "_sum")
+
+
+def test_every_alert_rule_asks_for_metrics_that_are_exported() -> None:
+    meter = NamingMeter()
+    _metrics.make_instruments(meter)
+    (group,) = yaml.safe_load(GUIDE.partition("```yaml\n")[2].partition("```")[0])["groups"]
+    asked = [set(re.findall(r"audit_(?!target)\w+", rule["expr"])) for rule in group["rules"]]
+
+    assert len(asked) >= 7
+    assert all(asked)
+    assert set() == set().union(*asked) - meter.names
 
 
 def test_every_command_that_is_named_exists() -> None:
