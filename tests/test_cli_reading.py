@@ -306,6 +306,26 @@ def test_report_counts_events_failures_and_users(dsn: str) -> None:
     assert "6 events, 1 of them failures" in run("report", "--dsn", dsn).stdout
 
 
+@pytest.mark.parametrize(
+    ("days", "size", "bars"), [(50, 10, (49, 51)), (300, 10, (43, 44)), (700, 7, (23, 25))]
+)
+def test_a_long_time_is_drawn_by_the_week_or_month(
+    days: int, size: int, bars: tuple[int, int], dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    """One bar a day filled 443 lines. Every third day nothing happened."""
+    faults.command(
+        f"INSERT INTO {database}.audit_logs (event_time, action) SELECT "
+        f"now() - toIntervalDay(number), 'A' FROM numbers({days}) WHERE number % 3 != 1"
+    )
+    made = json.loads(run("report", "--dsn", dsn, "--since", f"{days}d", "--json").stdout)
+    activity = made["activity"]
+
+    assert bars[0] <= len(activity) <= bars[1]
+    assert {size} == {len(row["time"]) for row in activity}
+    assert made["events"] == sum(row["events"] for row in activity)
+    assert sorted(row["time"] for row in activity) == [row["time"] for row in activity]
+
+
 def test_the_page_of_a_report_loads_nothing_and_escapes_what_was_stored(
     dsn: str, tmp_path: Path
 ) -> None:

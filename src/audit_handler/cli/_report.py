@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ __all__ = ["report"]
 
 _HOURLY = timedelta(hours=48)
 # Up to so much time is drawn by the hour, more by the day.
+_MOST_BARS = 60
+# More days are drawn by the week, more weeks by the month.
 _BAR_WIDTH = 60
 
 
@@ -32,7 +34,7 @@ class _Report:
     events: int
     failures: int
     activity: Sequence[Event]
-    """*time*, *events* and *failures*, of every hour or day from the first to the last event."""
+    """*time*, *events* and *failures*, without a hole from the first to the last event."""
     actions: Sequence[Event]
     users: Sequence[Event]
     failed: Sequence[Event]
@@ -53,7 +55,8 @@ def report(settings: Settings, period: Period, top: int, html: Path | None, is_j
     """
     Show activity over time, the users who did the most, and what failed last.
 
-    Up to 48 hours are drawn by the hour, more by whole days of UTC.
+    Up to 48 hours are drawn by the hour, up to 60 days by whole days of UTC, then by the week (from
+    its Monday) and by the month.
     """
     with reading(settings) as trail:
         made = _made(trail, str(settings.target), period, top)
@@ -74,8 +77,7 @@ def _made(trail: Trail, target: str, period: Period, top: int) -> _Report:
         by_hour = _summed(trail.activity_by_hour(period), "hour", "time")
         activity = _without_holes(by_hour, timedelta(hours=1), len("2026-11-23 04:05"))
     else:
-        by_time = _summed(by_day, "event_date", "time")
-        activity = _without_holes(by_time, timedelta(days=1), len("2026-11-23"))
+        activity = _by_days(by_day)
     actions = sorted(_summed(by_day, "action", "action"), key=lambda row: -row["events"])
     return _Report(
         target=target,
@@ -90,6 +92,28 @@ def _made(trail: Trail, target: str, period: Period, top: int) -> _Report:
     )
 
 
+def _by_days(by_day: Sequence[Event]) -> list[Event]:
+    """Return the activity by day, week or month, so that there are not many more than 60 bars."""
+    if not by_day:
+        return []
+    days = [date.fromisoformat(row["event_date"]) for row in by_day]
+    first, last = min(days), max(days)
+    if last - first > _MOST_BARS * timedelta(weeks=1):
+        months = [{**row, "time": row["event_date"][:7]} for row in by_day]
+        by_month = {row["time"]: row for row in _summed(months, "time", "time")}
+        count = (last.year - first.year) * 12 + last.month - first.month + 1
+        numbers = range(first.month - 1, first.month - 1 + count)
+        return _filled(by_month, [f"{first.year + n // 12}-{n % 12 + 1:02}" for n in numbers])
+    step = timedelta(days=1)
+    if last - first > _MOST_BARS * step:
+        step = timedelta(weeks=1)
+        by_day = [
+            {**row, "event_date": str(day - timedelta(day.weekday()))}
+            for row, day in zip(by_day, days, strict=True)
+        ]
+    return _without_holes(_summed(by_day, "event_date", "time"), step, len("2026-11-23"))
+
+
 def _without_holes(activity: Sequence[Event], step: timedelta, size: int) -> list[Event]:
     """
     Return *activity* with the times too in which nothing happened, *step* by *step*; a time has
@@ -100,6 +124,10 @@ def _without_holes(activity: Sequence[Event], step: timedelta, size: int) -> lis
     by_time = {row["time"][:size]: row for row in activity}
     first, last = (datetime.fromisoformat(text) for text in (min(by_time), max(by_time)))
     times = [str(first + number * step)[:size] for number in range((last - first) // step + 1)]
+    return _filled(by_time, times)
+
+
+def _filled(by_time: Mapping[str, Event], times: Sequence[str]) -> list[Event]:
     return [{"events": 0, "failures": 0, **by_time.get(time, {}), "time": time} for time in times]
 
 
