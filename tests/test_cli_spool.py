@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from audit_handler import AuditHandler
 from audit_handler._replay import replay
@@ -338,3 +339,107 @@ def test_replay_of_a_file_that_was_stored_already_stores_nothing(
     assert [{"rows": 1, "gaps": 0, "repeats": 0}] == completeness(
         loopback, f"{database}.audit_logs"
     )
+
+
+# Rows that wait for a target that nobody serves any more
+
+
+def moved(dsn: str, target: Path, *arguments: object, **options: object) -> Result:
+    return run("spool", "move", target.name, "--dsn", dsn, *arguments, **options)
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """The directory of a target with three rows of a process that was killed."""
+    die_with_three_rows()
+    (target,) = (path for path in (tmp_path / "spool").iterdir() if path.is_dir())
+    return target
+
+
+@pytest.fixture
+def dsn(faults: LoopbackClickHouse, database: str) -> str:
+    dsn = faults.dsn(database)
+    run("init", "--dsn", dsn)
+    return dsn
+
+
+def test_move_sends_what_waits_for_another_target_to_this_one(
+    left: Path, dsn: str, faults: LoopbackClickHouse, database: str, tmp_path: Path
+) -> None:
+    (writer,) = (path.name for path in left.iterdir())
+    result = moved(dsn, left, "--yes")
+
+    assert (0, "3 rows moved; 3 stored, 0 refused\n") == (result.exit_code, result.stdout)
+    assert [{"writer_id": writer, "rows": 3}] == faults.query(
+        f"SELECT writer_id, count() AS rows FROM {database}.audit_logs GROUP BY writer_id"
+    )
+    assert [{"rows": 3, "gaps": 0, "repeats": 0}] == completeness(faults, f"{database}.audit_logs")
+    assert [] == [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
+    assert not left.exists()
+
+
+def test_move_asks_first(left: Path, dsn: str, faults: LoopbackClickHouse, database: str) -> None:
+    before = sorted(left.rglob("*"))
+    result = moved(dsn, left, input="n\n")
+
+    assert (1, True) == (result.exit_code, "send 3 rows, and 0 that were refused" in result.stderr)
+    assert before == sorted(left.rglob("*"))
+    assert [] == completeness(faults, f"{database}.audit_logs")
+
+
+def test_move_that_is_interrupted_can_be_run_again(
+    left: Path, dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    """Its insert was executed, and its answer lost; and no token is kept."""
+    faults.command(
+        f"ALTER TABLE {database}.audit_logs MODIFY SETTING non_replicated_deduplication_window = 0"
+    )
+    faults.fault("execute_then_reset")
+    first, second = (moved(dsn, left, "--yes") for _ in range(2))
+
+    assert [3, 0] == [first.exit_code, second.exit_code]
+    assert "3 rows moved; they wait for" in first.stderr
+    assert "0 rows moved; 3 stored, 0 refused\n" == second.stdout
+    assert [{"rows": 3, "gaps": 0, "repeats": 0}] == completeness(faults, f"{database}.audit_logs")
+
+
+def test_move_takes_what_was_refused_along_for_replay(
+    left: Path, dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    (writer,) = left.iterdir()
+    (segment,) = writer.glob("*.open")
+    (left / "rejected").mkdir()
+    segment.rename(left / "rejected" / "w-1-3.ndjson")
+    (left / "rejected" / "w-1-3.error.json").write_text('{"rows": []}')
+    told = moved(dsn, left, "--yes")
+    replayed = run("replay", "--dsn", dsn)
+
+    assert (0, "3 rows moved; 0 stored") == (told.exit_code, told.stdout[:22])
+    assert (0, "stored 3,") == (replayed.exit_code, replayed.stdout[:9])
+    assert [{"rows": 3, "gaps": 0, "repeats": 0}] == completeness(faults, f"{database}.audit_logs")
+
+
+def test_move_leaves_the_rows_of_processes_that_live(
+    dsn: str, make_handler: Callable[..., AuditHandler], tmp_path: Path
+) -> None:
+    handler = make_handler(AWAY, flush_interval_ms=3_600_000)
+    audit(handler)
+    target = tmp_path / "spool" / handler.settings.target.directory_name
+    result = moved(dsn, target, "--yes")
+
+    assert "1 rows stay: they are of processes that live" in result.stderr
+    assert 1 == len(list(target.rglob("*.open")))
+
+
+def test_move_to_a_table_that_is_not_there_moves_nothing(left: Path, dsn: str) -> None:
+    before = sorted(left.rglob("*"))
+    result = moved(dsn, left, "--yes", "--table", "typo")
+
+    assert (3, True) == (result.exit_code, "nothing was moved" in result.stderr)
+    assert before == sorted(left.rglob("*"))
+
+
+def test_move_of_a_target_that_is_none_names_the_others(left: Path, dsn: str) -> None:
+    result = moved(dsn, Path("typo"), "--yes")
+
+    assert (2, True) == (result.exit_code, left.name in "".join(result.stderr.split()))

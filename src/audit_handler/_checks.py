@@ -415,7 +415,11 @@ class _Checks:
         dead = [each for each in waiting(self._files, directory) if not each.is_alive]
         for is_own, remedy in (
             (True, "the application's next start delivers them"),
-            (False, "start the application with the dsn, database and table that they wait for"),
+            (
+                False,
+                "start the application with the dsn, database and table that they wait for, or "
+                "send them to this table: audit-handler spool, then audit-handler spool move",
+            ),
         ):
             rows = sum(each.rows for each in dead if (each.target == own) is is_own)
             if rows:

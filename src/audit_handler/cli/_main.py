@@ -12,6 +12,7 @@ import click
 
 from audit_handler.cli._completeness import verify_completeness
 from audit_handler.cli._init import init
+from audit_handler.cli._move import move
 from audit_handler.cli._output import safe
 from audit_handler.cli._query import query
 from audit_handler.cli._reading import search, show
@@ -95,3 +96,4 @@ for command in (
     replay,
 ):
     main.add_command(command)
+spool.add_command(move)

@@ -1,0 +1,109 @@
+"""
+Move: rows that wait for one target, sent to another.
+
+A row that waits for one table must never end in another by itself, so a process adopts only what is
+under its own target. When the dsn has changed for good, an operator says so with this. What dead
+writers left is renamed from the old target's directory into the new one's, and is then what dead
+writers of the new target left: any process of it would deliver it, by the same rules.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit_handler._delivery import Delivery
+from audit_handler._replay import spool_of
+from audit_handler.clickhouse import Destination
+from audit_handler.errors import SpoolError
+from audit_handler.spool import Files, rejected_directory
+from audit_handler.spool._recovery import adopt_dead_writers
+from audit_handler.status import Counters
+
+__all__ = ["Delivered", "deliver", "remove_target", "rename_target"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """What became of the rows that waited for a target."""
+
+    stored: int
+    rejected: int
+    """Rows that ClickHouse refused; they are in the target's ``rejected/``."""
+
+
+def rename_target(files: Files, old: Path, new: Path) -> int:
+    """
+    Put what dead writers left in the directory *old* of one target into *new*, that of another, and
+    what was refused too; return how many rows. Writers that live stay.
+
+    May be interrupted and repeated: each writer goes over in one step, under its own name.
+
+    Raises:
+        SpoolError: A replay of the old target is running.
+        OSError: The disk refused; the rest stays where it is.
+    """
+    files.make_directory(new)
+    rows = 0
+    for dead, segments in adopt_dead_writers(files, old, known=()):
+        try:
+            files.rename(dead.directory, new / dead.directory.name)
+        finally:
+            dead.lock.release()
+        rows += sum(segment.rows for segment in segments)
+    files.sync_directory(new)
+    files.sync_directory(old)
+    return rows + _rename_rejected(files, rejected_directory(old), rejected_directory(new))
+
+
+def _rename_rejected(files: Files, old: Path, new: Path) -> int:
+    names = [name for name in files.names(old) if name.endswith((".error.json", ".ndjson"))]
+    if not names:
+        return 0
+    lock = files.lock(old / "lock")
+    if lock is None:
+        raise SpoolError(f"a replay is running in {old}")
+    rows = 0
+    try:
+        files.make_directory(new)
+        # Sorted, so that a file's reasons go before it: rows without them would be a riddle.
+        for name in names:
+            if name.endswith(".ndjson"):
+                rows += files.read(old / name).count(b"\n")
+            files.rename(old / name, new / name)
+        files.sync_directory(new)
+        files.sync_directory(old)
+    finally:
+        lock.release()
+    return rows
+
+
+def remove_target(files: Files, directory: Path) -> None:
+    """Remove the directory of a target from which all has gone; else leave it."""
+    with suppress(OSError):
+        if files.names(rejected_directory(directory)) == ["lock"]:
+            files.unlink(rejected_directory(directory) / "lock")
+            files.remove_directory(rejected_directory(directory))
+        files.remove_directory(directory)
+
+
+def deliver(files: Files, directory: Path, destination: Destination) -> Delivered:
+    """
+    Deliver what dead writers left in the *directory* of *destination*'s target, as a handler does
+    it: what may be stored already is looked up first.
+
+    Raises:
+        TransientError, SetupError: ClickHouse does not take them; they wait in *directory*.
+        OSError: The spool's disk refused.
+    """
+    counters = Counters()
+    spool = spool_of(files, directory)
+    try:
+        spool.adopt()
+        while (segment := spool.get(timeout=0.0)) is not None:
+            Delivery(segment, spool, destination, counters).run()
+            spool.task_done()
+    finally:
+        spool.close()
+    return Delivered(stored=counters.rows_stored, rejected=counters.rows_rejected)
