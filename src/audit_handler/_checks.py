@@ -5,26 +5,22 @@ Why does nothing arrive? Every step of a row's way, tried one after the other, e
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
+from audit_handler._check_spool import FAILED, OK, SKIPPED, WARNING, Finding, check_spool
 from audit_handler._ids import EventIds, new_writer_id
 from audit_handler.config import Settings
 from audit_handler.errors import DeliveryError, SetupError
 from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, changes, existing_table
-from audit_handler.spool import Files, rejected, waiting
+from audit_handler.spool import Files
 from audit_handler.target import Target
 
 __all__ = ["Finding", "check", "require_directory"]
-
-OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 
 _SKEW_SECONDS = 2.0
 # Below it, clocks are as near as NTP keeps them on a bad day.
@@ -49,18 +45,6 @@ class Connection(Protocol):
     def stored(
         self, writer_id: str, first_seq: int, last_seq: int, lines: bytes
     ) -> set[int] | None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one step has found."""
-
-    step: str
-    state: str
-    """``ok``, ``warning`` (it works, but), ``failed``, or ``skipped`` after a failure."""
-    detail: str
-    remedy: str = ""
-    """What to do; empty where all is well."""
 
 
 def require_directory(target: Target, *, may_be_made: bool = False) -> None:
@@ -124,7 +108,7 @@ def check(
             needs a grant that nobody who writes audits should have.
         on_step: Called with the name of each step before it is tried.
     """
-    checks = _Checks(settings, connection, files, now)
+    checks = _Checks(settings, connection, now)
     steps: list[tuple[str, _Step]] = [
         ("connection", _Checks.connect),
         ("clock", _Checks.clock),
@@ -149,19 +133,18 @@ def check(
             failed = name
             yield Finding(step=name, state=FAILED, detail=exc.problem, remedy=exc.remedy)
     on_step("spool")
-    yield from checks.spool()
+    yield from check_spool(settings, files)
 
 
 class _Checks:
     """The steps. What one learns, the later ones use."""
 
     def __init__(
-        self, settings: Settings, connection: Connection, files: Files, now: Callable[[], float]
+        self, settings: Settings, connection: Connection, now: Callable[[], float]
     ) -> None:
         self._settings = settings
         self._target: Target = settings.target
         self._connection = connection
-        self._files = files
         self._now = now
         self._is_older = False
 
@@ -353,89 +336,3 @@ class _Checks:
         else:
             detail = f"stored and found again; it stays, as AUDIT_CHECK {row['event_id']}"
             yield Finding(step="test row", state=OK, detail=detail)
-
-    def spool(self) -> Iterator[Finding]:
-        directory = self._settings.spool_dir
-        if directory is None:
-            yield Finding(
-                step="spool",
-                state=WARNING,
-                detail="in memory: a crash loses the rows that wait",
-                remedy="set spool_dir or AUDIT_SPOOL_DIR to a local directory",
-            )
-            return
-        try:
-            yield self._try_spool(directory)
-            yield from self._left_in_spool(directory)
-        except OSError as exc:
-            yield Finding(
-                step="spool",
-                state=FAILED,
-                detail=f"{directory}: {exc.strerror or exc}",
-                remedy="give spool_dir a local directory (no NFS) that the application's user may "
-                "write to, and run this check as that user",
-            )
-
-    def _try_spool(self, directory: Path) -> Finding:
-        # Where it is missing, what can be made beside it can be made in it.
-        there = next(path for path in (directory, *directory.parents) if path.exists())
-        trial = there / f".check-{os.getpid()}"
-        try:
-            self._files.make_directory(trial)
-            handle = self._files.create(trial / "trial")
-            try:
-                self._files.write(handle, b"{}\n")
-                self._files.sync(handle)
-            finally:
-                self._files.close(handle)
-            lock = self._files.lock(trial / "lock")
-            if lock is None:
-                raise OSError(0, "this file system has no locks that work")
-            lock.release()
-        finally:
-            with suppress(OSError):
-                for name in self._files.names(trial):
-                    self._files.unlink(trial / name)
-                self._files.remove_directory(trial)
-        free = shutil.disk_usage(there).free
-        is_new = "" if there == directory else " does not exist yet; the handler makes it"
-        detail = f"{directory}{is_new}: written, synced, locked; {free // 1024**2:,} MiB free"
-        if free < self._settings.max_spool_bytes:
-            return Finding(
-                step="spool",
-                state=WARNING,
-                detail=detail,
-                remedy=f"max_spool_bytes lets {self._settings.max_spool_bytes // 1024**2:,} MiB "
-                "wait: make room, or set AUDIT_MAX_SPOOL_BYTES lower",
-            )
-        return Finding(step="spool", state=OK, detail=detail)
-
-    def _left_in_spool(self, directory: Path) -> Iterator[Finding]:
-        own = self._target.directory_name
-        dead = [each for each in waiting(self._files, directory) if not each.is_alive]
-        for is_own, remedy in (
-            (True, "the application's next start delivers them"),
-            (
-                False,
-                "start the application with the dsn, database and table that they wait for, or "
-                "send them to this table: audit-handler spool, then audit-handler spool move",
-            ),
-        ):
-            rows = sum(each.rows for each in dead if (each.target == own) is is_own)
-            if rows:
-                yield Finding(
-                    step="spool",
-                    state=WARNING,
-                    detail=f"{rows:,} rows of processes that have ended wait"
-                    f"{'' if is_own else ' for other targets'}",
-                    remedy=remedy,
-                )
-        refused = sum(each.rows for each in rejected(self._files, directory))
-        if refused:
-            yield Finding(
-                step="spool",
-                state=WARNING,
-                detail=f"{refused:,} rows were refused by ClickHouse",
-                remedy="see the reasons with: audit-handler spool; mend them, then: "
-                "audit-handler replay",
-            )

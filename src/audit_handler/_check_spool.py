@@ -1,0 +1,122 @@
+"""
+What a step of ``audit-handler check`` finds, and the step that needs no ClickHouse: is the spool
+usable, and what was left in it?
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit_handler.config import Settings
+from audit_handler.spool import Files, rejected, waiting
+
+__all__ = ["FAILED", "OK", "SKIPPED", "WARNING", "Finding", "check_spool"]
+
+OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one step has found."""
+
+    step: str
+    state: str
+    """``ok``, ``warning`` (it works, but), ``failed``, or ``skipped`` after a failure."""
+    detail: str
+    remedy: str = ""
+    """What to do; empty where all is well."""
+
+
+def check_spool(settings: Settings, files: Files) -> Iterator[Finding]:
+    """Yield what is found of the spool: whether it can be used, and what was left in it."""
+    directory = settings.spool_dir
+    if directory is None:
+        yield Finding(
+            step="spool",
+            state=WARNING,
+            detail="in memory: a crash loses the rows that wait",
+            remedy="set spool_dir or AUDIT_SPOOL_DIR to a local directory",
+        )
+        return
+    try:
+        yield _try_spool(settings, files, directory)
+        yield from _left_in_spool(settings, files, directory)
+    except OSError as exc:
+        yield Finding(
+            step="spool",
+            state=FAILED,
+            detail=f"{directory}: {exc.strerror or exc}",
+            remedy="give spool_dir a local directory (no NFS) that the application's user may "
+            "write to, and run this check as that user",
+        )
+
+
+def _try_spool(settings: Settings, files: Files, directory: Path) -> Finding:
+    # Where it is missing, what can be made beside it can be made in it.
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    trial = there / f".check-{os.getpid()}"
+    try:
+        files.make_directory(trial)
+        handle = files.create(trial / "trial")
+        try:
+            files.write(handle, b"{}\n")
+            files.sync(handle)
+        finally:
+            files.close(handle)
+        lock = files.lock(trial / "lock")
+        if lock is None:
+            raise OSError(0, "this file system has no locks that work")
+        lock.release()
+    finally:
+        with suppress(OSError):
+            for name in files.names(trial):
+                files.unlink(trial / name)
+            files.remove_directory(trial)
+    free = shutil.disk_usage(there).free
+    is_new = "" if there == directory else " does not exist yet; the handler makes it"
+    detail = f"{directory}{is_new}: written, synced, locked; {free // 1024**2:,} MiB free"
+    if free < settings.max_spool_bytes:
+        return Finding(
+            step="spool",
+            state=WARNING,
+            detail=detail,
+            remedy=f"max_spool_bytes lets {settings.max_spool_bytes // 1024**2:,} MiB "
+            "wait: make room, or set AUDIT_MAX_SPOOL_BYTES lower",
+        )
+    return Finding(step="spool", state=OK, detail=detail)
+
+
+def _left_in_spool(settings: Settings, files: Files, directory: Path) -> Iterator[Finding]:
+    own = settings.target.directory_name
+    dead = [each for each in waiting(files, directory) if not each.is_alive]
+    for is_own, remedy in (
+        (True, "the application's next start delivers them"),
+        (
+            False,
+            "start the application with the dsn, database and table that they wait for, or "
+            "send them to this table: audit-handler spool, then audit-handler spool move",
+        ),
+    ):
+        rows = sum(each.rows for each in dead if (each.target == own) is is_own)
+        if rows:
+            yield Finding(
+                step="spool",
+                state=WARNING,
+                detail=f"{rows:,} rows of processes that have ended wait"
+                f"{'' if is_own else ' for other targets'}",
+                remedy=remedy,
+            )
+    refused = sum(each.rows for each in rejected(files, directory))
+    if refused:
+        yield Finding(
+            step="spool",
+            state=WARNING,
+            detail=f"{refused:,} rows were refused by ClickHouse",
+            remedy="see the reasons with: audit-handler spool; mend them, then: "
+            "audit-handler replay",
+        )
