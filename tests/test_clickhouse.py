@@ -424,6 +424,25 @@ def test_an_option_that_the_driver_does_not_know_is_named(
         connect(faults.dsn(), client_options={"no_such_option": 1}).insert(rows(1), token="t")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"access_token": "t0p-s3cr3t\n"},
+        {"headers": {"X-Key": "t0p-s3cr3t\n"}},
+        {"http_proxy": "http://bob:t0p-s3cr3t@[127.0.0.1"},
+    ],
+    ids=["token", "header", "proxy"],
+)
+def test_an_option_that_the_driver_refuses_is_not_quoted(
+    connect: Connect, faults: LoopbackClickHouse, options: dict[str, Any]
+) -> None:
+    """A token that was read from a file, with its line end, stood in the log."""
+    with pytest.raises(DeliveryError) as caught:
+        connect(faults.dsn(), client_options=options).insert(rows(1), token="t")
+
+    assert "t0p-s3cr3t" not in str(caught.value)
+
+
 def test_a_missing_certificate_is_named(connect: Connect, faults: LoopbackClickHouse) -> None:
     dsn = f"https://127.0.0.1:{faults.port}"
     clickhouse = connect(dsn, client_options={"ca_cert": "/nowhere/ca.pem"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -20,6 +20,8 @@ DSN_FORMS = (
 )
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_SECRET_OPTIONS = frozenset({"access_token", "headers", "http_proxy", "https_proxy", "password"})
+# Of clickhouse-connect's; the proxies' may have a password in them.
 _DEFAULT_PORTS = {"http": 8123, "https": 8443}
 
 
@@ -86,8 +88,22 @@ class Target:
         )
         return re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{name}-{self.database}-{self.table}-{digest}")
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no text that is shown may contain, longest first."""
+        options = [value for name, value in self.client_options.items() if name in _SECRET_OPTIONS]
+        found = {text.strip() for value in (self.password, *options) for text in _texts(value)}
+        return tuple(sorted(found - {""}, key=len, reverse=True))
+
     def __str__(self) -> str:
         return f"{self.location} table {self.database}.{self.table}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def require_identifier(option: str, value: Any, *, shown: str | None = None) -> None:

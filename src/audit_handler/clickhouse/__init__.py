@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from audit_handler.clickhouse._errors import mapped_errors
+from audit_handler.clickhouse._errors import mapped_errors, shown
 from audit_handler.clickhouse._loading import load_driver, zstd
 from audit_handler.errors import SetupError
 from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older, statements
@@ -74,6 +74,7 @@ class ClickHouse:
         after_connect: Callable[[], None] | None = None,
     ) -> None:
         self._target = target
+        self._secrets = target.secrets()
         self._create_table = create_table
         self._settings = insert_settings(async_insert=async_insert)
         self._after_connect = after_connect
@@ -231,7 +232,7 @@ class ClickHouse:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            with mapped_errors(self._target.password):
+            with mapped_errors(self._secrets):
                 yield
         except SetupError:
             # What the operator mends (a table, a column) is looked at afresh by the next attempt.
@@ -266,7 +267,9 @@ class ClickHouse:
                 client: Client = driver.get_client(**connect_arguments(self._target))
                 return client
         except (TypeError, ValueError) as exc:
-            raise SetupError(f"client_options do not fit clickhouse-connect: {exc}") from exc
+            # Its text may quote a header, such as one with a token.
+            said = shown(str(exc), self._secrets)
+            raise SetupError(f"client_options do not fit clickhouse-connect: {said}") from exc
 
     def _usable_columns(self, client: Client) -> Sequence[str]:
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from audit_handler.clickhouse._codes import (
@@ -18,7 +18,7 @@ from audit_handler.clickhouse._codes import (
 )
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 
-__all__ = ["mapped_errors", "quieten_driver", "sort_error"]
+__all__ = ["mapped_errors", "quieten_driver", "shown", "sort_error"]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
@@ -54,10 +54,10 @@ _NO_TLS = (
 
 
 @contextmanager
-def mapped_errors(secret: str) -> Iterator[None]:
+def mapped_errors(secrets: Collection[str]) -> Iterator[None]:
     """
-    Raise whatever the driver raises inside as one of our `DeliveryError`s, without *secret* in its
-    text.
+    Raise whatever the driver raises inside as one of our `DeliveryError`s, without any of
+    *secrets* in its text.
     """
     from clickhouse_connect.driver.exceptions import Error  # loaded by the thread that uses it
 
@@ -65,7 +65,7 @@ def mapped_errors(secret: str) -> Iterator[None]:
     try:
         yield
     except (Error, OSError) as exc:
-        raise sort_error(exc, secret) from exc
+        raise sort_error(exc, secrets) from exc
     finally:
         _mapping.is_on = False
 
@@ -91,7 +91,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not (is_raised and getattr(_mapping, "is_on", False))
 
 
-def sort_error(exc: Exception, secret: str) -> DeliveryError:
+def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
     """
     Return *exc* as retryable, as a fault of the data, or as one of the set-up, with a text that is
     safe to log.
@@ -101,7 +101,7 @@ def sort_error(exc: Exception, secret: str) -> DeliveryError:
     code: int | None = getattr(exc, "code", None)
     text = str(exc)
     if code is not None:
-        return _sort_code(code, getattr(exc, "name", None), text, secret)
+        return _sort_code(code, getattr(exc, "name", None), text, secrets)
     if status := _http_status(text):
         if status == _PAYLOAD_TOO_LARGE:
             return DataError("HTTP status 413: the insert is too large for a proxy on the way")
@@ -109,11 +109,11 @@ def sort_error(exc: Exception, secret: str) -> DeliveryError:
             return SetupError(f"HTTP status {status}", remedy=_HTTP_SETUP_REMEDIES[status])
         return TransientError(f"HTTP status {status}", remedy=HTTP_REMEDIES.get(status, ""))
     if isinstance(exc, ProgrammingError):
-        return _sort_driver_refusal(text, secret)
-    return _sort_transport_error(exc, text, secret)
+        return _sort_driver_refusal(text, secrets)
+    return _sort_transport_error(exc, text, secrets)
 
 
-def _sort_code(code: int, name: str | None, text: str, secret: str) -> DeliveryError:
+def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str]) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
     if code in DATA_CODES or (code == TOO_MANY_PARTS and "Too many partitions" in text):
         # The server quotes the row, so its text stays out of the message; it goes to rejected/ with
@@ -122,18 +122,18 @@ def _sort_code(code: int, name: str | None, text: str, secret: str) -> DeliveryE
         row = int(found[1] or found[2]) if found else None
         return DataError(label, code=code, row=row, is_ambiguous=code == VIEW_THREW)
     said = _SERVER_TEXT.search(text)
-    problem = f"{label}: {_shown(said[1] if said else text, secret)}"
+    problem = f"{label}: {shown(said[1] if said else text, secrets)}"
     if code in SETUP_REMEDIES:
         return SetupError(problem, code=code, remedy=SETUP_REMEDIES[code])
     return TransientError(problem, code=code, remedy=TRANSIENT_REMEDIES.get(code, ""))
 
 
-def _sort_driver_refusal(text: str, secret: str) -> DeliveryError:
+def _sort_driver_refusal(text: str, secrets: Collection[str]) -> DeliveryError:
     if "readonly" in text or "unsupported setting" in text.lower():
-        return SetupError(_shown(text, secret), remedy="the user's profile must allow it")
+        return SetupError(shown(text, secrets), remedy="the user's profile must allow it")
     if found := _ENGINE_FILES.search(text):
         return SetupError(
-            f"chDB cannot open its directory: {_shown(found[1], secret)}",
+            f"chDB cannot open its directory: {shown(found[1], secrets)}",
             remedy="give the dsn a directory that this user may make and write to",
         )
     # A second process on the same chDB directory (the engine gives its reason to stderr alone), a
@@ -143,10 +143,10 @@ def _sort_driver_refusal(text: str, secret: str) -> DeliveryError:
         if "Unable to open the chdb engine" in text
         else ""
     )
-    return TransientError(_shown(text, secret), remedy=hint, is_ambiguous=False)
+    return TransientError(shown(text, secrets), remedy=hint, is_ambiguous=False)
 
 
-def _sort_transport_error(exc: Exception, text: str, secret: str) -> DeliveryError:
+def _sort_transport_error(exc: Exception, text: str, secrets: Collection[str]) -> DeliveryError:
     from ssl import SSLCertVerificationError
 
     from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, SSLError
@@ -157,13 +157,13 @@ def _sort_transport_error(exc: Exception, text: str, secret: str) -> DeliveryErr
     certificate_faults = (SSLCertVerificationError, FileNotFoundError, PermissionError)
     if any(isinstance(fault, certificate_faults) for fault in (exc, tls_fault)):
         return SetupError(
-            f"TLS: {_shown(str(tls_fault or exc), secret)}",
+            f"TLS: {shown(str(tls_fault or exc), secrets)}",
             remedy="see ca_cert, client_cert and server_host_name in client_options",
         )
     # Refused, unknown host, no answer to the handshake: the request never left.
     never_left = isinstance(reason, NewConnectionError | ConnectTimeoutError)
     return TransientError(
-        _shown(str(reason or text), secret),
+        shown(str(reason or text), secrets),
         remedy=_transport_remedy(reason),
         is_ambiguous=not never_left,
     )
@@ -194,9 +194,9 @@ def _http_status(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _shown(text: str, secret: str) -> str:
-    """Return *text* on one line, shortened, and without *secret*."""
+def shown(text: str, secrets: Collection[str]) -> str:
+    """Return *text* on one line, shortened, and without *secrets*."""
     line = " ".join(text.split())
-    if secret:
+    for secret in secrets:
         line = line.replace(secret, "***")
     return "".join(c if c.isprintable() else "?" for c in line)[:300]
