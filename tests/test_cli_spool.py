@@ -105,6 +105,18 @@ def test_a_torn_last_line_is_not_shown(tmp_path: Path) -> None:
     assert ["0", "1", "2"] == [json.loads(row)["resource_id"] for row in rows]
 
 
+def test_export_shows_a_line_that_the_disk_has_damaged(tmp_path: Path) -> None:
+    """The rows behind it were not exported."""
+    die_with_three_rows()
+    (segment,) = tmp_path.rglob("*.open")
+    first, second, third = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(first + second.replace(b'"seq"', b"\x00\xff\x00") + third)
+    rows = [json.loads(line) for line in run("spool", "export").stdout.splitlines()]
+
+    assert ["0", None, "2"] == [row.get("resource_id") for row in rows]
+    assert "\\xff" in rows[1]["_damaged"]
+
+
 @pytest.mark.usefixtures("refused")
 def test_export_holds_what_waits_and_what_was_refused() -> None:
     die_with_three_rows()

@@ -86,7 +86,7 @@ def load(
         handler.handle(record)
         if number % 1000 == 0:
             on_progress(number, handler.status().rows_stored)
-    writer_id = _writer_id(handler)
+    writer_id = handler.writer_id
     deadline = time.monotonic() + timeout
     while not handler.flush(_LOOK_SECONDS) and time.monotonic() < deadline:
         status = handler.status()
@@ -143,13 +143,6 @@ def _records(rows: int, run: str) -> Iterator[logging.LogRecord]:
             fields["old_value"] = {"state": "open", "total": number}
             fields["new_value"] = {"state": "done", "total": number}
         yield logging.makeLogRecord(fields)
-
-
-def _writer_id(handler: AuditHandler) -> str:
-    """Return the id under which *handler* numbers its rows; empty while the spool took none."""
-    pipeline = handler._pipeline
-    writer = pipeline.spool._writer if pipeline else None
-    return writer.writer_id if writer else ""
 
 
 def _count(client: Client, target: Target, writer_id: str) -> tuple[int, int]:

@@ -17,8 +17,7 @@ from audit_handler._delivery import Delivery
 from audit_handler._replay import spool_of
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SpoolError
-from audit_handler.spool import Files, rejected_directory
-from audit_handler.spool._recovery import adopt_dead_writers
+from audit_handler.spool import Files, adopt_dead_writers, rejected_directory
 from audit_handler.status import Counters
 
 __all__ = ["Delivered", "deliver", "remove_target", "rename_target"]
@@ -46,7 +45,7 @@ def rename_target(files: Files, old: Path, new: Path) -> int:
     """
     files.make_directory(new)
     rows = 0
-    for dead, segments in adopt_dead_writers(files, old, known=()):
+    for dead, segments in adopt_dead_writers(files, old):
         try:
             files.rename(dead.directory, new / dead.directory.name)
         finally:

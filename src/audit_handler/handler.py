@@ -394,6 +394,15 @@ class AuditHandler(logging.Handler):
                 counts[user] = counts.get(user, 0) + 1
         return counts, True
 
+    @property
+    def writer_id(self) -> str:
+        """
+        The id under which the rows of this process are numbered now, as in the column; empty before
+        the first one. A forked child, and a handler that was closed and opened again, has another.
+        """
+        pipeline = self._pipeline
+        return pipeline.spool.writer_id if pipeline else ""
+
     def __repr__(self) -> str:
         pipeline = self._pipeline
         waiting = pipeline.spool.waiting_rows if pipeline else 0

@@ -239,7 +239,8 @@ class Listener(QueueListener):
             for directory in self._spool.neglected_targets():
                 _logger.warning(
                     "audit rows wait in %s for a target that no process serves; they are sent by a "
-                    "handler with that dsn, database and table, and by no other",
+                    "handler with that dsn, database and table, or elsewhere by: audit-handler "
+                    "spool move",
                     directory,
                 )
         self._next_adoption = self._clock.monotonic() + _ADOPT_SECONDS

@@ -49,7 +49,7 @@ from audit_handler.spool._inventory import (
     waiting,
 )
 from audit_handler.spool._memory import MemoryFiles
-from audit_handler.spool._recovery import has_leftovers, rejected_directory
+from audit_handler.spool._recovery import adopt_dead_writers, has_leftovers, rejected_directory
 from audit_handler.spool._segment import Segment, SegmentGone, SegmentUnreadable
 from audit_handler.spool._spool import Spool
 from audit_handler.spool._writer import ROW_OVERHEAD_BYTES
@@ -66,6 +66,7 @@ __all__ = [
     "Spool",
     "SpooledRow",
     "WaitingWriter",
+    "adopt_dead_writers",
     "has_leftovers",
     "rejected",
     "rejected_directory",

@@ -55,6 +55,7 @@ class SpooledRow:
     reason: str
     """Why ClickHouse refused it, if it did."""
     row: dict[str, Any]
+    """By column; of a damaged line its text, under ``_damaged``."""
 
 
 def waiting(files: Files, spool_directory: Path) -> Iterator[WaitingWriter]:
@@ -103,14 +104,23 @@ def spooled_rows(files: Files, spool_directory: Path) -> Iterator[SpooledRow]:
                     target=directory.parent.name,
                     is_rejected=False,
                     reason="",
-                    row=json.loads(line),
+                    row=_row(line),
                 )
     for batch in rejected(files, spool_directory):
         found = _read(files, batch.path)
         for line in found[0].splitlines() if found else ():
-            row = json.loads(line)
-            reason = batch.reasons.get(row.get("seq"), "")
+            row = _row(line)
+            reason = batch.reasons.get(row.get("seq", 0), "")
             yield SpooledRow(target=batch.target, is_rejected=True, reason=reason, row=row)
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """Return a row; of a line that a disk has damaged its text, under ``_damaged``."""
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {"_damaged": line.decode("utf-8", "backslashreplace")}
+    return row
 
 
 def _writers(files: Files, spool_directory: Path) -> Iterator[Path]:

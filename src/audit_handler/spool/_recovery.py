@@ -150,7 +150,9 @@ def has_leftovers(files: Files, target_directory: Path) -> bool:
 
 
 def adopt_dead_writers(
-    files: Files, target_directory: Path, is_known: Callable[[str], bool]
+    files: Files,
+    target_directory: Path,
+    is_known: Callable[[str], bool] = lambda _name: False,
 ) -> list[tuple[Adopted, list[Segment]]]:
     """
     Take over every writer under *target_directory* whose process is gone, oldest first.
