@@ -114,6 +114,15 @@ def database() -> str:
 
 
 @pytest.fixture
+def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
+    """A logger of this test's own, that passes nothing on."""
+    logger = logging.getLogger(f"shop.{request.node.name}")
+    logger.propagate = False
+    yield logger
+    logger.handlers.clear()
+
+
+@pytest.fixture
 def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither the environment nor a .env file names a ClickHouse or a spool."""
     for name in list(os.environ):

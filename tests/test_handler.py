@@ -29,15 +29,6 @@ MakeHandler = Callable[..., AuditHandler]
 AUDIT = {"action": "CREATE", "resource_type": "order", "resource_id": "o-17"}
 
 
-@pytest.fixture
-def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
-    """A logger of this test's own, that passes nothing on."""
-    logger = logging.getLogger(f"shop.{request.node.name}")
-    logger.propagate = False
-    yield logger
-    logger.handlers.clear()
-
-
 def test_an_audit_becomes_one_row_with_all_it_said(
     engine: Engine, database: str, make_handler: MakeHandler, log: logging.Logger
 ) -> None:

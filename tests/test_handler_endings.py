@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,6 @@ def audit(number):
     log.info("n", extra={"action": "COUNT", "resource_type": "number", "resource_id": str(number)})
     os.write(1, b"%d\\n" % number)
 """
-
-
-@pytest.fixture
-def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
-    """A logger of this test's own, that passes nothing on."""
-    logger = logging.getLogger(f"shop.{request.node.name}")
-    logger.propagate = False
-    yield logger
-    logger.handlers.clear()
 
 
 @pytest.fixture

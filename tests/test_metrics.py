@@ -25,14 +25,6 @@ AUDIT = {"action": "CREATE", "resource_type": "order"}
 
 
 @pytest.fixture
-def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
-    logger = logging.getLogger(f"shop.{request.node.name}")
-    logger.propagate = False
-    yield logger
-    logger.handlers.clear()
-
-
-@pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
     """A reader that sees the handlers of this test alone."""
     reader = InMemoryMetricReader()

@@ -29,14 +29,6 @@ NOBODY = "http://app:hunter2@127.0.0.1:1/audit_db"
 AUDIT = {"action": "CREATE", "resource_type": "order"}
 
 
-@pytest.fixture
-def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
-    logger = logging.getLogger(f"shop.{request.node.name}")
-    logger.propagate = False
-    yield logger
-    logger.handlers.clear()
-
-
 @pytest.fixture(autouse=True)
 def _no_other_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_registry, "_all", weakref.WeakSet())

@@ -84,14 +84,6 @@ def tls(faults: LoopbackClickHouse) -> Iterator[Callable[..., TlsFront]]:
         front.close()
 
 
-@pytest.fixture
-def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
-    logger = logging.getLogger(f"shop.{request.node.name}")
-    logger.propagate = False
-    yield logger
-    logger.handlers.clear()
-
-
 def authority_file(front: TlsFront, directory: Path) -> str:
     path = directory / "ca.pem"
     front.authority.cert_pem.write_to_path(str(path))
