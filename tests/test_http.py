@@ -532,6 +532,23 @@ def test_a_body_is_kept_by_its_type(data: bytes, headers: dict[str, str], expect
     assert not body.is_cut
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[18446744073709551615, 18446744073709551616, -9223372036854775809, 1e400]",
+        '{"a": 123456789012345678901234567890, "b": [1.5, -0, 1e3]}',
+        '[NaN, Infinity, "\\ud800"]',
+        '{"a": 1, "a": {"b": [null, true, "\\u00e9"]}}',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
+def test_a_json_body_is_what_json_says(text: str, encoding: str) -> None:
+    """A faster parser takes integers of more than 64 bits for floats, and refuses NaN."""
+    body = body_of(text.encode(encoding), JSON)
+
+    assert repr(json.loads(text)) == repr(body.value())
+
+
 def test_a_long_text_is_cut_and_says_so() -> None:
     body = body_of(b"x" * 1000, {"content-type": "text/plain"}, limit=100)
 

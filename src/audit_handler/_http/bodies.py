@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
+
+import orjson
 
 __all__ = ["Body", "pairs"]
 
@@ -18,6 +21,10 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
 # it found. Python's other codecs are left out: some of them are no character sets, some are slow.
 _CHARSETS = frozenset({"iso-8859-1", "latin-1", "windows-1252", "utf-16", "utf-16-le", "utf-16-be"})
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{},]', re.DOTALL)
+_DIGITS = bytes(ord("0") if chr(code).isdecimal() else ord(" ") for code in range(256))
+_LONG_NUMBER = b"0" * 19
+# As many digits as the first integers of over 64 bits have; a search for \d{19} takes longer than
+# to parse.
 _MAX_DEPTH = 64
 # As deep as the redactor goes.
 _MAX_FIELDS = 1000
@@ -84,7 +91,7 @@ class Body:
         # curl -d sends JSON as a form, so what looks like JSON is tried as such, whatever its type.
         if self._is_json or data.lstrip()[:1] in (b"{", b"["):
             try:
-                return json.loads(_closed(data) if self.is_cut else data)
+                return _parsed(_closed(data).encode() if self.is_cut else data)
             except (ValueError, RecursionError):
                 pass
         charset = self._charset if self._charset in _CHARSETS else "utf-8"
@@ -92,6 +99,16 @@ class Body:
         if text and self._type == "application/x-www-form-urlencoded":
             return pairs(text)
         return text
+
+
+def _parsed(data: bytes) -> Any:
+    """Return what ``json.loads`` makes of *data*, in half of its time."""
+    # Not the same for integers of over 64 bits, which become floats; NaN and encodings other than
+    # UTF-8 are refused.
+    if _LONG_NUMBER not in data.translate(_DIGITS):
+        with suppress(ValueError):
+            return orjson.loads(data)
+    return json.loads(data)
 
 
 def _closed(data: bytes) -> str:
