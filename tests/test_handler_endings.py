@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from audit_handler import AuditHandler, SpoolUnavailable, SpoolUnsynced, listener
+from audit_handler import handler as handler_module
 from audit_handler._registry import handlers
 from tests.loopback import LoopbackClickHouse
-from tests.programs import World
+from tests.programs import PRELUDE, World
 
 MakeHandler = Callable[..., AuditHandler]
 
@@ -325,3 +326,120 @@ def test_a_fork_and_a_dict_config_do_not_wait_for_each_other(world: World) -> No
     assert 100 == len(acknowledged)
     world.finish()
     world.assert_whole(acknowledged)
+
+
+@pytest.mark.parametrize("moment", ["append", "_create"])
+def test_a_child_that_was_forked_on_top_of_a_put_keeps_out_of_its_parents_files(
+    moment: str, world: World
+) -> None:
+    """By a signal handler that returns there: the child went on where the parent was, too."""
+    acknowledged = world.run(
+        f"""
+        from audit_handler.spool._writer import Writer
+        real, child = Writer.{moment}, []
+
+        def forking(self, *args):
+            if not child and audited == 3:
+                child.append(os.fork())
+            return real(self, *args)
+
+        audited = 0
+        if {moment!r} == "_create":
+            class Forking(type(handler._files)):
+                def create(self, path):
+                    handle = super().create(path)
+                    if not child and audited == 3:
+                        child.append(os.fork())
+                    return handle
+            handler._files.__class__ = Forking
+        else:
+            Writer.append = forking
+        for audited in range(5):
+            if audited < 4 or child[0]:
+                audit(audited if not child or child[0] else 100 + audited)
+        if child[0] == 0:
+            audit(200)
+            handler.close()
+            os._exit(0)
+        assert os.waitpid(child[0], 0)[1] == 0
+        assert handler.close()
+        """,
+        environment={"AUDIT_BATCH_SIZE": "3"},
+        prelude=PRELUDE.replace("batch_size=500,", "batch_size=3,"),
+    )
+
+    numbers = [number for number in acknowledged if number != 3]
+    rows = world.query(
+        f"SELECT writer_id, count() - uniqExact(seq) AS repeats, max(seq) - count() AS gaps "
+        f"FROM {world.table} GROUP BY writer_id"
+    )
+    assert [0, 1, 2, 4, 200] == sorted(numbers)
+    assert [(0, 0), (0, 0)] == [(row["repeats"], row["gaps"]) for row in rows]
+
+
+def test_a_signal_handlers_first_audit_in_the_middle_of_a_fork_is_taken(world: World) -> None:
+    """A lock that was held across the fork's hooks was the one that it wanted."""
+    acknowledged = world.run(
+        """
+        os.register_at_fork(before=lambda: audit(1))
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        audit(2)
+        assert handler.flush()
+        """
+    )
+
+    world.assert_whole(acknowledged)
+
+
+def test_an_audit_on_top_of_the_first_one_opens_nothing_twice(
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of the two pipelines was forgotten, with the row in it."""
+    handler = make_handler(faults.dsn(database), logger=log.name)
+    real = handler_module.Pipeline
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        log.info("a", extra=AUDIT)
+        return real(*args, **options)
+
+    monkeypatch.setattr(handler_module, "Pipeline", interrupted)
+    log.info("b", extra=AUDIT)
+
+    assert handler.flush()
+    assert 2 == handler.status().rows_emitted
+    assert ["a", "b"] == stored(faults, database)
+
+
+def test_what_was_closed_before_it_began_begins_no_more(
+    make_handler: MakeHandler, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads delivered one spool, and told of rows that they had lost."""
+    handler = make_handler("http://127.0.0.1:1", logger=log.name)
+    real, started = handler_module.Pipeline.start, list[handler_module.Pipeline]()
+
+    def start(pipeline: handler_module.Pipeline) -> None:
+        monkeypatch.undo()
+        started.append(pipeline)
+        closing = threading.Thread(target=handler.close, args=(0.0,))
+        closing.start()
+        closing.join(60.0)
+        real(pipeline)
+
+    monkeypatch.setattr(handler_module.Pipeline, "start", start)
+    log.info("x", extra=AUDIT)
+    thread = started[0].listener._thread
+    assert thread is not None
+    thread.join(60.0)
+
+    assert not started[0].listener.is_alive
+    assert started[0].spool.is_closed
+    assert started[0] is not handler._pipeline
+    assert 1 == handler.status().rows_waiting

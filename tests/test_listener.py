@@ -527,3 +527,25 @@ def test_a_segment_that_can_be_read_and_not_synced_is_delivered(
 
     assert list(range(1, 11)) == bench.stored
     assert 0 == bench.counters.rows_lost
+
+
+def test_a_segment_that_can_neither_be_read_nor_set_aside_ends_no_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = bench.spool.files
+    real_read, refusals = files.read, [OSError(5, "Input/output error")] * 20
+
+    def read(path: Path, *, is_synced: bool = False) -> bytes:
+        if refusals:
+            raise refusals.pop()
+        return real_read(path, is_synced=is_synced)
+
+    def refused(_segment: object) -> Path:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(files, "read", read)
+    monkeypatch.setattr(bench.spool, "give_up", refused)
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert list(range(1, 11)) == bench.stored

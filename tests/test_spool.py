@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import pytest
 from audit_handler._clock import SystemClock
 from audit_handler._ids import new_writer_id
 from audit_handler.errors import SpoolClosed, SpoolFull, SpoolUnavailable
-from audit_handler.spool import DiskFiles, MemoryFiles, Segment, Spool
+from audit_handler.spool import DiskFiles, MemoryFiles, Segment, Spool, has_leftovers
 from tests.doubles import SteppingClock
 
 MONTH = "2026-11"
@@ -582,13 +583,14 @@ def test_links_in_the_spool_are_not_followed(tmp_path: Path) -> None:
     assert [b'{"secret":1}\ntorn'] == [path.read_bytes() for path in elsewhere.iterdir()]
 
 
+@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES])
 def test_a_dead_writer_that_cannot_be_read_holds_up_no_other(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    error: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class BadSector(DiskFiles):
         def read(self, path: Path, *, is_synced: bool = False) -> bytes:
             if bad in path.parents:
-                raise OSError(5, "Input/output error")
+                raise OSError(error, os.strerror(error), str(path))
             return super().read(path, is_synced=is_synced)
 
     first, second = make_spool(tmp_path), make_spool(tmp_path)
@@ -598,10 +600,33 @@ def test_a_dead_writer_that_cannot_be_read_holds_up_no_other(
     assert first._writer is not None
     bad = first._writer.directory
     heir = make_spool(tmp_path, files=BadSector())
+    adopted = [heir.adopt(), heir.adopt()]
 
-    assert heir.adopt() == 2
-    assert "cannot be read" in caplog.text
+    assert [2, 0] == adopted
+    assert 1 == caplog.text.count("cannot be read")
     assert make_spool(tmp_path).adopt() == 2
+
+
+def test_a_segment_that_cannot_be_read_holds_up_no_other_of_its_writer(tmp_path: Path) -> None:
+    class BadSector(DiskFiles):
+        is_bad = True
+
+        def read(self, path: Path, *, is_synced: bool = False) -> bytes:
+            if self.is_bad and path.stem.endswith("01"):
+                raise OSError(errno.EIO, "Input/output error", str(path))
+            return super().read(path, is_synced=is_synced)
+
+    dead, files = make_spool(tmp_path), BadSector()
+    put_numbers(dead, 1, 9)
+    leave_behind(dead)
+    heir = make_spool(tmp_path, files=files)
+    heir.adopt()
+    taken = take_all(heir)
+    files.is_bad = False
+    heir.adopt()
+
+    assert [4, 5, 6, 7, 8, 9] == taken
+    assert [1, 2, 3] == take_all(heir)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such owners on this system")
@@ -706,3 +731,24 @@ def test_a_writer_that_cannot_seal_lets_go_of_its_rows(tmp_path: Path) -> None:
 
     assert 2 == heir.adopt()
     assert [1, 2] == take_all(heir)
+
+
+def test_what_was_set_aside_is_not_looked_into_again(tmp_path: Path) -> None:
+    """Every process locked its directory, every five seconds, for ever."""
+    directory = tmp_path / new_writer_id()
+    directory.mkdir()
+    (directory / "00000000000000000001.unreadable").write_bytes(b"{}\n")
+    heir = make_spool(tmp_path)
+
+    assert 0 == heir.adopt()
+    assert ["00000000000000000001.unreadable"] == [path.name for path in directory.iterdir()]
+    assert not has_leftovers(DiskFiles(), tmp_path)
+
+
+def test_a_lock_of_another_target_that_cannot_be_opened_is_passed_over(tmp_path: Path) -> None:
+    other = tmp_path / "other" / new_writer_id()
+    other.mkdir(parents=True)
+    (other / "lock").symlink_to(other / "lock")
+    (other / "00000000000000000001.ready").write_bytes(b"{}\n")
+
+    assert [] == make_spool(tmp_path / "target").neglected_targets()

@@ -218,3 +218,67 @@ def test_a_seal_that_is_interrupted_hands_its_segment_over_once(
 
     assert [1, 2, 3] == take_all(spool)
     assert (0, 0) == (spool.waiting_rows, spool.waiting_bytes)
+
+
+@pytest.mark.parametrize(("moment", "rows"), [("before write", [1, 3]), ("after write", [1, 2, 3])])
+def test_a_signal_handlers_own_oserror_is_no_disk_failure(
+    moment: str, rows: list[int], tmp_path: Path
+) -> None:
+    """``raise TimeoutError`` for an alarm: the row was written, refused, and written once more."""
+    files = InterruptedFiles()
+    spool = make_spool(tmp_path, files=files, batch_size=10)
+    put_numbers(spool, 1, 1)
+    files.interruptions[moment] = raising(TimeoutError)
+    with pytest.raises(TimeoutError):
+        spool.put(b'{"n":2}', MONTH, timeout=60.0)
+    put_numbers(spool, 3, 3)
+
+    assert rows == take_all(spool)
+
+
+def test_a_row_on_top_survives_an_interruption_of_its_own(tmp_path: Path) -> None:
+    """Ctrl-C while the row of a signal handler was being taken: it was gone without a word."""
+    files = InterruptedFiles()
+    spool = make_spool(tmp_path, files=files, batch_size=10)
+
+    def interruption() -> None:
+        put_numbers(spool, 2, 2)
+        files.interruptions["before write"] = raising(KeyboardInterrupt)
+
+    files.interruptions["after write"] = interruption
+    with pytest.raises(KeyboardInterrupt):
+        put_numbers(spool, 1, 1)
+    put_numbers(spool, 3, 3)
+
+    assert [1, 3, 2] == take_all(spool)
+
+
+def test_a_row_on_top_of_a_flush_does_not_wait_for_another_threads_sync(tmp_path: Path) -> None:
+    """The flush held the spool's lock, the sync the other one, and each wanted both."""
+    is_syncing, may_end = threading.Event(), threading.Event()
+
+    class SlowDisk(InterruptedFiles):
+        def sync(self, handle: int) -> None:
+            if not is_syncing.is_set():
+                is_syncing.set()
+                assert may_end.wait(60.0)
+            super().sync(handle)
+
+    spool = make_spool(tmp_path, files=SlowDisk(), fsync="always", batch_size=100)
+    other = threading.Thread(target=put_numbers, args=(spool, 1, 1), daemon=True)
+    other.start()
+    assert is_syncing.wait(60.0)
+
+    def flush_and_audit() -> None:
+        with spool.lock:  # as in `flush`, and a signal handler on top of it
+            threading.Timer(0.05, may_end.set).start()
+            put_numbers(spool, 2, 2)
+
+    flushing = threading.Thread(target=flush_and_audit, daemon=True)
+    flushing.start()
+    flushing.join(60.0)
+    other.join(60.0)
+
+    assert not flushing.is_alive()
+    assert not other.is_alive()
+    assert [1, 2] == take_all(spool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -145,3 +146,32 @@ def test_the_name_of_a_segment_is_synced_before_its_first_row_is_taken(tmp_path:
 
     assert before + 1 == disk.synced.count(directory)
     assert [1, 3] == take_all(spool)
+
+
+def test_a_seal_that_cannot_sync_tells_whose_rows_it_was(tmp_path: Path) -> None:
+    """The system tells it once: the row that filled the batch was said to be on the disk."""
+    disk = RefusingFiles()
+    spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=2)
+    put_numbers(spool, 1, 1)
+    disk.files = 1
+    with pytest.raises(SpoolUnsynced):
+        put_numbers(spool, 2, 2)
+    put_numbers(spool, 3, 3)
+
+    assert [1, 2, 3] == take_all(spool)
+
+
+def test_the_name_of_a_directory_that_was_made_again_is_synced_in_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    disk = RefusingFiles()
+    spool = make_spool(target, files=disk, fsync="always", batch_size=1)
+    put_numbers(spool, 1, 1)
+    assert spool._writer is not None
+    shutil.rmtree(spool._writer.directory)
+    before = disk.synced.count(target)
+    disk.directories, disk.path = 1, target
+    with pytest.raises(SpoolUnavailable):
+        put_numbers(spool, 2, 2)
+    put_numbers(spool, 3, 3)
+
+    assert before + 1 == disk.synced.count(target)

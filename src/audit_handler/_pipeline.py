@@ -144,7 +144,7 @@ class Pipeline:
         deadline = self._clock.monotonic() + timeout
         if self.listener.is_stopping:
             return self.spool.flush(0.0)
-        if not self.listener.is_alive:
+        if self.listener.retire() or not self.listener.is_alive:
             is_flushed = self.spool.flush(0.0)
             self.spool.close()
             return is_flushed

@@ -56,7 +56,7 @@ _CLOSING_SECONDS = 10.0
 _all: weakref.WeakSet[Registered] = globals().get("_all", weakref.WeakSet())
 _open: set[Registered] = globals().get("_open", set())
 _closing: weakref.WeakSet[Closing] = globals().get("_closing", weakref.WeakSet())
-_lock = threading.Lock()
+_lock = threading.RLock()  # reentrant, for a signal handler
 # A WeakSet that is iterated over must not be added to meanwhile.
 _is_exiting = False
 
@@ -129,7 +129,7 @@ def move_exit_hook() -> None:
 
 def _after_fork_in_child() -> None:
     global _lock  # the child's own: another thread may have held it
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _closing.clear()
     _open.clear()
     for handler in handlers():

@@ -222,25 +222,26 @@ class AuditHandler(logging.Handler):
                     # Closed by another thread, or by a later dictConfig, while this handler is
                     # still attached.
                     self._forget(pipeline)
-        except SpoolUnsynced as exc:
-            if not self._is_unsynced:
-                self._is_unsynced = True
-                _logger.error("%s; and so may be the following", exc)
-            if self.settings.on_full == "raise":
-                raise
         except SpoolError as exc:
-            self._note_dropped(exc)
+            self._note_refused(exc)
             if self.settings.on_full == "raise":
                 raise
-        except Exception as exc:  # a bug of ours does not break the application
-            unforeseen = _unforeseen(exc)
-            self._note_dropped(unforeseen)
-            self.handleError(record)
-            if self.settings.on_full == "raise":
-                raise unforeseen from exc
+        except OSError as exc:
+            if exc.errno is None:
+                raise  # a signal handler has raised it, as in TimeoutError("too slow")
+            self._note_defect(exc, record)
+        except Exception as exc:  # noqa: BLE001  # our bug does not break the application
+            self._note_defect(exc, record)
         else:
             if self._drops is not None:
                 self._tell_drops(pipeline)
+
+    def _note_defect(self, exc: Exception, record: logging.LogRecord) -> None:
+        unforeseen = _unforeseen(exc)
+        self._note_dropped(unforeseen)
+        self.handleError(record)
+        if self.settings.on_full == "raise":
+            raise unforeseen from exc
 
     def handleError(self, record: logging.LogRecord) -> None:
         """
@@ -271,6 +272,14 @@ class AuditHandler(logging.Handler):
         if self.settings.fsync == "always":
             return True
         return self.settings.on_full == "block" and not self.can_take()
+
+    def _note_refused(self, exc: SpoolError) -> None:
+        """Take note of a row that was not taken, or not synced."""
+        if not isinstance(exc, SpoolUnsynced):
+            self._note_dropped(exc)
+        elif not self._is_unsynced:
+            self._is_unsynced = True
+            _logger.error("%s; and so may be the following", exc)
 
     def _note_dropped(self, exc: SpoolError) -> None:
         now = self._clock.time()
@@ -415,6 +424,10 @@ class AuditHandler(logging.Handler):
         with self._state_lock:
             pipeline = self._pipeline
             if pipeline is None:
+                if _registry.is_exiting() and not self._files.is_durable:
+                    raise SpoolUnavailable(
+                        "the process is ending, and its spool is in memory; give a spool_dir"
+                    )
                 pipeline = Pipeline(
                     self.settings,
                     self.redactor,
@@ -425,10 +438,11 @@ class AuditHandler(logging.Handler):
                     after_connect=(
                         _registry.move_exit_hook if self.settings.target.is_embedded else None
                     ),
-                    on_refused=self._note_dropped,
+                    on_refused=self._note_refused,
                     delivers=not _registry.is_exiting(),
                 )
-                self._pipeline = pipeline
+                # An audit on top of this one may have been faster.
+                pipeline = self._pipeline = self._pipeline or pipeline
                 self.is_closed = False
                 _registry.keep_open(self)
         # Without the lock, since it may log; and again where a call before was interrupted in it.
@@ -447,8 +461,10 @@ class AuditHandler(logging.Handler):
         with self._state_lock:
             rows, closed = self._earlier
             left = [pipeline for pipeline in closed if pipeline.spool.has_rows()]
-            rows += sum(pipeline.spool.last_seq for pipeline in closed if pipeline not in left)
-            self._earlier = (rows, tuple(left))
+            # One that is not closed yet may still take a row that was on its way.
+            done = [p for p in closed if p not in left and p.spool.is_closed]
+            rows += sum(pipeline.spool.last_seq for pipeline in done)
+            self._earlier = (rows, tuple(p for p in closed if p not in done))
         return left
 
     def _told(self, is_flushed: bool) -> bool:

@@ -138,6 +138,10 @@ class Listener(QueueListener):
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
+    def retire(self) -> bool:
+        """Keep the thread from beginning, if it has not begun; whether it has not."""
+        return self._is_claimed.acquire(blocking=False)
+
     @property
     def was_started(self) -> bool:
         """Whether the thread runs, or did."""
@@ -203,8 +207,7 @@ class Listener(QueueListener):
                 self._note_trouble(exc)
                 if isinstance(exc, SegmentUnreadable):
                     unreadable += 1
-                    if unreadable == _UNREADABLE_TRIES:
-                        self._give_up(record)
+                    if unreadable % _UNREADABLE_TRIES == 0 and self._give_up(record):
                         return
                 self._counters.retries += 1
                 self._pause(
@@ -218,9 +221,13 @@ class Listener(QueueListener):
                 return
         raise Empty
 
-    def _give_up(self, segment: Segment) -> None:
+    def _give_up(self, segment: Segment) -> bool:
         """Set *segment* aside, so that those behind it need not wait for a disk's bad block."""
-        path = self._spool.give_up(segment)
+        try:
+            path = self._spool.give_up(segment)
+        except OSError as exc:
+            _logger.error("a segment that cannot be read cannot be set aside either: %s", exc)
+            return False
         self._counters.rows_lost += segment.rows
         _logger.error(
             "%d rows cannot be read from the spool's disk; they are left in %s. Where it can be "
@@ -228,6 +235,7 @@ class Listener(QueueListener):
             segment.rows,
             path,
         )
+        return True
 
     def _adopt_when_due(self) -> None:
         is_first = not self._next_adoption
@@ -235,6 +243,7 @@ class Listener(QueueListener):
         # and then ends.
         if not is_first and (self._is_draining or self._clock.monotonic() < self._next_adoption):
             return
+        self._next_adoption = self._clock.monotonic() + _ADOPT_SECONDS
         if is_first:
             for directory in self._spool.neglected_targets():
                 _logger.warning(
@@ -243,7 +252,6 @@ class Listener(QueueListener):
                     "spool move",
                     directory,
                 )
-        self._next_adoption = self._clock.monotonic() + _ADOPT_SECONDS
         rows = self._spool.adopt()
         if rows:
             self._counters.rows_adopted += rows

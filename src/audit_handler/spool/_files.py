@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +25,9 @@ if sys.platform == "win32":
             return False
         return True
 
+    def _give_back(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
@@ -36,6 +38,9 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _give_back(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 class Lock(Protocol):
@@ -230,10 +235,12 @@ class DiskFiles:
         path.unlink()
 
     def lock(self, path: Path) -> Lock | None:
-        # Known before a fork can come, so that it closes the child's copy.
-        with _opening:
+        _opening.add(path)
+        try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
             _lock_handles.add(handle)
+        finally:
+            _opening.discard(path)
         lock = _DescriptorLock(handle)
         try:
             # Whoever held it before may have removed the file, and its directory, while we came.
@@ -254,20 +261,17 @@ class _DescriptorLock:
 
     def release(self) -> None:
         if self._handle in _lock_handles:
+            # Given back before it is closed: a child that is forked in between has it open too.
+            with suppress(OSError):
+                _give_back(self._handle)
             _lock_handles.discard(self._handle)
             os.close(self._handle)
 
 
 _lock_handles: set[int] = set()
-_opening = threading.Lock()
-
-
-def _before_fork() -> None:
-    _opening.acquire()
-
-
-def _after_fork_in_parent() -> None:
-    _opening.release()
+_opening: set[Path] = set()
+# Those that a thread is opening, whose handles are not known yet. No lock around that: a fork that
+# took one would wait for threads that wait for it, by way of logging or of the spool.
 
 
 def _close_inherited_locks() -> None:
@@ -276,15 +280,21 @@ def _close_inherited_locks() -> None:
 
     With a copy open here they would outlive it, and its rows would wait for our end too.
     """
-    global _opening  # the child's own
-    _opening = threading.Lock()
     while _lock_handles:
         os.close(_lock_handles.pop())
+    while _opening:
+        _close_handles_of(_opening.pop())
+
+
+def _close_handles_of(path: Path) -> None:
+    """Close what another thread of the parent has opened a moment before we were forked."""
+    with suppress(OSError):
+        found = path.stat()
+        for name in os.listdir("/dev/fd"):  # noqa: PTH208  # names alone
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(int(name)), found):
+                    os.close(int(name))
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_close_inherited_locks,
-    )
+    os.register_at_fork(after_in_child=_close_inherited_locks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from audit_handler.errors import SpoolUnsynced
 from audit_handler.spool._files import Files
@@ -14,20 +15,21 @@ __all__ = ["GroupCommit"]
 class GroupCommit:
     """
     Syncs the open segment for whoever waits. Safe to call from several threads, and from a signal
-    handler on top of itself.
+    handler on top of itself. Its lock is taken after the spool's or without it, never before.
 
     Args:
         files: The file operations.
-        duplicate: Returns the number of the last row that was taken, and a duplicate of the open
-            segment's handle, or None where there is none: a sealed segment has been synced. It is
-            a duplicate because the segment may be sealed, and its handle closed, during the sync.
+        duplicate: Gives a duplicate of the open segment's handle, or None where there is none, and
+            what returns the last row that a sync of it covers, or that was synced before. A
+            duplicate, because the segment may be sealed, and its handle closed, during the sync: a
+            sealed segment has been synced.
         start_afresh: Called when a sync failed: what comes next must go to another file.
     """
 
     def __init__(
         self,
         files: Files,
-        duplicate: Callable[[], tuple[int, int | None]],
+        duplicate: Callable[[], AbstractContextManager[tuple[Callable[[], int], int | None]]],
         start_afresh: Callable[[], None],
     ) -> None:
         self._files = files
@@ -39,6 +41,12 @@ class GroupCommit:
         self._unsynced = range(0)
         """Rows whose sync failed."""
 
+    def note_failure(self, last_seq: int) -> None:
+        """Take note that rows up to *last_seq* could not be synced."""
+        with self._lock:
+            first = self._unsynced.start if self._unsynced else self._synced_seq + 1
+            self._unsynced = range(first, last_seq + 1)
+
     def wait_for(self, seq: int) -> None:
         """
         Return when row *seq* is on the disk; the first of several callers syncs for all.
@@ -46,26 +54,28 @@ class GroupCommit:
         Raises:
             SpoolUnsynced: The disk refused; the row is written, and delivered, all the same.
         """
-        with self._lock:
-            if seq in self._unsynced:
-                # The system may have thrown away what it could not write, and call the next sync of
-                # that file a success.
-                raise _refusal("an earlier sync failed")
-            if self._synced_seq >= seq:
-                return
-            written = seq
-            try:
-                written, handle = self._duplicate()
-                if handle is not None:
-                    try:
+        try:
+            with self._duplicate() as (covered, handle), self._lock:
+                if seq in self._unsynced:
+                    # The system may have thrown away what it could not write, and call the next
+                    # sync of that file a success.
+                    raise _refusal("an earlier sync failed")
+                if self._synced_seq >= seq:
+                    return
+                # Those that have come while we waited for the lock, too.
+                written = covered()
+                try:
+                    if handle is not None:
                         self._files.sync(handle)
-                    finally:
-                        self._files.close(handle)
-            except OSError as exc:
-                self._unsynced = range(self._synced_seq + 1, max(written, seq) + 1)
-                self._start_afresh()
-                raise _refusal(exc.strerror) from exc
-            self._synced_seq = max(self._synced_seq, written)
+                except OSError:
+                    self.note_failure(max(written, seq))
+                    raise
+                self._synced_seq = max(self._synced_seq, written)
+        except OSError as exc:
+            if exc.errno is None:
+                raise  # a signal handler's
+            self._start_afresh()
+            raise _refusal(exc.strerror) from exc
 
 
 def _refusal(reason: str | None) -> SpoolUnsynced:

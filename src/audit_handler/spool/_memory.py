@@ -22,7 +22,8 @@ class MemoryFiles:
     is_durable = False
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant, for a signal handler that logs on top of a call.
+        self._lock = threading.RLock()
         self._contents: dict[Path, bytearray] = {}
         self._handles: dict[int, bytearray] = {}
         self._locked: set[Path] = set()
@@ -36,7 +37,7 @@ class MemoryFiles:
             return sorted(
                 {
                     entry.relative_to(path).parts[0]
-                    for entry in self._contents
+                    for entry in list(self._contents)
                     if path in entry.parents
                 }
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections import deque
@@ -121,7 +122,10 @@ def _is_dead(files: Files, directory: Path) -> bool:
     # Looked for first, because taking the lock would create it in any directory that stands here.
     if LOCK_NAME not in names or not any(map(is_segment_name, names)):
         return False
-    lock = files.lock(directory / LOCK_NAME)
+    try:
+        lock = files.lock(directory / LOCK_NAME)
+    except OSError:
+        return False  # Not ours to ask.
     if lock is not None:
         lock.release()
     return lock is not None
@@ -145,8 +149,18 @@ def _is_writer_name(name: str) -> bool:
 
 
 def has_leftovers(files: Files, target_directory: Path) -> bool:
-    """Whether there is any writer's directory; its process may be alive."""
-    return any(map(_is_writer_name, files.names(target_directory)))
+    """Whether there is any writer's directory with something to do; its process may be alive."""
+    return any(
+        _is_writer_name(name) and _is_work(_names(files, target_directory / name))
+        for name in files.names(target_directory)
+    )
+
+
+def _is_work(names: list[str]) -> bool:
+    """Whether a directory with *names* is to be looked into: not for what was set aside."""
+    return not names or any(
+        name == LOCK_NAME or is_segment_name(name) or _HELPER.fullmatch(name) for name in names
+    )
 
 
 def adopt_dead_writers(
@@ -171,7 +185,7 @@ def adopt_dead_writers(
         if not _is_writer_name(name) or is_known(name):
             continue
         directory = target_directory / name
-        if files.is_link(directory):
+        if files.is_link(directory) or not _is_work(_names(files, directory)):
             continue
         try:
             lock = files.lock(directory / LOCK_NAME)
@@ -186,8 +200,9 @@ def adopt_dead_writers(
             if not isinstance(exc, OSError):
                 raise
             # Its neighbours must not wait for it; it is tried again with the next look.
-            _logger.error("rows of a process that has ended cannot be read: %s", exc)
+            _tell(directory, exc)
             continue
+        _told.discard(directory)
         dead = Adopted(directory=directory, lock=lock, waiting=len(segments))
         if segments:
             adopted.append((dead, segments))
@@ -212,7 +227,9 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
                 with suppress(OSError):
                     files.unlink(path)
             continue
-        content = files.read(path)
+        content = _content(files, path)
+        if content is None:
+            continue
         size = content.rfind(b"\n") + 1
         if size < len(content):
             files.cut(path, size)
@@ -240,3 +257,26 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
             )
         )
     return segments
+
+
+def _content(files: Files, path: Path) -> bytes | None:
+    """Return what a segment holds, or None where the disk does not give it back this time."""
+    try:
+        content = files.read(path)
+    except OSError as exc:
+        if exc.errno != errno.EIO:
+            raise
+        _tell(path, exc)
+        return None
+    _told.discard(path)
+    return content
+
+
+_told: set[Path] = set()
+"""What cannot be read, and was said so: it is looked at every few seconds."""
+
+
+def _tell(path: Path, exc: OSError) -> None:
+    if path not in _told:
+        _told.add(path)
+        _logger.error("rows of a process that has ended cannot be read: %s", exc)

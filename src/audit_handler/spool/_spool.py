@@ -92,7 +92,7 @@ class Spool:
         # Reentrant, because a signal handler may log while the interrupted thread is inside `put`.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._group_commit = GroupCommit(files, self._duplicate_handle, self._start_afresh)
+        self._group_commit = GroupCommit(files, self._duplicate, self._start_afresh)
         self._writer: Writer | None = None
         self._is_busy = False
         """Whether the thread that holds the lock is in the middle of a change."""
@@ -142,7 +142,7 @@ class Spool:
                         # Also when a signal handler has logged and then raised: its call has
                         # returned.
                         if self._deferred:
-                            self._take_deferred(timeout)
+                            self._take_deferred()
                 finally:
                     self._is_busy = False
                 seq = self.last_seq if self._syncs_every_row else 0
@@ -417,8 +417,14 @@ class Spool:
         Let go in a forked child: rows, files and locks are the parent's. This spool is not used any
         more.
         """
-        if self._writer:
+        self._is_closed = True
+        if self._writer and self.files.is_durable:
             self._writer.abandon()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is taken, and nothing delivered."""
+        return self._is_closed
 
     @property
     def lock(self) -> threading.RLock:
@@ -459,20 +465,33 @@ class Spool:
                 try:
                     if self._deferred and not was_busy:
                         was_any_deferred = True
-                        self._take_deferred(0.0)
+                        self._take_deferred()
                 finally:
                     self._is_busy = was_busy
         if was_any_deferred:
-            self._report_refused()
             if self._syncs_every_row:
-                self._group_commit.wait_for(self.last_seq)
+                try:
+                    self._group_commit.wait_for(self.last_seq)
+                except SpoolError as exc:
+                    self._refused.append(exc)
+            self._report_refused()
 
-    def _take_deferred(self, timeout: float) -> None:
+    def _take_deferred(self) -> None:
         while self._deferred:
+            before = self.last_seq
             try:
-                self._append_when_possible(*self._deferred.popleft(), timeout)
+                self._append(*self._deferred[0])
             except SpoolError as exc:
                 self._refused.append(exc)
+            except BaseException:
+                # Interrupted itself: it stays where it is, unless it was written by then.
+                if self._writer:
+                    with suppress(OSError):
+                        self._writer.settle()
+                if self.last_seq > before:
+                    self._deferred.popleft()
+                raise
+            self._deferred.popleft()
 
     def _report_refused(self) -> None:
         """Tell of the rows whose `put` had returned. Without the lock: who is told may log."""
@@ -512,6 +531,7 @@ class Spool:
             is_synced=self._syncs_every_row,
             clock=self._clock,
             on_sealed=self._on_sealed,
+            on_unsynced=self._group_commit.note_failure,
         )
         return self._writer
 
@@ -564,12 +584,19 @@ class Spool:
             return None
         return due
 
-    def _duplicate_handle(self) -> tuple[int, int | None]:
-        with self._changing():
-            writer = self._writer
-            if writer is None or writer.handle is None:
-                return self.last_seq, None
-            return self.last_seq, self.files.duplicate(writer.handle)
+    @contextmanager
+    def _duplicate(self) -> Iterator[tuple[Callable[[], int], int | None]]:
+        handle: int | None = None
+        try:
+            with self._changing():
+                writer = self._writer
+                covered = writer.last_seq_of_open() if writer else lambda: 0
+                if writer and writer.handle is not None:
+                    handle = self.files.duplicate(writer.handle)
+            yield covered, handle
+        finally:
+            if handle is not None:
+                self.files.close(handle)
 
     def _start_afresh(self) -> None:
         self._has_disk_failed = True

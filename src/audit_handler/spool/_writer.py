@@ -9,7 +9,7 @@ from pathlib import Path
 
 from audit_handler._clock import Clock
 from audit_handler._ids import new_writer_id
-from audit_handler.errors import SpoolUnavailable
+from audit_handler.errors import SpoolClosed, SpoolUnavailable
 from audit_handler.spool._files import Files, Lock
 from audit_handler.spool._segment import OPEN, READY, Segment, is_segment_name, segment_name
 
@@ -44,6 +44,8 @@ class Writer:
         clock: Tells since when a segment waits.
         on_sealed: Called with each segment that is sealed; with the same one again where a call was
             interrupted before it could note that.
+        on_unsynced: Called with the last row of a segment that could not be synced as it was
+            sealed.
 
     Raises:
         SpoolUnavailable: The directory cannot be made or locked.
@@ -59,6 +61,7 @@ class Writer:
         is_synced: bool,
         clock: Clock,
         on_sealed: Callable[[Segment], None],
+        on_unsynced: Callable[[int], None],
     ) -> None:
         self._files = files
         self._batch_size = batch_size
@@ -66,6 +69,9 @@ class Writer:
         self._is_synced = is_synced
         self._clock = clock
         self._on_sealed = on_sealed
+        self._on_unsynced = on_unsynced
+        self._is_abandoned = False
+        self._are_names_synced = True
         self._claim(target_directory)
         self._prefix = b'{"writer_id":"%b","seq":' % self.writer_id.encode()
         self._sealed = (0, 0)
@@ -153,6 +159,7 @@ class Writer:
 
         Raises:
             SpoolUnavailable: The file system refused; nothing was written.
+            SpoolClosed: This is a forked child's copy.
         """
         try:
             opened = self._open
@@ -172,7 +179,7 @@ class Writer:
                 opened = self._create(month)
                 size = rows = 0
         except OSError as exc:
-            raise SpoolUnavailable(f"{self.directory} cannot be written: {exc.strerror}") from exc
+            raise _refusal(self.directory, exc) from exc
         line = b"%b%d,%b\n" % (self._prefix, opened.first_seq + rows, body[1:])
         opened.pending = len(line)
         try:
@@ -182,7 +189,7 @@ class Writer:
         except OSError as exc:
             with suppress(OSError):  # Left to the next call, like what an interrupted one has left.
                 self._settle(opened)
-            raise SpoolUnavailable(f"{opened.path} cannot be written: {exc.strerror}") from exc
+            raise _refusal(opened.path, exc) from exc
         # One assignment, so that an interruption finds the row counted or not, and never by half.
         opened.counts = (size + written, rows + 1)
         opened.pending = 0
@@ -199,12 +206,17 @@ class Writer:
             OSError: The file system refused; the next call tries again.
         """
         opened = self._open
-        if opened is None:
+        if opened is None or self._is_abandoned:
             return
         if opened.handle >= 0:
             self._settle(opened)
             if self._is_synced:
-                self._files.sync(opened.handle)
+                try:
+                    self._files.sync(opened.handle)
+                except OSError:
+                    # The system tells it once, and calls the next sync a success.
+                    self._on_unsynced(opened.last_seq)
+                    raise
             # Forgotten before it is closed: a closed number may belong to somebody's socket a
             # moment later.
             handle, opened.handle = opened.handle, -1
@@ -243,15 +255,43 @@ class Writer:
             if self._files.names(self.directory) in ([], [LOCK_NAME]):
                 self._remove_directory()
         finally:
-            self.abandon()
+            self._close_handle()
             self._lock.release()
 
     def has_rows(self) -> bool:
         """Whether there is a file with rows in the directory, whoever delivers them by now."""
-        return any(map(is_segment_name, self._files.names(self.directory)))
+        try:
+            return any(map(is_segment_name, self._files.names(self.directory)))
+        except OSError:
+            return True  # As far as anybody can tell.
+
+    def settle(self) -> None:
+        """
+        Finish what an interrupted call has left half done.
+
+        Raises:
+            OSError: The file system refused; the next call tries again.
+        """
+        self._settled()
+
+    def last_seq_of_open(self) -> Callable[[], int]:
+        """
+        Return what tells the last row of the segment that is open now, also once it is sealed. It
+        may be called without the lock.
+        """
+        opened, last_seq = self._open, self.last_seq
+        return lambda: opened.last_seq if opened else last_seq
 
     def abandon(self) -> None:
-        """Let go of the open file, as in a forked child: segment and lock are the parent's."""
+        """
+        Let go of everything in a forked child: the segment and its lock are the parent's.
+
+        It may have been forked on top of a call here, by a signal handler, and go on with it.
+        """
+        self._is_abandoned = True
+        self._close_handle()
+
+    def _close_handle(self) -> None:
         opened = self._open
         if opened and opened.handle >= 0:
             handle, opened.handle = opened.handle, -1
@@ -267,6 +307,7 @@ class Writer:
             pass  # An empty directory costs nothing; the next process that starts here removes it.
 
     def _create(self, month: str) -> _OpenSegment:
+        self._refuse_when_abandoned()
         first_seq = self.last_seq + 1
         path = self.directory / segment_name(first_seq, OPEN)
         try:
@@ -280,6 +321,9 @@ class Writer:
             handle = self._files.create(path)
         if self._is_synced:
             try:
+                if not self._are_names_synced:
+                    self._sync_names()
+                    self._are_names_synced = True
                 self._files.sync_directory(self.directory)
             except BaseException:
                 # Created, and synced, once more by the next call.
@@ -294,7 +338,15 @@ class Writer:
             opened=self._clock.monotonic(),
             since=self._clock.time(),
         )
+        if self._is_abandoned:
+            # Forked before the handle was known.
+            self._close_handle()
+            self._refuse_when_abandoned()
         return self._open
+
+    def _refuse_when_abandoned(self) -> None:
+        if self._is_abandoned:
+            raise SpoolClosed("the spool is the parent process's")
 
     def _remake_directory(self) -> None:
         """
@@ -307,8 +359,7 @@ class Writer:
             raise OSError(errno.EBUSY, "removed, and taken by another process when made again")
         removed, self._lock = self._lock, lock
         removed.release()
-        if self._is_synced:
-            self._sync_names()
+        self._are_names_synced = False
 
     def _settled(self) -> _OpenSegment | None:
         """Return the open segment, after finishing what an interrupted call left half done."""
@@ -330,6 +381,14 @@ class Writer:
         elif size > opened.size:
             self._files.truncate(opened.handle, opened.size)
         opened.pending = 0
+
+
+def _refusal(path: Path, exc: OSError) -> SpoolUnavailable:
+    """Return the error for *exc*; raise it again where it is none of the system's."""
+    if exc.errno is None:
+        # A signal handler has raised it, as in TimeoutError("too slow").
+        raise exc
+    return SpoolUnavailable(f"{path} cannot be written: {exc.strerror}")
 
 
 class _OpenSegment:
