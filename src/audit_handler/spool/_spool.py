@@ -180,8 +180,8 @@ class Spool:
         with self._lock:
             if self._is_busy:
                 return False
-            with self._changing():
-                target_seq = self.last_seq
+            self._take_left()
+            target_seq = self.last_seq
             self._flush_seq = max(self._flush_seq, target_seq)
             self._changed.notify_all()
             while self._finished_seq < target_seq or any(other.has_rows() for other in others):
@@ -403,8 +403,7 @@ class Spool:
             # locks last as long as the process.
             if self._is_closed or self._is_busy:
                 return
-            with self._changing():
-                pass  # what was logged on top of a call that was interrupted
+            self._take_left()
             self._is_closed = True
             self._changed.notify_all()
             if self._writer:
@@ -475,6 +474,11 @@ class Spool:
                 except SpoolError as exc:
                     self._refused.append(exc)
             self._report_refused()
+
+    def _take_left(self) -> None:
+        """Take what was logged on top of a call, and left as that was interrupted."""
+        with self._changing():
+            pass
 
     def _take_deferred(self) -> None:
         while self._deferred:
