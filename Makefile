@@ -50,7 +50,7 @@ help:
 	@echo 'make format    let ruff sort, mend and format'
 	@echo 'make coverage  branch coverage on one Python'
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, compare with others,'
-	@echo '               and write docs/RELIABILITY.md: 20 minutes  (ARGS="-k fork" for some of the faults alone)'
+	@echo '               and write docs/RELIABILITY.md: 15 minutes  (ARGS="-k fork" for some of the faults alone)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
 	@echo 'make bench     what it costs beside other libraries, and write docs/PERFORMANCE.md: 6 minutes'
 	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'

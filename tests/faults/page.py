@@ -207,8 +207,8 @@ INTRODUCTION = """\
 
 What audit-handler promises is that a row whose logger call has returned is stored once, whatever
 happens then. This page is what came of trying to break that. It is written by `make faults`, which
-runs all of it on any machine with Python in 20 minutes; the figures are those of the last run,
-and nothing was left out of them.
+runs all of it on any machine with Python in a quarter of an hour; the figures are those of the last
+run, and nothing was left out of them.
 
 The faults are real: processes are killed with `kill -9`, sockets are reset, disks are full. The
 server is ClickHouse's own engine (chDB) behind a loopback port that speaks ClickHouse's HTTP
