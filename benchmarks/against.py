@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -50,10 +50,17 @@ def source_of(revision: str, directory: Path) -> Path:
 def ask(worker: subprocess.Popen[str], kind: str) -> float:
     if worker.stdin is None or worker.stdout is None:
         raise TypeError("a worker has pipes")
-    print(kind, file=worker.stdin, flush=True)
-    answer = worker.stdout.readline()
+    answer = ""
+    with suppress(BrokenPipeError):
+        print(kind, file=worker.stdin, flush=True)
+        answer = worker.stdout.readline()
     if not answer:
-        sys.exit(f"the process of a revision has ended at {kind!r}; what it said is above")
+        with suppress(BrokenPipeError):
+            worker.stdin.close()
+        sys.exit(
+            f"the process of a revision has ended at {kind!r}, for the reason above; an older one "
+            "may need packages that this tree does not: install them into .tox/bench"
+        )
     return float(answer)
 
 
