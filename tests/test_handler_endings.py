@@ -443,3 +443,33 @@ def test_what_was_closed_before_it_began_begins_no_more(
     assert started[0].spool.is_closed
     assert started[0] is not handler._pipeline
     assert 1 == handler.status().rows_waiting
+
+
+def test_a_close_right_after_the_first_audit_waits_for_its_delivery(
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread was started, and had not come to its first line: its rows were left behind."""
+    may_run, real = threading.Event(), listener.Listener._run
+
+    def late(self: listener.Listener) -> None:
+        assert may_run.wait(60.0)
+        real(self)
+
+    def drain(self: listener.Listener) -> None:
+        monkeypatch.undo()
+        self.drain()
+        may_run.set()
+
+    monkeypatch.setattr(listener.Listener, "_run", late)
+    monkeypatch.setattr(listener.Listener, "drain", drain)
+    handler = make_handler(faults.dsn(database), logger=log.name)
+    log.info("a", extra=AUDIT)
+    is_closed = handler.close()
+    may_run.set()
+
+    assert is_closed
+    assert ["a"] == stored(faults, database)

@@ -144,7 +144,10 @@ class Pipeline:
         deadline = self._clock.monotonic() + timeout
         if self.listener.is_stopping:
             return self.spool.flush(0.0)
-        if self.listener.retire() or not self.listener.is_alive:
+        # 1. Never started, and now it never will be; 2. ended by itself. One that was started, and
+        # has not come to its first line yet, is waited for like any other.
+        never_began = not self.listener.was_started and self.listener.retire()
+        if never_began or (self.listener.was_started and not self.listener.is_alive):
             is_flushed = self.spool.flush(0.0)
             self.spool.close()
             return is_flushed
