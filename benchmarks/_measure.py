@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.loopback import LoopbackClickHouse
+    from tests.support.loopback import LoopbackClickHouse
 
 __all__ = [
     "SPREAD_HEADERS",
@@ -279,7 +279,7 @@ def loopback() -> Iterator[LoopbackClickHouse]:
     root = str(Path(__file__).resolve().parents[1])
     if root not in sys.path:
         sys.path.insert(0, root)  # run by its path, a benchmark sees only its own directory
-    from tests.loopback import LoopbackClickHouse
+    from tests.support.loopback import LoopbackClickHouse
 
     with scratch_directory() as directory, LoopbackClickHouse.start(directory) as server:
         yield server

@@ -61,7 +61,7 @@ class Writer(threading.Thread):
 
 
 def run(server: Any, rows: int, spool: Any) -> list[list[str]]:
-    from tests.older import create_older_table, fill_older_table
+    from tests.support.older import create_older_table, fill_older_table
 
     target = Target(**parse_dsn(server.dsn(), port=None, user=None, password=None))
     create_older_table(server, "audit_db")

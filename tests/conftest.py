@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from audit_handler import AuditHandler
-from tests.containers import require_docker, start_node
-from tests.loopback import LoopbackClickHouse
+from tests.support.containers import require_docker, start_node
+from tests.support.loopback import LoopbackClickHouse
 
 _numbers = itertools.count(1)
 

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 
 from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
-from tests.asgi import Capture, asked
+from tests.support.asgi import Capture, asked
 
 
 class OtherFramework:

@@ -15,8 +15,8 @@ from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.target import Target
 from audit_handler.trail import Completeness, Period, Trail
-from tests.commands import audit, run
-from tests.loopback import LoopbackClickHouse
+from tests.support.commands import audit, run
+from tests.support.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 

@@ -11,8 +11,8 @@ import pytest
 
 from audit_handler import AuditHandler
 from audit_handler.schema import query_names
-from tests.commands import audit, run
-from tests.loopback import LoopbackClickHouse
+from tests.support.commands import audit, run
+from tests.support.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 

@@ -19,8 +19,8 @@ from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.trail import Filter, Period, Trail
-from tests.commands import audit, command, environment_with, program, run
-from tests.loopback import LoopbackClickHouse
+from tests.support.commands import audit, command, environment_with, program, run
+from tests.support.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 

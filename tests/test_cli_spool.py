@@ -16,10 +16,10 @@ from click.testing import Result
 from audit_handler import AuditHandler
 from audit_handler._replay import replay
 from audit_handler.spool import DiskFiles
-from tests.commands import audit, die_with_three_rows, run
 from tests.conftest import completeness
-from tests.doubles import ScriptedDestination
-from tests.loopback import LoopbackClickHouse
+from tests.support.commands import audit, die_with_three_rows, run
+from tests.support.doubles import ScriptedDestination
+from tests.support.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 

@@ -23,9 +23,9 @@ from audit_handler.clickhouse._codes import (
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 from audit_handler.schema import COLUMNS, statements
 from audit_handler.target import Target, parse_dsn
-from tests.commands import environment_with
 from tests.conftest import Engine
-from tests.loopback import LoopbackClickHouse
+from tests.support.commands import environment_with
+from tests.support.loopback import LoopbackClickHouse
 
 Connect = Callable[..., ClickHouse]
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 
-from tests.containers import IMAGE
+from tests.support.containers import IMAGE
+from tests.support.paths import EXAMPLES
 
 pytestmark = pytest.mark.once
 
-COMPOSE = Path(__file__).parents[1] / "examples" / "compose"
+COMPOSE = EXAMPLES / "compose"
 
 
 def services(name: str) -> dict[str, Any]:

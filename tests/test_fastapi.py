@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from audit_handler import Rule, audit, bind, changes
 from audit_handler.starlette import AuditMiddleware
-from tests.asgi import Answer, Capture, as_json, asked
+from tests.support.asgi import Answer, Capture, as_json, asked
 
 
 class Order(BaseModel):

@@ -19,11 +19,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import completeness
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.paths import ROOT
 
 pytest.importorskip("gunicorn", reason="gunicorn does not run on Windows")
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:

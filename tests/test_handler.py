@@ -22,7 +22,7 @@ import audit_handler
 from audit_handler import AuditHandler, ConfigurationError, SpoolFull
 from audit_handler.schema import WRITTEN_COLUMNS
 from tests.conftest import Engine, completeness
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
 
 MakeHandler = Callable[..., AuditHandler]
 

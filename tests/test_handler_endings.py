@@ -14,8 +14,8 @@ import pytest
 from audit_handler import AuditHandler, SpoolUnavailable, SpoolUnsynced, listener
 from audit_handler import handler as handler_module
 from audit_handler._registry import handlers
-from tests.loopback import LoopbackClickHouse
-from tests.programs import PRELUDE, World
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.programs import PRELUDE, World
 
 MakeHandler = Callable[..., AuditHandler]
 

@@ -16,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.loopback import LoopbackClickHouse
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.paths import ROOT
 
 Rows = Callable[[], list[dict[str, Any]]]
 

@@ -15,7 +15,7 @@ from audit_handler.errors import DataError, DeliveryError, SetupError, Transient
 from audit_handler.listener import Listener
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
-from tests.doubles import ScriptedDestination, SteppingClock
+from tests.support.doubles import ScriptedDestination, SteppingClock
 from tests.test_spool import leave_behind, make_spool, put_numbers
 
 TIMEOUT = TransientError("read timed out")

@@ -27,8 +27,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from tests.loopback import LoopbackClickHouse, LoopbackError
-from tests.loopback.server import Statement
+from tests.support.loopback import LoopbackClickHouse, LoopbackError
+from tests.support.loopback.server import Statement
+from tests.support.paths import ROOT
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -767,13 +768,13 @@ def test_process_ends_at_sigterm(own_server: LoopbackClickHouse) -> None:
 def test_process_ends_with_a_killed_parent(tmp_path: Path) -> None:
     script = (
         "import sys\n"
-        "from tests.loopback import LoopbackClickHouse\n"
+        "from tests.support.loopback import LoopbackClickHouse\n"
         "print(LoopbackClickHouse.start(sys.argv[1]).pid, flush=True)\n"
         "sys.stdin.read()\n"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "db")],
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from audit_handler import AuditHandler, _metrics, _registry
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
 
 MakeHandler = Callable[..., AuditHandler]
 

@@ -12,8 +12,8 @@ from audit_handler import AuditHandler
 from audit_handler.errors import SetupError
 from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS
 from audit_handler.upgrade import upgrade
-from tests.loopback import LoopbackClickHouse
-from tests.older import create_older_table
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.older import create_older_table
 from tests.test_clickhouse import Connect, connect, rows, target_of
 
 pytestmark = pytest.mark.once

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,10 +12,11 @@ from audit_handler import _metrics
 from audit_handler.cli import main
 from audit_handler.clickhouse._codes import HTTP_REMEDIES, SETUP_REMEDIES, TRANSIENT_REMEDIES
 from audit_handler.status import Status
+from tests.support.paths import DOCS
 
 pytestmark = pytest.mark.once
 
-GUIDE = (Path(__file__).parents[1] / "docs" / "OPERATING.md").read_text(encoding="utf-8")
+GUIDE = (DOCS / "OPERATING.md").read_text(encoding="utf-8")
 
 
 def test_every_metric_that_is_named_is_one_that_is_reported() -> None:

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from audit_handler import AuditHandler, ConfigurationError, _registry
 from audit_handler._flask_pages import health_blueprint, status_blueprint
 from audit_handler.status_pages import PUBLIC, HealthApp, StatusApp
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
 
 MakeHandler = Callable[..., AuditHandler]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback import LoopbackClickHouse
-from tests.programs import PRELUDE, World
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.programs import PRELUDE, World
 
 
 @pytest.fixture(params=["http", "chdb"])

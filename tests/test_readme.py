@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from audit_handler.config import _VARIABLES, PROFILES
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.once
 
-README = Path(__file__).parents[1] / "README.md"
+README = ROOT / "README.md"
 
 
 def python_blocks() -> list[str]:

@@ -29,8 +29,8 @@ from audit_handler.schema import (
 )
 from audit_handler.target import Target
 from audit_handler.upgrade import upgrade
-from tests.containers import require_docker, start_cluster, start_node, url_of
-from tests.older import create_older_table, fill_older_table
+from tests.support.containers import require_docker, start_cluster, start_node, url_of
+from tests.support.older import create_older_table, fill_older_table
 from tests.test_clickhouse import rows, target_of
 from tests.test_sql_cluster import ask
 

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from audit_handler import Rule, audit, bind, changes
 from audit_handler.request import CURRENT
 from audit_handler.starlette import AuditMiddleware
-from tests.asgi import Capture, as_json, ask, asked
+from tests.support.asgi import Capture, as_json, ask, asked
 
 
 def application(audits: Capture, endpoint: Any, **options: Any) -> Starlette:

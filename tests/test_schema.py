@@ -17,7 +17,7 @@ from audit_handler.schema import (
 )
 from audit_handler.schema._files import sql_directory
 from audit_handler.target import Target
-from tests.documented import DOCS, PAGES, with_table
+from tests.support.documented import DOCS, PAGES, with_table
 
 NODE = Target(scheme="https", host="ch")
 CLUSTER = Target(scheme="https", host="ch", cluster="{cluster}")

@@ -34,8 +34,8 @@ from audit_handler import AuditHandler, audit, changes
 from audit_handler.flask import AuditFlask
 from audit_handler.redaction import DEFAULT_KEYS
 from audit_handler.starlette import AuditMiddleware
-from tests.asgi import Capture, asked
-from tests.loopback import LoopbackClickHouse
+from tests.support.asgi import Capture, asked
+from tests.support.loopback import LoopbackClickHouse
 
 pytestmark = pytest.mark.once
 

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from audit_handler import AuditHandler
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
 
 MakeHandler = Callable[..., AuditHandler]
 AUDIT = {"action": "CREATE", "resource_type": "order"}

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from audit_handler import ConfigurationError, install_signal_handlers
-from tests.loopback import LoopbackClickHouse
-from tests.programs import PRELUDE, World
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.programs import PRELUDE, World
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no such signals on this system")
 

@@ -19,7 +19,7 @@ from audit_handler._clock import SystemClock
 from audit_handler._ids import new_writer_id
 from audit_handler.errors import SpoolClosed, SpoolFull, SpoolUnavailable
 from audit_handler.spool import DiskFiles, MemoryFiles, Segment, Spool, has_leftovers
-from tests.doubles import SteppingClock
+from tests.support.doubles import SteppingClock
 
 MONTH = "2026-11"
 

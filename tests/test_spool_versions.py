@@ -16,8 +16,8 @@ import pytest
 from audit_handler import AuditHandler, _replay
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.spool import DiskFiles
-from tests.loopback import LoopbackClickHouse
-from tests.verdicts import Verdict, verdict_on
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.verdicts import Verdict, verdict_on
 
 pytestmark = pytest.mark.once
 

@@ -16,8 +16,8 @@ from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import SetupError
 from audit_handler.schema import access_statements, query_names, statements
 from audit_handler.target import Target
-from tests.loopback import LoopbackClickHouse
-from tests.loopback.cluster import OneServer, write_config
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.loopback.cluster import OneServer, write_config
 from tests.test_clickhouse import rows
 from tests.test_sql_cluster import ask, record
 from tests.test_sql_cluster import rows as asked_rows

@@ -10,7 +10,7 @@ from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import SetupError
 from audit_handler.schema import changes, statements
 from audit_handler.target import Target
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
 from tests.test_clickhouse import rows, target_of
 
 pytestmark = pytest.mark.once

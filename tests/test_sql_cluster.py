@@ -18,9 +18,9 @@ from audit_handler.errors import SetupError, TransientError
 from audit_handler.schema import changes, query, query_names, statements
 from audit_handler.target import Target
 from audit_handler.upgrade import upgrade
-from tests.loopback import LoopbackClickHouse
-from tests.loopback.cluster import OneServer, on_one_server, write_config
-from tests.older import create_older_table, fill_older_table
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.loopback.cluster import OneServer, on_one_server, write_config
+from tests.support.older import create_older_table, fill_older_table
 
 pytestmark = pytest.mark.once
 

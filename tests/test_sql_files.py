@@ -21,8 +21,8 @@ from audit_handler.schema import (
 )
 from audit_handler.schema._files import sql_directory
 from audit_handler.target import Target
-from tests.loopback import LoopbackClickHouse
-from tests.loopback.cluster import on_one_server, write_config
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.loopback.cluster import on_one_server, write_config
 from tests.test_clickhouse import rows, target_of
 
 pytestmark = pytest.mark.once

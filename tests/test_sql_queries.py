@@ -11,7 +11,7 @@ import pytest
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.schema import query, statements
 from audit_handler.target import Target
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
 from tests.test_clickhouse import target_of
 
 pytestmark = pytest.mark.once

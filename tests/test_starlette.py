@@ -30,7 +30,16 @@ from starlette.websockets import WebSocket
 from audit_handler import AuditHandler, ConfigurationError, Rule, bind, current
 from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
-from tests.asgi import DISCONNECT, Answer, Capture, Message, as_json, ask, asked, private_logger
+from tests.support.asgi import (
+    DISCONNECT,
+    Answer,
+    Capture,
+    Message,
+    as_json,
+    ask,
+    asked,
+    private_logger,
+)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 
 from audit_handler import AuditHandler, ConfigurationError, Rule, bind
 from audit_handler.starlette import AuditMiddleware
-from tests.asgi import Answer, Capture, as_json, asked, private_logger
+from tests.support.asgi import Answer, Capture, as_json, asked, private_logger
 
 
 async def answered(request: Request) -> Response:

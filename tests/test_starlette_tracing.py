@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from audit_handler.starlette import AuditMiddleware
-from tests.asgi import Answer, Capture, asked
+from tests.support.asgi import Answer, Capture, asked
 
 SENT_TRACE = "a1" * 16
 TRACEPARENT = f"00-{SENT_TRACE}-{'b2' * 8}-01"

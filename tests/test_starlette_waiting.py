@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse
 from audit_handler import AuditHandler, bind
 from audit_handler.redaction import Redactor
 from audit_handler.starlette import AuditMiddleware
-from tests.asgi import Answer, Capture, as_json, ask, asked, private_logger
-from tests.loopback import LoopbackClickHouse
+from tests.support.asgi import Answer, Capture, as_json, ask, asked, private_logger
+from tests.support.loopback import LoopbackClickHouse
 
 
 async def created(scope: Any, receive: Any, send: Any) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from audit_handler import Rule, bound, context
 from audit_handler.starlette import AuditMiddleware
 from audit_handler.testing import CapturedAudits, capture_audits
-from tests.asgi import as_json, asked
+from tests.support.asgi import as_json, asked
 
 AUDIT = {"action": "CREATE", "resource_type": "order", "resource_id": 17}
 

@@ -16,8 +16,8 @@ from audit_handler.errors import DeliveryError, SetupError, TransientError
 from audit_handler.schema import changes, script, statements
 from audit_handler.target import Target
 from audit_handler.upgrade import Month, upgrade
-from tests.loopback import LoopbackClickHouse, LoopbackError
-from tests.older import create_older_table, fill_older_table
+from tests.support.loopback import LoopbackClickHouse, LoopbackError
+from tests.support.older import create_older_table, fill_older_table
 from tests.test_clickhouse import rows, target_of
 
 pytestmark = pytest.mark.once

@@ -13,9 +13,9 @@ import pytest
 from audit_handler import AuditHandler
 from tests.conftest import Engine
 from tests.faults.staging import Application, Judge, Lines
-from tests.loopback import LoopbackClickHouse
-from tests.programs import World
-from tests.verdicts import Verdict, report, verdict_on
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.programs import World
+from tests.support.verdicts import Verdict, report, verdict_on
 
 
 @pytest.fixture

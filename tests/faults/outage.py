@@ -27,8 +27,8 @@ from pathlib import Path
 from audit_handler import AuditHandler
 from tests.conftest import completeness
 from tests.faults import results
-from tests.loopback import LoopbackClickHouse
-from tests.verdicts import Verdict
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.verdicts import Verdict
 
 __all__ = ["main"]
 

@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.faults import results
-from tests.loopback import LoopbackClickHouse
-from tests.verdicts import Verdict
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.verdicts import Verdict
 
 __all__ = ["FAULTS", "Run", "main"]
 

@@ -12,9 +12,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from tests.support.paths import DOCS
+
 __all__ = ["DIRECTORY", "read", "write"]
 
-DIRECTORY = Path(__file__).parents[2] / "docs" / "reliability"
+DIRECTORY = DOCS / "reliability"
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

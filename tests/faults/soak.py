@@ -32,8 +32,8 @@ from typing import Any
 
 from tests.conftest import completeness
 from tests.faults import results
-from tests.loopback import LoopbackClickHouse, LoopbackError
-from tests.verdicts import Verdict
+from tests.support.loopback import LoopbackClickHouse, LoopbackError
+from tests.support.verdicts import Verdict
 
 __all__ = ["Outcome", "SoakVerdict", "main", "soak"]
 

@@ -18,8 +18,8 @@ import pytest
 
 from audit_handler import AuditHandler
 from tests.conftest import Engine
-from tests.loopback import LoggedRequest, LoopbackClickHouse
-from tests.verdicts import Verdict
+from tests.support.loopback import LoggedRequest, LoopbackClickHouse
+from tests.support.verdicts import Verdict
 
 __all__ = [
     "Application",

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.staging import Judge, trials
-from tests.loopback import LoopbackClickHouse
-from tests.programs import World
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.programs import World
 
 pytestmark = pytest.mark.once
 

@@ -22,8 +22,8 @@ from tests.faults.staging import (
     obeying_modes,
     on_small_disk,
 )
-from tests.loopback import LoopbackClickHouse
-from tests.programs import World
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.programs import World
 
 ROW = "disk full, spool directory removed or read-only"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.staging import Judge
-from tests.programs import PRELUDE, World
+from tests.support.programs import PRELUDE, World
 
 FORKS = "fork, multiprocessing, gunicorn --preload, Celery prefork"
 REOPENED = "closed while it is still attached"

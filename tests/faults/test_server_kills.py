@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.staging import Application, Judge, Lines, trials
-from tests.loopback import LoopbackClickHouse
+from tests.support.loopback import LoopbackClickHouse
 
 pytestmark = pytest.mark.once
 

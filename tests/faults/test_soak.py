@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.soak import soak
-from tests.verdicts import report
+from tests.support.verdicts import report
 
 pytestmark = pytest.mark.once
 

@@ -25,8 +25,8 @@ from audit_handler.errors import (
 from audit_handler.listener import Listener
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
-from tests.doubles import SteppingClock
 from tests.faults.disk import Crash, Disk, Process, SimulatedFiles
+from tests.support.doubles import SteppingClock
 
 __all__ = ["MONTH", "TARGET", "App", "Table", "World"]
 

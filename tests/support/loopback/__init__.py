@@ -1,6 +1,6 @@
 """
-A ClickHouse server for tests, in a process of its own; see ``tests.loopback.server`` for what it
-can do.
+A ClickHouse server for tests, in a process of its own; see
+``tests.support.loopback.server`` for what it can do.
 
 Only the standard library is imported here: chDB must never be imported in a process that forks.
 """

@@ -6,13 +6,13 @@ import logging
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
 
 from audit_handler import AuditHandler
 from audit_handler.cli import main
+from tests.support.paths import SOURCE
 
 DIES = """
 import logging, os, sys
@@ -22,7 +22,6 @@ for number in range(3):
     handler.handle(logging.makeLogRecord({"action": "DIE", "resource_id": str(number)}))
 os._exit(0)
 """
-SOURCE = Path(__file__).parents[1] / "src"
 
 
 def run(*arguments: object, **options: Any) -> Result:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from audit_handler.schema import COLUMNS, Kind, parameters, query, query_names, statements
 from audit_handler.target import Target
+from tests.support.paths import DOCS
 
 __all__ = ["PAGES", "with_table"]
 
-DOCS = Path(__file__).parents[1] / "docs"
+
 TARGET = Target(scheme="http", host="h")
 _FILLERS = {
     Kind.RECORD: "the handler",

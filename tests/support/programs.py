@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import Engine
-from tests.loopback import LoopbackClickHouse
-from tests.verdicts import report, verdict_on
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.verdicts import report, verdict_on
 
 __all__ = ["PRELUDE", "World"]
 
