@@ -19,14 +19,16 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any
 
 import pytest
 
 from audit_handler import AuditHandler
+from audit_handler.clickhouse import ClickHouse
 from tests.support.containers import require_docker, start_node
+from tests.support.engines import Engine, RealServer
 from tests.support.loopback import LoopbackClickHouse
+from tests.support.tables import Connect, target_of
 
 _numbers = itertools.count(1)
 
@@ -50,35 +52,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"Left out: the tests marked 'once', of ClickHouse, SQL and files. They run on Python "
             f"{once_on} alone, because they say nothing about the interpreter."
         )
-
-
-class Engine(Protocol):
-    """What a test needs of a ClickHouse, whichever it is."""
-
-    def dsn(self, database: str = "audit_db") -> str: ...
-
-    def query(self, sql: str) -> list[dict[str, Any]]: ...
-
-    def command(self, sql: str) -> object: ...
-
-
-class RealServer:
-    """A ClickHouse server, asked through the driver."""
-
-    def __init__(self, url: str) -> None:
-        import clickhouse_connect
-
-        self._parts = urlsplit(url)
-        self._client = clickhouse_connect.get_client(dsn=url)
-
-    def dsn(self, database: str = "audit_db") -> str:
-        return f"{self._parts.scheme}://{self._parts.netloc}/{database}"
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        return list(self._client.query(sql).named_results())
-
-    def command(self, sql: str) -> object:
-        return self._client.command(sql)
 
 
 def _real_server(request: pytest.FixtureRequest) -> RealServer:
@@ -175,13 +148,19 @@ def make_handler(tmp_path: Path) -> Iterator[Callable[..., AuditHandler]]:
     shutil.rmtree(tmp_path / "spool", ignore_errors=True)
 
 
-def completeness(engine: Engine, table: str) -> list[dict[str, Any]]:
-    """
-    Return rows, gaps and repeats of each writer: how an auditor tells that nothing is missing or
-    doubled.
-    """
-    return engine.query(
-        "SELECT count() AS rows, max(seq) - uniqExact(seq) AS gaps, "
-        "count() - uniqExact(seq) AS repeats "
-        f"FROM {table} GROUP BY writer_id ORDER BY writer_id"
-    )
+@pytest.fixture
+def connect(database: str) -> Iterator[Connect]:
+    made = []
+
+    def make(dsn: str, **options: Any) -> ClickHouse:
+        settings: dict[str, Any] = {"create_table": True, "async_insert": False}
+        target_fields = {n: options.pop(n) for n in list(options) if n not in settings}
+        clickhouse = ClickHouse(
+            target_of(dsn, database, **target_fields), **{**settings, **options}
+        )
+        made.append(clickhouse)
+        return clickhouse
+
+    yield make
+    for clickhouse in made:
+        clickhouse.close()

@@ -17,8 +17,8 @@ from audit_handler.cli._setup import _impatient
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.spool import DiskFiles
-from tests.conftest import Engine
 from tests.support.commands import command, die_with_three_rows, environment_with, program, run
+from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse, LoopbackError
 from tests.support.older import create_older_table, fill_older_table
 

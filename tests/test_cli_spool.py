@@ -16,9 +16,9 @@ from click.testing import Result
 from audit_handler import AuditHandler
 from audit_handler._replay import replay
 from audit_handler.spool import DiskFiles
-from tests.conftest import completeness
 from tests.support.commands import audit, die_with_three_rows, run
 from tests.support.doubles import ScriptedDestination
+from tests.support.engines import completeness
 from tests.support.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,56 +20,10 @@ from audit_handler.clickhouse._codes import (
 )
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 from audit_handler.schema import COLUMNS, statements
-from audit_handler.target import Target, parse_dsn
-from tests.conftest import Engine
 from tests.support.commands import environment_with
+from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
-
-Connect = Callable[..., ClickHouse]
-
-
-def rows(*numbers: int, **fields: Any) -> bytes:
-    """Return NDJSON as the spool writes it."""
-    lines = []
-    for number in numbers:
-        row = {
-            "writer_id": "w",
-            "seq": number,
-            "event_time": "2026-11-23 10:00:00.000001",
-            "event_id": f"00000000-0000-7000-8000-{number:012d}",
-            "action": "TRY",
-            **fields,
-        }
-        lines.append(json.dumps(row, separators=(",", ":")).encode() + b"\n")
-    return b"".join(lines)
-
-
-def target_of(dsn: str, database: str, **fields: Any) -> Target:
-    parsed = {**parse_dsn(dsn, port=None, user=None, password=None), "database": database}
-    parsed["client_options"] = {**parsed["client_options"], **fields.pop("client_options", {})}
-    return Target(**parsed, **fields)
-
-
-@pytest.fixture
-def connect(database: str) -> Iterator[Connect]:
-    made = []
-
-    def make(dsn: str, **options: Any) -> ClickHouse:
-        settings: dict[str, Any] = {"create_table": True, "async_insert": False}
-        target_fields = {n: options.pop(n) for n in list(options) if n not in settings}
-        clickhouse = ClickHouse(
-            target_of(dsn, database, **target_fields), **{**settings, **options}
-        )
-        made.append(clickhouse)
-        return clickhouse
-
-    yield make
-    for clickhouse in made:
-        clickhouse.close()
-
-
-def count(server: Engine, database: str) -> int:
-    return int(server.query(f"SELECT count() AS n FROM {database}.audit_logs")[0]["n"])
+from tests.support.tables import Connect, count, rows, target_of
 
 
 @pytest.fixture

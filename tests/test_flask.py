@@ -30,7 +30,7 @@ from audit_handler.flask import AuditFlask, health_blueprint, status_blueprint
 from audit_handler.policy import Rule
 from audit_handler.redaction import REDACTED
 from audit_handler.request import CURRENT
-from tests.test_starlette import Capture, private_logger
+from tests.support.asgi import Capture, private_logger
 
 TRACEPARENT = f"00-{'a1' * 16}-{'b2' * 8}-01"
 

@@ -27,8 +27,8 @@ from audit_handler import AuditHandler, audit, bind, clear, current
 from audit_handler.flask import AuditFlask
 from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
-from tests.conftest import Engine
-from tests.test_starlette import Capture, asked, private_logger
+from tests.support.asgi import Capture, asked, private_logger
+from tests.support.engines import Engine
 
 USERS = {
     "ada": {"id": "u-1", "name": "Ada", "role": ["sales", "admin"], "email": "ada@shop.example"},

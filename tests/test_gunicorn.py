@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import completeness
+from tests.support.engines import completeness
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.paths import ROOT
 

@@ -16,7 +16,7 @@ from audit_handler.listener import Listener
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
 from tests.support.doubles import ScriptedDestination, SteppingClock
-from tests.test_spool import leave_behind, make_spool, put_numbers
+from tests.support.spools import leave_behind, make_spool, put_numbers
 
 TIMEOUT = TransientError("read timed out")
 REFUSED = TransientError("connection refused", is_ambiguous=False)

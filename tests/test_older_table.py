@@ -14,11 +14,9 @@ from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS
 from audit_handler.upgrade import upgrade
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.older import create_older_table
-from tests.test_clickhouse import Connect, connect, rows, target_of
+from tests.support.tables import Connect, rows, target_of
 
 pytestmark = pytest.mark.once
-
-__all__ = ["connect"]  # a fixture
 
 MakeHandler = Callable[..., AuditHandler]
 

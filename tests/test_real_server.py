@@ -31,8 +31,8 @@ from audit_handler.target import Target
 from audit_handler.upgrade import upgrade
 from tests.support.containers import require_docker, start_cluster, start_node, url_of
 from tests.support.older import create_older_table, fill_older_table
-from tests.test_clickhouse import rows, target_of
-from tests.test_sql_cluster import ask
+from tests.support.questions import ask
+from tests.support.tables import rows, target_of
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer

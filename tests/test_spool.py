@@ -20,23 +20,7 @@ from audit_handler._ids import new_writer_id
 from audit_handler.errors import SpoolClosed, SpoolFull, SpoolUnavailable
 from audit_handler.spool import DiskFiles, MemoryFiles, Segment, Spool, has_leftovers
 from tests.support.doubles import SteppingClock
-
-MONTH = "2026-11"
-
-
-def make_spool(directory: Path, **options: Any) -> Spool:
-    settings: dict[str, Any] = {
-        "batch_size": 3,
-        "batch_bytes": 64 * 1024,
-        "flush_interval": 5.0,
-        "max_bytes": 10**9,
-        "fsync": "never",
-        "clock": SteppingClock(),
-    }
-    settings.update(options)
-    files = settings.pop("files", None) or DiskFiles()
-    files.make_directory(directory)
-    return Spool(files, directory, **settings)
+from tests.support.spools import MONTH, leave_behind, make_spool, numbers, put_numbers, take_all
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -46,24 +30,6 @@ def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
     spool = make_spool(tmp_path / "target", files=files)
     yield spool
     spool.close()
-
-
-def put_numbers(spool: Spool, first: int, last: int) -> None:
-    for number in range(first, last + 1):
-        spool.put(b'{"n":%d}' % number, MONTH)
-
-
-def numbers(spool: Spool, segment: Segment) -> list[int]:
-    return [json.loads(line)["n"] for line in spool.files.read(segment.path).splitlines()]
-
-
-def take_all(spool: Spool) -> list[int]:
-    """Acknowledge what waits, the open segment included; return its numbers in order."""
-    taken = []
-    while segment := spool.get(10.0):
-        taken += numbers(spool, segment)
-        spool.task_done()
-    return taken
 
 
 def test_rows_come_out_in_the_order_they_were_put(spool: Spool) -> None:
@@ -428,12 +394,6 @@ def test_a_new_directory_that_is_taken_for_a_dead_writers_is_no_loss(
 
 
 # Recovery
-
-
-def leave_behind(spool: Spool) -> None:
-    """End the spool as ``kill -9`` would: files stay as they are, the lock is free."""
-    assert spool._writer is not None
-    spool._writer._lock.release()
 
 
 def test_rows_of_a_dead_process_are_adopted_oldest_first(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from audit_handler.errors import SpoolError, SpoolFull
 from audit_handler.spool import DiskFiles
 from audit_handler.spool import _writer as writer_module
-from tests.test_spool import MONTH, make_spool, put_numbers, take_all
+from tests.support.spools import MONTH, make_spool, put_numbers, take_all
 
 
 class InterruptedFiles(DiskFiles):

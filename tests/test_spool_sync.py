@@ -11,7 +11,7 @@ import pytest
 
 from audit_handler.errors import SpoolUnavailable, SpoolUnsynced
 from audit_handler.spool import DiskFiles
-from tests.test_spool import make_spool, put_numbers, take_all
+from tests.support.spools import make_spool, put_numbers, take_all
 
 
 def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from audit_handler.schema import access_statements, query_names, statements
 from audit_handler.target import Target
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.loopback.cluster import OneServer, write_config
-from tests.test_clickhouse import rows
-from tests.test_sql_cluster import ask, record
-from tests.test_sql_cluster import rows as asked_rows
+from tests.support.questions import ask, record
+from tests.support.questions import rows as asked_rows
+from tests.support.tables import rows
 
 pytestmark = pytest.mark.once
 

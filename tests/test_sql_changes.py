@@ -11,7 +11,7 @@ from audit_handler.errors import SetupError
 from audit_handler.schema import changes, statements
 from audit_handler.target import Target
 from tests.support.loopback import LoopbackClickHouse
-from tests.test_clickhouse import rows, target_of
+from tests.support.tables import rows, target_of
 
 pytestmark = pytest.mark.once
 

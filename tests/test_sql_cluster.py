@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import SetupError, TransientError
-from audit_handler.schema import changes, query, query_names, statements
+from audit_handler.schema import changes, query_names, statements
 from audit_handler.target import Target
 from audit_handler.upgrade import upgrade
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.loopback.cluster import OneServer, on_one_server, write_config
 from tests.support.older import create_older_table, fill_older_table
+from tests.support.questions import ask, record, rows
 
 pytestmark = pytest.mark.once
 
 MakeHandler = Callable[..., AuditHandler]
-
-NOW = datetime.now(timezone.utc)
-TODAY = NOW.strftime("%Y-%m-%d %H:%M:%S.%f")
-ARGUMENTS: dict[str, Any] = {
-    "since": (NOW - timedelta(days=1)).strftime("%Y-%m-%d %H:%M:%S"),
-    "until": (NOW + timedelta(days=1)).strftime("%Y-%m-%d %H:%M:%S"),
-    "limit": 100,
-    "agent_id": "u-3",
-    "resource_type": "order",
-    "resource_id": "o-3",
-    "request_id": "r-3",
-    "threshold_ms": 1,
-    "actions": ["READ"],
-    "timezone": "UTC",
-    "opens": 0,
-    "closes": 0,
-}
 
 
 @pytest.fixture(scope="module")
@@ -80,35 +59,6 @@ def front_over(server: LoopbackClickHouse, target: Target, cluster: str) -> None
     create = on_one_server(statements(target)[-1])
     server.command(f"DROP TABLE {target.database}.{target.table} SYNC")
     server.command(create.replace("'{cluster}'", f"'{cluster}'"))
-
-
-def rows(*numbers: int, **fields: Any) -> bytes:
-    """Return NDJSON as the spool writes it."""
-    return b"".join(
-        json.dumps(
-            {
-                "writer_id": "w",
-                "seq": number,
-                "event_time": TODAY,
-                "event_id": f"00000000-0000-7000-8000-{number:012d}",
-                "action": "READ",
-                "agent_id": f"u-{number}",
-                "resource_type": "order",
-                "resource_id": f"o-{number}",
-                "request_id": f"r-{number}",
-                "response_time_ms": number,
-                "outcome": "failure" if number % 2 else "success",
-                **fields,
-            },
-            separators=(",", ":"),
-        ).encode()
-        + b"\n"
-        for number in numbers
-    )
-
-
-def record(number: int) -> logging.LogRecord:
-    return logging.makeLogRecord({"action": "READ", "agent_id": f"u-{number}", "msg": "read"})
 
 
 def stored(server: LoopbackClickHouse, table: str) -> list[int]:
@@ -200,12 +150,6 @@ def test_a_dead_shard_is_an_error_that_is_tried_again(
         clickhouse.insert(rows(*range(1, 100)), token="w:1-99")
 
     assert 210 == caught.value.code
-
-
-def ask(clickhouse: ClickHouse, name: str, target: Target, table: str = "") -> list[dict[str, Any]]:
-    """Ask the question *name* of *target*'s table, or of *table*."""
-    sql = query(name, replace(target, table=table or target.table))
-    return clickhouse.query(sql, {key: ARGUMENTS[key] for key in re.findall(r"\{(\w+):", sql)})
 
 
 @pytest.mark.parametrize("name", query_names())

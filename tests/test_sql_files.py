@@ -23,7 +23,7 @@ from audit_handler.schema._files import sql_directory
 from audit_handler.target import Target
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.loopback.cluster import on_one_server, write_config
-from tests.test_clickhouse import rows, target_of
+from tests.support.tables import rows, target_of
 
 pytestmark = pytest.mark.once
 

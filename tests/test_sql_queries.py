@@ -12,7 +12,7 @@ from audit_handler.clickhouse import ClickHouse
 from audit_handler.schema import query, statements
 from audit_handler.target import Target
 from tests.support.loopback import LoopbackClickHouse
-from tests.test_clickhouse import target_of
+from tests.support.tables import target_of
 
 pytestmark = pytest.mark.once
 

@@ -31,8 +31,8 @@ from werkzeug.test import EnvironBuilder
 from audit_handler import AuditHandler, bind
 from audit_handler.flask import AuditFlask
 from audit_handler.starlette import AuditMiddleware
-from tests.conftest import Engine
 from tests.support.asgi import Capture, Message, private_logger
+from tests.support.engines import Engine
 
 
 def starlette_application(endpoint: Callable[..., Any], **options: Any) -> Starlette:

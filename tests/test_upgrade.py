@@ -18,7 +18,7 @@ from audit_handler.target import Target
 from audit_handler.upgrade import Month, upgrade
 from tests.support.loopback import LoopbackClickHouse, LoopbackError
 from tests.support.older import create_older_table, fill_older_table
-from tests.test_clickhouse import rows, target_of
+from tests.support.tables import rows, target_of
 
 pytestmark = pytest.mark.once
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from audit_handler import AuditHandler
-from tests.conftest import Engine
 from tests.faults.staging import Application, Judge, Lines
+from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import World
 from tests.support.verdicts import Verdict, report, verdict_on

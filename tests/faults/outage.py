@@ -25,8 +25,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from audit_handler import AuditHandler
-from tests.conftest import completeness
 from tests.faults import results
+from tests.support.engines import completeness
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.verdicts import Verdict
 

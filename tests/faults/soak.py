@@ -30,8 +30,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import completeness
 from tests.faults import results
+from tests.support.engines import completeness
 from tests.support.loopback import LoopbackClickHouse, LoopbackError
 from tests.support.verdicts import Verdict
 

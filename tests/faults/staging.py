@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import pytest
 
 from audit_handler import AuditHandler
-from tests.conftest import Engine
+from tests.support.engines import Engine
 from tests.support.loopback import LoggedRequest, LoopbackClickHouse
 from tests.support.verdicts import Verdict
 

@@ -23,9 +23,9 @@ from audit_handler.errors import TransientError
 from audit_handler.schema import statements
 from audit_handler.spool import DiskFiles
 from tests.faults.staging import Application, Judge, Lines
+from tests.support.hostile import HOSTILE_VALUES
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.verdicts import verdict_on
-from tests.test_handler import HOSTILE_VALUES
 
 pytestmark = pytest.mark.once
 

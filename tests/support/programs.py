@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import Engine
+from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.verdicts import report, verdict_on
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.conftest import Engine, completeness
+from tests.support.engines import Engine, completeness
 
 __all__ = ["Verdict", "report", "verdict_on"]
 

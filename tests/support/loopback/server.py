@@ -2,9 +2,9 @@
 A ClickHouse HTTP server on loopback: the real engine (chDB) behind ClickHouse's HTTP interface,
 with faults on request.
 
-Run as ``python -m tests.support.loopback.server --path DIR`` or by the path of this file; the handle
-in ``tests.support.loopback`` does the latter. It is a process of its own because chDB may not be
-imported where tests fork, and so that tests can ``kill -9`` it.
+Run as ``python -m tests.support.loopback.server --path DIR`` or by the path of this file; the
+handle in ``tests.support.loopback`` does the latter. It is a process of its own because chDB may
+not be imported where tests fork, and so that tests can ``kill -9`` it.
 
 Two ports, both on 127.0.0.1 only:
 

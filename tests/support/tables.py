@@ -1,0 +1,39 @@
+"""Rows as the spool writes them, and the tables that take them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.target import Target, parse_dsn
+from tests.support.engines import Engine
+
+Connect = Callable[..., ClickHouse]
+
+
+def rows(*numbers: int, **fields: Any) -> bytes:
+    """Return NDJSON as the spool writes it."""
+    lines = []
+    for number in numbers:
+        row = {
+            "writer_id": "w",
+            "seq": number,
+            "event_time": "2026-11-23 10:00:00.000001",
+            "event_id": f"00000000-0000-7000-8000-{number:012d}",
+            "action": "TRY",
+            **fields,
+        }
+        lines.append(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+    return b"".join(lines)
+
+
+def target_of(dsn: str, database: str, **fields: Any) -> Target:
+    parsed = {**parse_dsn(dsn, port=None, user=None, password=None), "database": database}
+    parsed["client_options"] = {**parsed["client_options"], **fields.pop("client_options", {})}
+    return Target(**parsed, **fields)
+
+
+def count(server: Engine, database: str) -> int:
+    return int(server.query(f"SELECT count() AS n FROM {database}.audit_logs")[0]["n"])
