@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from audit_handler.redaction import REDACTED
+from audit_handler._record.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import Capture, asked
 

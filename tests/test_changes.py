@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_handler import changes
-from audit_handler.redaction import REDACTED, Redactor
+from audit_handler._record.redaction import REDACTED, Redactor
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from audit_handler import AuditContextFilter, bound, context
-from audit_handler.record import RecordEncoder
-from audit_handler.redaction import Redactor
+from audit_handler._record.encoder import RecordEncoder
+from audit_handler._record.redaction import Redactor
 
 SPAN = NonRecordingSpan(
     SpanContext(trace_id=0xA1, span_id=0xB2, is_remote=True, trace_flags=TraceFlags(1))

@@ -25,10 +25,10 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wsgi import FileWrapper
 
 from audit_handler import AuditHandler, audit, bind, bound, current
+from audit_handler._record.redaction import REDACTED
 from audit_handler.errors import ConfigurationError
 from audit_handler.flask import AuditFlask, health_blueprint, status_blueprint
 from audit_handler.policy import Rule
-from audit_handler.redaction import REDACTED
 from audit_handler.request import CURRENT
 from tests.support.asgi import Capture, private_logger
 

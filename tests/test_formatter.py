@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from audit_handler import AuditContextFilter, bound, context
+from audit_handler._record.encoder import RecordEncoder
+from audit_handler._record.redaction import REDACTED, Redactor
 from audit_handler.formatter import AuditJsonFormatter
-from audit_handler.record import RecordEncoder
-from audit_handler.redaction import REDACTED, Redactor
 
 SECRET = "hunter2"
 AUDIT = {"action": "PAY", "resource_type": "order", "resource_id": 17}

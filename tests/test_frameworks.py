@@ -24,8 +24,8 @@ from starlette.routing import Mount, Route
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
 from audit_handler import AuditHandler, audit, bind, clear, current
+from audit_handler._record.redaction import REDACTED
 from audit_handler.flask import AuditFlask
-from audit_handler.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import Capture, asked, private_logger
 from tests.support.engines import Engine

@@ -18,9 +18,9 @@ from audit_handler._http import Exchange, HttpRules
 from audit_handler._http.bodies import Body, pairs
 from audit_handler._http.caller import agent_fields, request_fields, session_fields
 from audit_handler._http.redactors import Redactors
+from audit_handler._record.redaction import REDACTED, Redactor
 from audit_handler.errors import ConfigurationError
 from audit_handler.policy import Rule
-from audit_handler.redaction import REDACTED, Redactor
 
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from audit_handler import ConfigurationError, Rule
 from audit_handler._http import HttpRules
+from audit_handler._record.redaction import REDACTED
 from audit_handler.policy import Policy
-from audit_handler.redaction import REDACTED
 
 
 def decided(

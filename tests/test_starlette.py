@@ -28,7 +28,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from audit_handler import AuditHandler, ConfigurationError, Rule, bind, current
-from audit_handler.redaction import REDACTED
+from audit_handler._record.redaction import REDACTED
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import (
     DISCONNECT,

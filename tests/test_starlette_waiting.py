@@ -15,7 +15,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from audit_handler import AuditHandler, bind
-from audit_handler.redaction import Redactor
+from audit_handler._record.redaction import Redactor
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import Answer, Capture, as_json, ask, asked, private_logger
 from tests.support.loopback import LoopbackClickHouse

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from audit_handler._plain import encode
+from audit_handler._record.plain import encode
 from audit_handler.errors import ConfigurationError
 from audit_handler.handler import AuditHandler, open_handlers
 from audit_handler.status import Status

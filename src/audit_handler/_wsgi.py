@@ -15,8 +15,8 @@ from audit_handler import context
 from audit_handler._http import Exchange, HttpAuditor, Request
 from audit_handler._http.caller import is_request_id
 from audit_handler._http.headers import by_name
+from audit_handler._record.span_ids import activated, active_span, active_span_ids
 from audit_handler.request import CURRENT
-from audit_handler.tracing import activated, active_span, active_span_ids
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

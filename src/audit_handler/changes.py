@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_handler._plain import CUT_MARKS
-from audit_handler.redaction import LABELLED, LABELS, Redactor
+from audit_handler._record.plain import CUT_MARKS
+from audit_handler._record.redaction import LABELLED, LABELS, Redactor
 
 __all__ = ["changes"]
 

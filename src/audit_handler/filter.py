@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import logging
 
+from audit_handler._record.span_ids import active_span_ids
 from audit_handler.context import Placeholder, current
-from audit_handler.tracing import active_span_ids
 
 __all__ = ["AuditContextFilter"]
 

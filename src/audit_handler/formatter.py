@@ -18,9 +18,9 @@ from typing import Any
 from pythonjsonlogger.core import BaseJsonFormatter
 
 from audit_handler import context
-from audit_handler._plain import Unencodable, encode_plain
-from audit_handler.record import RecordEncoder
-from audit_handler.redaction import Redactor
+from audit_handler._record.encoder import RecordEncoder
+from audit_handler._record.plain import Unencodable, encode_plain
+from audit_handler._record.redaction import Redactor
 
 __all__ = ["AuditJsonFormatter"]
 

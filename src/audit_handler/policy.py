@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from audit_handler._record.redaction import Redactor
 from audit_handler._templates import template
 from audit_handler.errors import ConfigurationError
-from audit_handler.redaction import Redactor
 
 __all__ = ["WEBSOCKET", "Clause", "Policy", "Rule"]
 

@@ -13,7 +13,7 @@ import logging
 from contextvars import ContextVar
 from typing import Any
 
-from audit_handler.redaction import Redactor
+from audit_handler._record.redaction import Redactor
 
 __all__ = ["CURRENT", "Said", "audit"]
 

@@ -27,8 +27,8 @@ from contextlib import contextmanager
 from typing import Any, overload
 
 from audit_handler import context
-from audit_handler.record import RecordEncoder
-from audit_handler.redaction import Redactor
+from audit_handler._record.encoder import RecordEncoder
+from audit_handler._record.redaction import Redactor
 
 __all__ = ["CapturedAudits", "capture_audits"]
 

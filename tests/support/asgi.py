@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit_handler import context
-from audit_handler.record import RecordEncoder
-from audit_handler.redaction import Redactor
+from audit_handler._record.encoder import RecordEncoder
+from audit_handler._record.redaction import Redactor
 
 Message = dict[str, Any]
 DISCONNECT = {"type": "http.disconnect"}

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any
 
 from audit_handler._http.redactors import Redactors
+from audit_handler._record.span_ids import active_span_ids
 from audit_handler.errors import ConfigurationError
-from audit_handler.tracing import active_span_ids
 
 __all__ = [
     "agent_fields",

@@ -11,9 +11,9 @@ from audit_handler._http.bodies import Body, pairs
 from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import id_in, resource_of, value_of
 from audit_handler._http.rules import HttpRules
+from audit_handler._record.span_ids import active_span_ids
 from audit_handler.policy import WEBSOCKET, Clause
 from audit_handler.request import Said
-from audit_handler.tracing import active_span_ids
 
 __all__ = ["Exchange"]
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Protocol, cast
 
 from audit_handler._http.redactors import Redactors
+from audit_handler._record.redaction import Redactor
 from audit_handler.handler import AuditHandler
-from audit_handler.redaction import Redactor
 
 __all__ = ["Handlers"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit_handler.redaction import Redactor
+from audit_handler._record.redaction import Redactor
 
 __all__ = ["Redactors"]
 

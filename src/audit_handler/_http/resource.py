@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from audit_handler._http.redactors import Redactors
-from audit_handler.redaction import REDACTED
+from audit_handler._record.redaction import REDACTED
 
 __all__ = ["id_in", "resource_of", "shown_path", "value_of"]
 

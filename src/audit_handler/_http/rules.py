@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
+from audit_handler._record.redaction import Redactor
 from audit_handler.errors import ConfigurationError
 from audit_handler.policy import Clause, Policy, Rule
-from audit_handler.redaction import Redactor
 
 __all__ = ["HttpRules"]
 

@@ -25,11 +25,11 @@ from ipaddress import ip_address
 from typing import Any
 
 from audit_handler._ids import EventIds
-from audit_handler._plain import Raw, Unencodable, encode, encode_plain, plain, printable
+from audit_handler._record.plain import Raw, Unencodable, encode, encode_plain, plain, printable
+from audit_handler._record.redaction import Redactor
+from audit_handler._record.span_ids import active_span_ids
 from audit_handler.context import Placeholder
-from audit_handler.redaction import Redactor
 from audit_handler.schema import COLUMNS, Kind
-from audit_handler.tracing import active_span_ids
 
 __all__ = ["RecordEncoder"]
 

@@ -22,9 +22,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit_handler._record.encoder import RecordEncoder
+from audit_handler._record.redaction import REDACTED, Redactor
 from audit_handler.context import Placeholder
-from audit_handler.record import RecordEncoder
-from audit_handler.redaction import REDACTED, Redactor
 from audit_handler.schema import COLUMNS, Kind
 
 NOW = datetime(2026, 11, 23, 3, 4, 5, 123456, timezone.utc)

@@ -15,9 +15,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from audit_handler.record import RecordEncoder
-from audit_handler.redaction import Redactor
-from audit_handler.tracing import active_span_ids
+from audit_handler._record.encoder import RecordEncoder
+from audit_handler._record.redaction import Redactor
+from audit_handler._record.span_ids import active_span_ids
 
 tracer = TracerProvider(shutdown_on_exit=False).get_tracer(__name__)
 
@@ -125,7 +125,7 @@ def test_another_thread_has_no_part_in_this_threads_span() -> None:
 def test_looking_for_a_span_does_not_import_opentelemetry() -> None:
     program = """
 import sys
-from audit_handler.tracing import active_span_ids
+from audit_handler._record.span_ids import active_span_ids
 sys.modules.pop("opentelemetry.trace", None)
 print(active_span_ids(), "opentelemetry.trace" in sys.modules)
 """

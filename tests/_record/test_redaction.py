@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_handler.redaction import DEFAULT_KEYS, REDACTED, Redactor
+from audit_handler._record.redaction import DEFAULT_KEYS, REDACTED, Redactor
 
 redactor = Redactor()
 clean = redactor.clean

@@ -31,8 +31,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from audit_handler import AuditHandler, audit, changes
+from audit_handler._record.redaction import DEFAULT_KEYS
 from audit_handler.flask import AuditFlask
-from audit_handler.redaction import DEFAULT_KEYS
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import Capture, asked
 from tests.support.loopback import LoopbackClickHouse

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from audit_handler._plain import (
+from audit_handler._record.plain import (
     ATOMS,
     MAX_NODES,
     Unencodable,

@@ -1,0 +1,3 @@
+"""
+A log record and the bound context become one clean line of JSON. Pure: no file, no network.
+"""
