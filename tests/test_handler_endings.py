@@ -13,7 +13,7 @@ import pytest
 
 from audit_handler import AuditHandler, SpoolUnavailable, SpoolUnsynced, listener
 from audit_handler import handler as handler_module
-from audit_handler._registry import handlers
+from audit_handler._process.registry import handlers
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import PRELUDE, World
 

@@ -16,7 +16,8 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from audit_handler import AuditHandler, _metrics, _registry
+from audit_handler import AuditHandler, _metrics
+from audit_handler._process import registry
 from tests.support.loopback import LoopbackClickHouse
 
 MakeHandler = Callable[..., AuditHandler]
@@ -29,7 +30,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
     """A reader that sees the handlers of this test alone."""
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
-    monkeypatch.setattr(_registry, "_all", weakref.WeakSet())
+    monkeypatch.setattr(registry, "_all", weakref.WeakSet())
     monkeypatch.setattr(_metrics, "_duration", _metrics.make_instruments(provider.get_meter("t")))
     yield reader
     provider.shutdown()

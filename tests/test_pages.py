@@ -18,8 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from audit_handler import AuditHandler, ConfigurationError, _registry
+from audit_handler import AuditHandler, ConfigurationError
 from audit_handler._flask_pages import health_blueprint, status_blueprint
+from audit_handler._process import registry
 from audit_handler.status_pages import PUBLIC, HealthApp, StatusApp
 from tests.support.loopback import LoopbackClickHouse
 
@@ -31,7 +32,7 @@ AUDIT = {"action": "CREATE", "resource_type": "order"}
 
 @pytest.fixture(autouse=True)
 def _no_other_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_registry, "_all", weakref.WeakSet())
+    monkeypatch.setattr(registry, "_all", weakref.WeakSet())
 
 
 async def answer(

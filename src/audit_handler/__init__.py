@@ -6,7 +6,7 @@ See `AuditHandler` for the handler, `bind` and `bound` for who is acting, and th
 whole.
 """
 
-from audit_handler._signals import install_signal_handlers
+from audit_handler._process.signals import install_signal_handlers
 from audit_handler.changes import changes
 from audit_handler.context import bind, bound, clear, current
 from audit_handler.errors import (

@@ -29,7 +29,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from audit_handler._registry import handlers
+from audit_handler._process.registry import handlers
 from audit_handler.clickhouse import Destination
 from audit_handler.status import Status
 

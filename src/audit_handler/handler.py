@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import orjson
 
-from audit_handler import _registry
 from audit_handler._clock import SystemClock
 from audit_handler._drops import Drops
 from audit_handler._pipeline import Pipeline
+from audit_handler._process import registry
 from audit_handler._record.redaction import Redactor
 from audit_handler.config import Settings
 from audit_handler.errors import (
@@ -157,7 +157,7 @@ class AuditHandler(logging.Handler):
                 "writable local directory, "
                 "or 'memory' for a spool that does not survive a crash"
             ) from exc
-        _registry.register(self)
+        registry.register(self)
         if has_leftovers(self._files, self._directory):
             # Rows of a process that died wait here, and must not wait for our first audit too.
             self._opened()
@@ -343,10 +343,10 @@ class AuditHandler(logging.Handler):
                 self._earlier = (rows, (*closed, pipeline))
             self._pipeline = None
             self.is_closed = True
-            _registry.forget_open(self)
+            registry.forget_open(self)
         super().close()
         if pipeline is not None:
-            _registry.note_closing(pipeline)
+            registry.note_closing(pipeline)
             pipeline.close(self._seconds(timeout))
         return self._told(not self._left())
 
@@ -424,7 +424,7 @@ class AuditHandler(logging.Handler):
         with self._state_lock:
             pipeline = self._pipeline
             if pipeline is None:
-                if _registry.is_exiting() and not self._files.is_durable:
+                if registry.is_exiting() and not self._files.is_durable:
                     raise SpoolUnavailable(
                         "the process is ending, and its spool is in memory; give a spool_dir"
                     )
@@ -436,15 +436,15 @@ class AuditHandler(logging.Handler):
                     self._counters,
                     self._clock,
                     after_connect=(
-                        _registry.move_exit_hook if self.settings.target.is_embedded else None
+                        registry.move_exit_hook if self.settings.target.is_embedded else None
                     ),
                     on_refused=self._note_refused,
-                    delivers=not _registry.is_exiting(),
+                    delivers=not registry.is_exiting(),
                 )
                 # An audit on top of this one may have been faster.
                 pipeline = self._pipeline = self._pipeline or pipeline
                 self.is_closed = False
-                _registry.keep_open(self)
+                registry.keep_open(self)
         # Without the lock, since it may log; and again where a call before was interrupted in it.
         pipeline.start()
         return pipeline
@@ -503,7 +503,7 @@ def _unforeseen(exc: Exception) -> SpoolUnavailable:
 def open_handlers() -> list[AuditHandler]:
     """Return the handlers of this process that are not closed, by target."""
     # Nothing else is registered.
-    known = cast("list[AuditHandler]", _registry.handlers())
+    known = cast("list[AuditHandler]", registry.handlers())
     return sorted(
         (handler for handler in known if not handler.is_closed),
         key=lambda handler: str(handler.settings.target),

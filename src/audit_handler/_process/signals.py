@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from audit_handler import _registry
+from audit_handler._process import registry
 from audit_handler.errors import ConfigurationError
 
 __all__ = ["install_signal_handlers"]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("audit_handler.signals")
 
 _Before = Callable[[int, "FrameType | None"], Any] | int
 """A function, or ``SIG_DFL``."""
@@ -100,7 +100,7 @@ _under_way: dict[int, _Answer] = {}
 def _deliver(number: int) -> None:
     try:
         _logger.info("signal %d: delivering what waits", number)
-        if not _registry.flush_all():
+        if not registry.flush_all():
             _logger.warning("signal %d: not all audit rows are stored, see above", number)
     except Exception:
         _logger.exception("signal %d: the rows that wait are left to the next start", number)
@@ -132,7 +132,7 @@ def _end() -> None:
     for number, answer in list(_under_way.items()):
         if not callable(answer.before):
             _under_way.clear()
-            _registry.close_all()
+            registry.close_all()
             _end_by(number)
 
 

@@ -113,7 +113,7 @@ while True:
     ),
     "audit in an exit hook": ("import atexit; atexit.register(audit, 1000)", 0),
     "audit in an exit hook that comes after ours": (
-        "import atexit; from audit_handler._registry import close_all as ours; "
+        "import atexit; from audit_handler._process.registry import close_all as ours; "
         "atexit.unregister(ours); "
         "atexit.register(audit, 1000); atexit.register(ours)",
         0,

@@ -1,0 +1,3 @@
+"""
+This process: its handlers, its signals, its end.
+"""
