@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from audit_handler import AuditHandler, SpoolUnavailable, SpoolUnsynced, listener
+from audit_handler import AuditHandler, SpoolUnavailable, SpoolUnsynced
 from audit_handler import handler as handler_module
+from audit_handler._delivery import listener
 from audit_handler._process.registry import handlers
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import PRELUDE, World

@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 import yaml
 
-from audit_handler import _metrics
+from audit_handler._delivery import metrics
 from audit_handler.cli import main
 from audit_handler.clickhouse._codes import HTTP_REMEDIES, SETUP_REMEDIES, TRANSIENT_REMEDIES
 from audit_handler.status import Status
@@ -20,11 +20,11 @@ GUIDE = (DOCS / "OPERATING.md").read_text(encoding="utf-8")
 
 
 def test_every_metric_that_is_named_is_one_that_is_reported() -> None:
-    assert _metrics.__doc__
+    assert metrics.__doc__
     named = set(re.findall(r"`(audit\.[a-z.]+)`", GUIDE))
 
     assert len(named) >= 4
-    assert set() == named - set(re.findall(r"audit\.[a-z.]+", _metrics.__doc__))
+    assert set() == named - set(re.findall(r"audit\.[a-z.]+", metrics.__doc__))
 
 
 class NamingMeter:
@@ -49,7 +49,7 @@ class NamingMeter:
 
 def test_every_alert_rule_asks_for_metrics_that_are_exported() -> None:
     meter = NamingMeter()
-    _metrics.make_instruments(meter)
+    metrics.make_instruments(meter)
     (group,) = yaml.safe_load(GUIDE.partition("```yaml\n")[2].partition("```")[0])["groups"]
     asked = [set(re.findall(r"audit_(?!target)\w+", rule["expr"])) for rule in group["rules"]]
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit_handler._delivery import Delivery
+from audit_handler._delivery.attempt import Delivery
 from audit_handler._replay import spool_of
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SpoolError

@@ -14,8 +14,9 @@ from typing import Any, cast
 import orjson
 
 from audit_handler._clock import SystemClock
+from audit_handler._delivery.listener import is_listening
+from audit_handler._delivery.pipeline import Pipeline
 from audit_handler._drops import Drops
-from audit_handler._pipeline import Pipeline
 from audit_handler._process import registry
 from audit_handler._record.redaction import Redactor
 from audit_handler.config import Settings
@@ -26,7 +27,6 @@ from audit_handler.errors import (
     SpoolUnavailable,
     SpoolUnsynced,
 )
-from audit_handler.listener import is_listening
 from audit_handler.spool import DiskFiles, Files, MemoryFiles, has_leftovers
 from audit_handler.status import Counters, Status
 

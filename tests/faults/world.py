@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from audit_handler._delivery.listener import Listener
 from audit_handler.errors import (
     DataError,
     DeliveryError,
@@ -22,7 +23,6 @@ from audit_handler.errors import (
     SpoolError,
     TransientError,
 )
-from audit_handler.listener import Listener
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
 from tests.faults.disk import Crash, Disk, Process, SimulatedFiles

@@ -14,8 +14,8 @@ from logging.handlers import QueueListener
 from queue import Empty
 
 from audit_handler._clock import Clock
-from audit_handler._delivery import Delivery
-from audit_handler._metrics import register
+from audit_handler._delivery.attempt import Delivery
+from audit_handler._delivery.metrics import register
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SetupError, TransientError
 from audit_handler.spool import Segment, SegmentGone, SegmentUnreadable, Spool
@@ -23,7 +23,7 @@ from audit_handler.status import Counters
 
 __all__ = ["Listener", "is_listening"]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("audit_handler.listener")
 
 _ADOPT_SECONDS = 5.0
 # How soon the rows of a process that died are taken over. A look costs one directory listing and

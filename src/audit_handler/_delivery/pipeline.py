@@ -8,13 +8,13 @@ from pathlib import Path
 
 from audit_handler import context
 from audit_handler._clock import Clock
-from audit_handler._metrics import Timed
+from audit_handler._delivery.listener import Listener
+from audit_handler._delivery.metrics import Timed
 from audit_handler._record.encoder import RecordEncoder
 from audit_handler._record.redaction import Redactor
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.errors import SpoolError
-from audit_handler.listener import Listener
 from audit_handler.spool import ROW_OVERHEAD_BYTES, Files, Spool
 from audit_handler.status import Counters
 

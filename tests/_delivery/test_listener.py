@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from audit_handler._delivery.listener import Listener
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
-from audit_handler.listener import Listener
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
 from tests.support.doubles import ScriptedDestination, SteppingClock

@@ -35,7 +35,7 @@ from audit_handler.status import Status
 
 __all__ = ["Timed", "register"]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("audit_handler.metrics")
 
 _MODULE = "opentelemetry.metrics"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

@@ -16,7 +16,8 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from audit_handler import AuditHandler, _metrics
+from audit_handler import AuditHandler
+from audit_handler._delivery import metrics
 from audit_handler._process import registry
 from tests.support.loopback import LoopbackClickHouse
 
@@ -31,7 +32,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     monkeypatch.setattr(registry, "_all", weakref.WeakSet())
-    monkeypatch.setattr(_metrics, "_duration", _metrics.make_instruments(provider.get_meter("t")))
+    monkeypatch.setattr(metrics, "_duration", metrics.make_instruments(provider.get_meter("t")))
     yield reader
     provider.shutdown()
 
@@ -200,7 +201,7 @@ def test_an_exporter_that_raises_does_not_fail_the_insert(
     log: logging.Logger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_metrics, "_duration", object())
+    monkeypatch.setattr(metrics, "_duration", object())
     handler = make_handler(faults.dsn(database), logger=log.name)
     log.info("x", extra=AUDIT)
 
