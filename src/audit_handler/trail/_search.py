@@ -15,9 +15,9 @@ from datetime import date, datetime, timezone
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol
 
-from audit_handler._completeness import Completeness, completeness
 from audit_handler.schema import query
 from audit_handler.target import Target
+from audit_handler.trail._completeness import Completeness, completeness
 
 __all__ = ["SUMMARY", "Completeness", "Event", "Filter", "Period", "Trail"]
 

@@ -97,7 +97,7 @@ def _gaps(
         parameters["first_day"] = str(max(date(1970, 1, 1), since.date() - timedelta(days)))
         parameters["last_day"] = str(min(date(2149, 6, 6), until.date() + timedelta(days)))
     rows = ask(
-        "SELECT writer_id, previous + 1 AS first, seq - 1 AS last "  # noqa: S608  # checked names
+        "SELECT writer_id, previous + 1 AS first, seq - 1 AS last "  # checked names
         "FROM (SELECT writer_id, seq, lagInFrame(seq, 1, 0) OVER "
         "(PARTITION BY writer_id ORDER BY seq ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) "
         f"AS previous FROM (SELECT DISTINCT writer_id, seq FROM {table} "
