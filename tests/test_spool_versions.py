@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler import AuditHandler, _replay
+from audit_handler import AuditHandler
+from audit_handler._operations import replay as _replay
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.spool import DiskFiles
 from tests.support.loopback import LoopbackClickHouse

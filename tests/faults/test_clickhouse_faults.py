@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler._replay import replay
+from audit_handler._operations.replay import replay
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import TransientError
 from audit_handler.schema import statements

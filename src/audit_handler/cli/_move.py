@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import click
 
-from audit_handler._move import deliver, remove_target, rename_target
+from audit_handler._operations.move import deliver, remove_target, rename_target
 from audit_handler.cli._options import (
     LOOKS_UP,
     as_json,

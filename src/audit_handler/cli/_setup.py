@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from audit_handler._checks import Finding
-from audit_handler._checks import check as check_steps
-from audit_handler._load import Loaded
-from audit_handler._load import load as load_rows
+from audit_handler._operations.check import Finding
+from audit_handler._operations.check import check as check_steps
+from audit_handler._operations.load import Loaded
+from audit_handler._operations.load import load as load_rows
 from audit_handler.cli._options import LOOKS_UP, as_json, connected, require_table, settings_options
 from audit_handler.cli._output import console, echo_json, safe
 from audit_handler.clickhouse import ClickHouse

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from audit_handler import _replay
+from audit_handler._operations import replay as _replay
 from audit_handler.cli._options import (
     as_json,
     connected,

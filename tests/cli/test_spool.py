@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from audit_handler import AuditHandler
-from audit_handler._replay import replay
+from audit_handler._operations.replay import replay
 from audit_handler.spool import DiskFiles
 from tests.support.commands import audit, die_with_three_rows, run
 from tests.support.doubles import ScriptedDestination

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler._checks import Finding, check
+from audit_handler._operations.check import Finding, check
 from audit_handler.cli._setup import _impatient
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings

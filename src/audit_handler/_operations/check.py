@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
-from audit_handler._check_spool import FAILED, OK, SKIPPED, WARNING, Finding, check_spool
 from audit_handler._ids import EventIds, new_writer_id
+from audit_handler._operations.check_spool import FAILED, OK, SKIPPED, WARNING, Finding, check_spool
 from audit_handler.config import Settings
 from audit_handler.errors import DeliveryError, SetupError
 from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, changes, existing_table

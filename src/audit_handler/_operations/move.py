@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit_handler._delivery.attempt import Delivery
-from audit_handler._replay import spool_of
+from audit_handler._operations.replay import spool_of
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SpoolError
 from audit_handler.spool import Files, adopt_dead_writers, rejected_directory
