@@ -10,8 +10,7 @@ import pytest
 
 from audit_handler import AuditHandler
 from audit_handler.errors import SetupError
-from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS
-from audit_handler.upgrade import upgrade
+from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, upgrade
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.older import create_older_table
 from tests.support.tables import Connect, rows, target_of

@@ -26,9 +26,9 @@ from audit_handler.schema import (
     retention_statements,
     script,
     statements,
+    upgrade,
 )
 from audit_handler.target import Target
-from audit_handler.upgrade import upgrade
 from tests.support.containers import require_docker, start_cluster, start_node, url_of
 from tests.support.older import create_older_table, fill_older_table
 from tests.support.questions import ask

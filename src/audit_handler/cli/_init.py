@@ -10,8 +10,15 @@ from audit_handler.cli._options import as_json, connected, settings_options
 from audit_handler.cli._output import echo_json, safe
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
-from audit_handler.schema import DEFAULT_RETENTION, changes, existing_table, statements
-from audit_handler.upgrade import Month, upgrade, upgrade_statements
+from audit_handler.schema import (
+    DEFAULT_RETENTION,
+    Month,
+    changes,
+    existing_table,
+    statements,
+    upgrade,
+    upgrade_statements,
+)
 
 __all__ = ["init"]
 

@@ -18,6 +18,7 @@ from audit_handler.schema._files import (
     scripts,
     statements,
 )
+from audit_handler.schema._upgrade import Month, Upgrade, upgrade, upgrade_statements
 
 __all__ = [
     "COLUMNS",
@@ -27,7 +28,9 @@ __all__ = [
     "Change",
     "Client",
     "Kind",
+    "Month",
     "Table",
+    "Upgrade",
     "access_statements",
     "changes",
     "existing_table",
@@ -39,4 +42,6 @@ __all__ = [
     "script",
     "scripts",
     "statements",
+    "upgrade",
+    "upgrade_statements",
 ]

@@ -16,13 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from audit_handler.errors import DeliveryError, SetupError, TransientError
-from audit_handler.schema import (
-    DEFAULT_RETENTION,
-    Client,
-    existing_table,
-    script,
-    statements,
-)
+from audit_handler.schema._changes import Client, existing_table
+from audit_handler.schema._files import DEFAULT_RETENTION, script, statements
 from audit_handler.target import Target
 
 __all__ = ["Month", "Upgrade", "upgrade", "upgrade_statements"]

@@ -13,9 +13,8 @@ import pytest
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import DeliveryError, SetupError, TransientError
-from audit_handler.schema import changes, script, statements
+from audit_handler.schema import Month, changes, script, statements, upgrade
 from audit_handler.target import Target
-from audit_handler.upgrade import Month, upgrade
 from tests.support.loopback import LoopbackClickHouse, LoopbackError
 from tests.support.older import create_older_table, fill_older_table
 from tests.support.tables import rows, target_of

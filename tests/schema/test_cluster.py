@@ -10,9 +10,8 @@ import pytest
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import SetupError, TransientError
-from audit_handler.schema import changes, query_names, statements
+from audit_handler.schema import changes, query_names, statements, upgrade
 from audit_handler.target import Target
-from audit_handler.upgrade import upgrade
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.loopback.cluster import OneServer, on_one_server, write_config
 from tests.support.older import create_older_table, fill_older_table
