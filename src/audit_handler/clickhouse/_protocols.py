@@ -1,0 +1,24 @@
+"""What delivery needs of ClickHouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Destination"]
+
+
+class Destination(Protocol):
+    """What the listener needs of ClickHouse."""
+
+    def insert(
+        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+    ) -> None: ...
+
+    def stored(
+        self, writer_id: str, first_seq: int, last_seq: int, lines: bytes
+    ) -> set[int] | None: ...
+
+    def close(self) -> None: ...
