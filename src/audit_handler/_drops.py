@@ -25,7 +25,7 @@ class Drops:
         """Return the audit that tells of them."""
         return logging.makeLogRecord(
             {
-                "name": __name__,
+                "name": "audit_handler.handler",
                 "levelno": logging.ERROR,
                 "levelname": "ERROR",
                 "msg": "%d audit rows were dropped",

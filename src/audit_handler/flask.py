@@ -35,8 +35,8 @@ from urllib.parse import unquote, urlsplit
 from audit_handler import context
 from audit_handler._http import Guard, HttpAuditor, HttpRules
 from audit_handler._http.caller import check_get_user
+from audit_handler._http.wsgi import KEY, Passage
 from audit_handler._templates import template
-from audit_handler._wsgi import KEY, Passage
 from audit_handler.errors import ConfigurationError
 from audit_handler.policy import Rule
 
@@ -46,7 +46,7 @@ try:
     from werkzeug.exceptions import HTTPException, MethodNotAllowed
     from werkzeug.routing import RequestRedirect
 
-    from audit_handler._flask_pages import PUBLIC, health_blueprint, status_blueprint
+    from audit_handler._http.flask_pages import PUBLIC, health_blueprint, status_blueprint
 except ImportError as exc:
     raise ImportError("Flask is missing: pip install 'audit-handler[flask]'") from exc
 

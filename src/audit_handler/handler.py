@@ -32,7 +32,7 @@ from audit_handler.status import Counters, Status
 
 __all__ = ["AuditHandler", "open_handlers"]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("audit_handler.handler")
 
 
 class AuditHandler(logging.Handler):

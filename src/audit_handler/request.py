@@ -17,7 +17,7 @@ from audit_handler._record.redaction import Redactor
 
 __all__ = ["CURRENT", "Said", "audit"]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("audit_handler.request")
 
 _copier = Redactor(use_default_keys=False)
 # Copies, and redacts nothing: that is the handler's business, which knows all the keys.

@@ -22,8 +22,8 @@ from functools import partial
 from typing import Any
 
 from audit_handler import context
-from audit_handler._asgi_route import own_path, path_params, template
 from audit_handler._http import Exchange, Guard, HttpAuditor, HttpRules, Request
+from audit_handler._http.asgi_route import own_path, path_params, template
 from audit_handler._http.caller import check_get_user
 from audit_handler._http.headers import by_name
 from audit_handler.policy import WEBSOCKET, Rule

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from importlib import import_module
 from typing import Any, TypeVar
 
-from audit_handler._pages import (
+from audit_handler._http.pages import (
     HEADERS,
     MAX_WAITING_SECONDS,
     PUBLIC,

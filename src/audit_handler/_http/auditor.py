@@ -24,7 +24,7 @@ from audit_handler.schema import COLUMNS
 
 __all__ = ["HttpAuditor", "Request"]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("audit_handler.http")
 
 _RECORD_NAMES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 # Names that logging refuses in `extra`.

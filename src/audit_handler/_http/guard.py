@@ -10,7 +10,7 @@ from typing import TypeVar
 
 __all__ = ["Guard"]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("audit_handler.http")
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from flask import Blueprint, Request, Response, request
 
-from audit_handler._pages import (
+from audit_handler._http.pages import (
     HEADERS,
     MAX_WAITING_SECONDS,
     PUBLIC,

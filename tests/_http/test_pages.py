@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from audit_handler import AuditHandler, ConfigurationError
-from audit_handler._flask_pages import health_blueprint, status_blueprint
+from audit_handler._http.flask_pages import health_blueprint, status_blueprint
 from audit_handler._process import registry
 from audit_handler.status_pages import PUBLIC, HealthApp, StatusApp
 from tests.support.loopback import LoopbackClickHouse
