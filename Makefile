@@ -14,7 +14,7 @@ PYENV := $(if $(PYENV_ROOT),$(PYENV_ROOT),$(HOME)/.pyenv)
 SOURCES := pyproject.toml $(wildcard README.md) $(shell find src sql -type f ! -name '*.py[co]' 2>/dev/null)
 
 ifeq ($(UV),0)
-TOOLS := tox
+TOOLS := tox 'pip>=25.1' # 25.1 knows dependency groups
 INSTALL := $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 else
 TOOLS := tox tox-uv
@@ -40,15 +40,25 @@ sys.exit(0 if ran else "No test was run.")
 endef
 export REPORT
 
+# pyenv hides its Pythons behind shims that answer only for the active version. The newest release of each wanted
+# version goes to the end of PATH, where tox finds python3.X whatever pyenv has active.
+FIND_PYTHONS = path="$$PATH"; \
+	for version in $(PYTHONS); do \
+	    newest=$$(ls '$(PYENV)/versions' 2>/dev/null | grep -E "^$$version\.[0-9]+$$" | sort -t. -k3,3n | tail -n 1); \
+	    if [ -n "$$newest" ]; then path="$$path:$(PYENV)/versions/$$newest/bin"; fi; \
+	done
+
 .DEFAULT_GOAL := help
-.PHONY: help test lint format coverage faults soak demo bench clean
+.PHONY: help test lint format coverage lowest faults soak demo bench docs clean
 
 help:
 	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest)'
 	@echo 'make demo      install the demo and run it'
 	@echo 'make lint      ruff and mypy'
-	@echo 'make format    let ruff sort, mend and format'
-	@echo 'make coverage  branch coverage on one Python'
+	@echo 'make format    let ruff sort, fix and format'
+	@echo 'make coverage  branch coverage on one Python, and its threshold'
+	@echo 'make lowest    the tests with the lowest allowed version of each dependency'
+	@echo 'make docs      build the documentation site into site/, and check its links'
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, compare with others,'
 	@echo '               and write docs/RELIABILITY.md: 15 minutes  (ARGS="-k fork" for some of the faults alone)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
@@ -56,13 +66,9 @@ help:
 	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'
 	@echo 'make clean     remove what these made'
 
-# pyenv hides its Pythons behind shims that answer only for the active version. The newest release of each wanted
-# version goes to the end of PATH, where tox finds python3.X whatever pyenv has active.
 test: $(VENV)/.tools
-	@path="$$PATH"; \
+	@$(FIND_PYTHONS); \
 	for version in $(PYTHONS); do \
-	    newest=$$(ls '$(PYENV)/versions' 2>/dev/null | grep -E "^$$version\.[0-9]+$$" | sort -t. -k3,3n | tail -n 1); \
-	    if [ -n "$$newest" ]; then path="$$path:$(PYENV)/versions/$$newest/bin"; fi; \
 	    if PATH="$$path" "python$$version" -c '' 2>/dev/null; then AUDIT_TEST_ONCE_ON=$$version; fi; \
 	done; \
 	export AUDIT_TEST_ONCE_ON; \
@@ -73,14 +79,15 @@ test: $(VENV)/.tools
 	if [ -f .tox/result.json ]; then $(VENV)/bin/python -c "$$REPORT" || status=1; fi; \
 	exit $$status
 
-lint format coverage faults soak bench: $(VENV)/.tools
-	@$(VENV)/bin/tox run -q -e $@ -- $(ARGS)
+lint format coverage lowest faults soak bench docs: $(VENV)/.tools
+	@$(FIND_PYTHONS); \
+	PATH="$$path" $(VENV)/bin/tox run -q -e $@ -- $(ARGS)
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/python examples/demo.py
 
 clean:
-	rm -rf $(VENV) .tox dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) .tox dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 
 $(VENV)/.tools: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("%s is Python %d.%d; name a newer one: make PYTHON=python3.12" \
@@ -92,6 +99,6 @@ $(VENV)/.tools: pyproject.toml
 
 # Not editable: the demo and the benchmarks run what a user installs. Installed anew when a source file changed.
 $(VENV)/.demo: $(VENV)/.tools $(SOURCES)
-	@echo 'Installing audit-handler with the demo extra (the first time about 200 MB to download) ...'
-	@$(INSTALL) '.[demo]'
+	@echo 'Installing audit-handler and what the demo needs (the first time about 200 MB to download) ...'
+	@$(INSTALL) --group demo '.[embedded,cli]'
 	@touch $@

@@ -1,10 +1,11 @@
 """
 Runs the benchmarks and writes docs/PERFORMANCE.md: ``make bench``.
 
-Each run leaves its figures in ``docs/performance/``; the page is made from them and from nothing
-else, so it can be written anew without measuring anew (``--write``). ``--run NAME`` measures some
-alone; ``--against REVISION`` compares the cost of a logger call with that of another revision
-instead, in one run, and leaves the page as it is.
+Each run leaves its figures in ``.figures/performance/``, which git ignores. The page is made from
+them and from nothing else, so it can be written again without measuring again (``--write``), and it
+is written only when every benchmark has left figures. ``--run NAME`` measures some alone;
+``--against REVISION`` compares the cost of a logger call with that of another revision instead, in
+one run, and leaves the page as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-FIGURES = HERE.parent / "docs" / "performance"
+FIGURES = HERE.parent / ".figures" / "performance"
 PAGE = HERE.parent / "docs" / "PERFORMANCE.md"
 WHY = HERE / "why.md"
 RUNS = {
@@ -135,9 +136,7 @@ AIMS = (
 def page() -> Iterator[str]:
     """Yield the lines of the page."""
     found = {
-        name: json.loads(path.read_text(encoding="utf-8"))
-        for name in RUNS
-        if (path := FIGURES / f"{name}.json").exists()
+        name: json.loads((FIGURES / f"{name}.json").read_text(encoding="utf-8")) for name in RUNS
     }
     figures: dict[str, float] = {}
     for content in found.values():
@@ -157,11 +156,8 @@ def page() -> Iterator[str]:
     yield from ("", WHY.read_text(encoding="utf-8").strip(), "")
     for name, title in RUNS.items():
         yield from (f"## {title}", "", f"`make bench ARGS='--run {name}'`", "")
-        if name in found:
-            for part in found[name]["content"]:
-                yield from _part(part)
-        else:
-            yield from ("Not measured yet.", "")
+        for part in found[name]["content"]:
+            yield from _part(part)
 
 
 def _part(part: Any) -> Iterator[str]:
@@ -190,8 +186,12 @@ def main() -> int:
         print(f"\n== {name}", flush=True)
         if _run(name, "--output", str(FIGURES / f"{name}.json")):
             failed.append(name)
-    PAGE.write_text("\n".join(page()).rstrip() + "\n", encoding="utf-8")
-    print(f"\nwrote {PAGE}" + "".join(f"; {name} FAILED" for name in failed))
+    if missing := [name for name in RUNS if not (FIGURES / f"{name}.json").exists()]:
+        print(f"\n{PAGE} is left as it is: no figures of {', '.join(missing)} yet; run make bench")
+    else:
+        PAGE.write_text("\n".join(page()).rstrip() + "\n", encoding="utf-8")
+        print(f"\nwrote {PAGE}")
+    print("".join(f"{name} FAILED\n" for name in failed), end="")
     return 1 if failed else 0
 
 

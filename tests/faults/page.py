@@ -1,9 +1,10 @@
 """
 Runs everything in this directory at full length and writes docs/RELIABILITY.md: ``make faults``.
 
-Each run leaves its figures in ``docs/reliability/``; the page is made from them and from nothing
-else, so it can be written anew without measuring anew (``--write``). With arguments for pytest only
-those fault tests are run, and the page stays as it is.
+Each run leaves its figures in ``.figures/reliability/``, which git ignores. The page is made from
+them and from nothing else, so it can be written again without measuring again (``--write``), and it
+is written only when every run has left figures. With arguments for pytest only those fault tests
+are run, and the page stays as it is.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tests.faults import results
+from tests.support.paths import DOCS
 
 __all__ = ["main", "page"]
 
-PAGE = results.DIRECTORY.parent / "RELIABILITY.md"
+PAGE = DOCS / "RELIABILITY.md"
 # In this order; each takes --output. The soak draws a new seed each time.
 RUNS: dict[str, list[str]] = {
     "suite": ["tests.faults.report", "--trials", "100"],
@@ -44,8 +46,12 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"== {name}", flush=True)
         if _run([*RUNS[name], "--output", str(results.DIRECTORY / f"{name}.json")]):
             failed.append(name)
-    PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
-    print(f"wrote {PAGE}" + "".join(f"; {name} FAILED" for name in failed))
+    if missing := [name for name in RUNS if not (results.DIRECTORY / f"{name}.json").exists()]:
+        print(f"{PAGE} is left as it is: no figures of {', '.join(missing)} yet; run make faults")
+    else:
+        PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
+        print(f"wrote {PAGE}")
+    print("".join(f"{name} FAILED\n" for name in failed), end="")
     return 1 if failed else 0
 
 
@@ -55,11 +61,9 @@ def _run(arguments: list[str]) -> int:
 
 def page() -> Iterator[str]:
     """Yield the page's lines."""
-    found = {name: results.read(results.DIRECTORY / f"{name}.json") for name in RUNS}
     yield INTRODUCTION
     for name, write in (("suite", _suite), ("soak", _soak), ("outage", _outage), ("peers", _peers)):
-        content = found[name]
-        yield from write(content) if content else [f"## {name}", "", "Not measured yet.", ""]
+        yield from write(results.read(results.DIRECTORY / f"{name}.json"))
     yield NOT_PROVEN
 
 

@@ -1,6 +1,6 @@
 """
-The figures of the long runs: one JSON file each in ``docs/reliability/``, from which
-``tests.faults.page`` makes the page.
+The figures of the long runs: one JSON file each in ``.figures/reliability/``, which git ignores.
+``tests.faults.page`` makes the page from them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tests.support.paths import DOCS
+from tests.support.paths import ROOT
 
 __all__ = ["DIRECTORY", "read", "write"]
 
-DIRECTORY = DOCS / "reliability"
+DIRECTORY = ROOT / ".figures" / "reliability"
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
@@ -31,9 +31,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(stamped, indent=1) + "\n", encoding="utf-8")
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """Return what the file *path* holds, or None when it has not been measured."""
-    if not path.exists():
-        return None
+def read(path: Path) -> dict[str, Any]:
+    """Return what the file *path* holds."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
