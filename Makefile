@@ -54,7 +54,7 @@ FIND_PYTHONS = path="$$PATH"; \
 help:
 	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest)'
 	@echo 'make demo      install the demo and run it'
-	@echo 'make lint      ruff and mypy'
+	@echo 'make lint      ruff, import-linter and mypy'
 	@echo 'make format    let ruff sort, fix and format'
 	@echo 'make coverage  branch coverage on one Python, and its threshold'
 	@echo 'make lowest    the tests with the lowest allowed version of each dependency'
