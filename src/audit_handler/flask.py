@@ -36,9 +36,8 @@ from audit_handler import context
 from audit_handler._http import Guard, HttpAuditor, HttpRules
 from audit_handler._http.caller import check_get_user
 from audit_handler._http.wsgi import KEY, Passage
-from audit_handler._templates import template
 from audit_handler.errors import ConfigurationError
-from audit_handler.policy import Rule
+from audit_handler.policy import Rule, route_template
 
 try:
     import flask
@@ -172,7 +171,7 @@ class AuditFlask:
             return
         rule, passage.path_params = self._path_guard.call(_route, None) or (None, None)
         if passage.exchange is not None:
-            passage.exchange.route = template(rule.rule) if rule is not None else ""
+            passage.exchange.route = route_template(rule.rule) if rule is not None else ""
             passage.exchange.path_params = passage.path_params
 
     def _bind_user(self) -> None:

@@ -1,0 +1,78 @@
+"""`Clause`: a rule that was checked, in the form that answers questions about a request."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from audit_handler._record.redaction import Redactor
+
+__all__ = ["WEBSOCKET", "Clause"]
+
+WEBSOCKET = "WEBSOCKET"
+"""Stands for the method when a WebSocket is opened. Only a rule that names it matches one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Clause:
+    """A rule that was checked. An empty condition is met by every request."""
+
+    number: int
+    """Position in the policy, from 1."""
+    level: str
+    methods: frozenset[str]
+    paths: re.Pattern[str] | None
+    routes: frozenset[str]
+    statuses: frozenset[int]
+    users: frozenset[str]
+    action: str
+    resource_type: str
+    mask: Redactor | None
+    durable: bool
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether method and path alone decide if the rule matches."""
+        return not (self.routes or self.statuses or self.users)
+
+    @property
+    def writes(self) -> bool:
+        """Whether the requests that it matches are audited."""
+        return self.level != "none"
+
+    @property
+    def keeps_request(self) -> bool:
+        """Whether to store the request's body."""
+        return self.level in ("request", "request_response")
+
+    @property
+    def keeps_response(self) -> bool:
+        """Whether to store the response's body."""
+        return self.level == "request_response"
+
+    def may_match(self, method: str, path: str) -> bool:
+        """Return whether a request of *method* to *path* can match, before its end is known."""
+        by_method = method in self.methods if self.methods else method != WEBSOCKET
+        return by_method and (self.paths is None or self.paths.match(path) is not None)
+
+    def matches(self, route: str, status: int, user: str) -> bool:
+        """Return whether a request for which `may_match` is true matches, now that it has ended."""
+        return (
+            (not self.routes or route in self.routes)
+            and (not self.statuses or status in self.statuses)
+            and (not self.users or user in self.users)
+        )
+
+    def prefix_of(self, path: str) -> str:
+        """Return the beginning of *path* that the rule's paths match, or an empty text."""
+        found = self.paths.match(path) if self.paths else None
+        return found[0] if found else ""
+
+    def is_masked(self, name: str) -> bool:
+        """Return whether the rule masks the values of a field called *name*."""
+        return self.mask is not None and self.mask.is_secret(name)
+
+    def masked(self, value: Any) -> Any:
+        """Return *value*, or a plain copy of it in which the rule's fields are masked."""
+        return self.mask.clean(value) if self.mask else value
