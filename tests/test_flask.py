@@ -645,7 +645,7 @@ def test_a_converter_that_fails_when_we_ask_it_costs_no_answer(
         (row["status_code"], row["endpoint"]) for row in audits.rows
     ]
     (told,) = caplog.messages
-    assert "a look at the path failed (LookupError at " in told
+    assert "reading the path failed (LookupError at " in told
     assert "s3cr3t" not in "".join(audits.lines) + caplog.text
 
 

@@ -1,25 +1,24 @@
 """
-`AuditFlask`: audits the requests of a Flask application; `health_blueprint` and `status_blueprint`
-show how the trail does.
+`AuditFlask`: audits the requests of a Flask application. `health_blueprint` and `status_blueprint`:
+health and status of the handlers.
 
-    audit = AuditFlask()  # or AuditFlask(app)
+    audit_requests = AuditFlask()  # or AuditFlask(app)
 
     def create_app():
         app = Flask(__name__)
         ...
-        audit.init_app(app)  # after the application's own before_request functions
+        audit_requests.init_app(app)  # after the application's own before_request functions
         return app
 
-It stands around `app.wsgi_app`, because only there a request is seen from its first to its last
-byte: Flask's hooks are over before a stream has begun, are skipped when an earlier one answers, and
-its teardown runs late or on another thread where somebody kept the request context. From inside,
-where the context is alive, it learns what only Flask knows, through signals and one
-``before_request`` function: the route, the user, the exception that became a 500 page, the span.
-
-Chunks are looked at as they pass and never held back; the request's body is looked at as the
-application reads it. A view can say of its request what the path cannot, and that wins:
+A view can set the fields that the path does not tell:
 
     audit(action="APPROVE", resource_type="order", resource_id=order.id)
+
+`AuditFlask` wraps ``app.wsgi_app``, because only there a request is seen from its first byte to its
+last. Flask's hooks end before a stream begins and are skipped if an earlier one answers; its
+teardown runs late, or on another thread, if something keeps the request context. Signals and one
+``before_request`` function report what only Flask knows, while its context is alive: the route, the
+user, the exception that became a 500 page, and the span.
 """
 
 from __future__ import annotations
@@ -61,43 +60,49 @@ _DEFAULTS = HttpRules()
 
 class AuditFlask:
     """
-    Logs one audit for each writing request, and binds who and which request for all that is logged
-    inside.
+    Logs one audit event for each writing request, and adds who and where to all that is logged in
+    the request.
 
-    The audit is logged before the last chunk of the response goes to the server: a client that has
-    the whole answer can rely on it. Bind more with `audit_handler.bind`.
+    The event is logged before the last chunk of the response goes to the server, so a client that
+    has the whole response knows that it was audited. Bodies are observed as they pass and never
+    held back.
 
-    Where the audits go to an `AuditHandler` with ``on_full="raise"``, or a rule says ``durable``, a
-    request that could not be audited is answered with 503 before the application sees it.
+    All records that are logged in a request carry its id, address, endpoint, user agent and agent.
+    Add fields to all of them with `audit_handler.bind`, and to the request's own event with
+    `audit_handler.audit`. Responses get the request's id as ``X-Request-ID``.
+
+    If the events go to an `AuditHandler` with ``on_full="raise"``, or the policy's rule is
+    ``durable``, a request that cannot be audited gets 503 and never reaches the application.
 
     One instance may serve several applications, from several threads.
 
     Args:
-        app: The application; or pass it to `init_app` later.
-        logger: Logger of the audits, or its name. It must be enabled for INFO.
+        app: The application. Leave it out and call `init_app` later in an application factory.
+        logger: Logger of the events, or its name. It must be enabled for INFO.
         get_user: Called without arguments in the request's context; returns a mapping with ``id``,
-            ``name``, ``role``, ``email``, or a user object, or an id, or None for nobody. By
-            default Flask-Login's ``current_user``, then ``g.user``. Called before the view and, as
-            authentication may happen there, again after it for an audit that has no agent yet. No
-            ``async def``.
-        session_cookie: Name of the cookie that tells sessions apart; only its hash is kept. Flask's
-            own session has no id, and its cookie is another one after each change.
+            ``name``, ``role`` and ``email``, or a user object, or an id, or None for an anonymous
+            request. Called before the view and, because authentication may happen in the view,
+            again after it if no agent was found. Must not be ``async``. By default it reads
+            Flask-Login's ``current_user``, then ``g.user``.
+        session_cookie: Name of the cookie that identifies the session. Only a hash of its value is
+            stored. The cookie of Flask's own session does not work here: the session has no id, and
+            the cookie changes with its content.
         methods: Methods to audit; by default POST, PUT, PATCH and DELETE.
-        path_prefixes: Beginnings of paths to audit, by default ``/api``.
-        exclude_paths: Exceptions from that; ``*`` stands for one segment.
-        policy: Instead of these three: rules, the first that matches decides, see
-            `audit_handler.policy`. A route is recorded as ``/api/orders/{order_id:int}``, as from
-            Starlette.
-        trusted_proxies: Addresses and networks (``10.0.0.0/8``) of proxies whose X-Forwarded-For
-            says where a request came from, and ``unix`` for one that calls over a Unix socket; by
-            default none. Leave it out where the client's address is replaced further out, by
+        path_prefixes: Beginnings of the paths to audit, in whole segments; by default ``/api``.
+        exclude_paths: Beginnings of paths not to audit; ``*`` stands for one segment.
+        policy: Rules to use instead of *methods*, *path_prefixes* and *exclude_paths*; the first
+            that matches decides. See `audit_handler.policy`. Routes are stored as Starlette writes
+            them: ``/api/orders/{order_id:int}``.
+        trusted_proxies: Addresses and networks (``10.0.0.0/8``) of the proxies whose
+            X-Forwarded-For is believed, and ``unix`` for a proxy that connects over a Unix socket;
+            by default none. Leave it out if the client's address is replaced further out, by
             werkzeug's ``ProxyFix`` around this or by the server.
-        request_headers: Headers of the request to keep.
-        response_headers: Headers of the response to keep.
-        max_body_bytes: Bytes to keep of a body; 0 for no bodies.
+        request_headers: Headers of the request to store.
+        response_headers: Headers of the response to store.
+        max_body_bytes: Bytes to store of each body, 0 (no bodies) to 1,048,576.
 
     Raises:
-        ConfigurationError: An option cannot work.
+        ConfigurationError: An option cannot work; the text names option, value and remedy.
     """
 
     def __init__(
@@ -118,8 +123,8 @@ class AuditFlask:
     ) -> None:
         self._get_user = get_user or _flask_user
         check_get_user(self._get_user, "flask.g")
-        self._path_guard = Guard("a look at the path", "the request's audit will not show it")
-        self._guard = Guard("a look at the request", "its audit will be incomplete")
+        self._path_guard = Guard("reading the path", "the audit of the request does not show it")
+        self._guard = Guard("reading the request", "its audit is incomplete")
         self._auditor = HttpAuditor(
             logger,
             session_cookie,
@@ -139,19 +144,19 @@ class AuditFlask:
 
     def init_app(self, app: Flask) -> None:
         """
-        Audit the requests of *app*, from now on.
+        Audit the requests of *app* from now on.
 
-        Call it after the application's own ``before_request`` functions are registered: what is
-        logged in a view then carries the user that they found. One who is found later, by a
-        decorator or a ``before_request`` of a blueprint, is in the request's audit; for what the
-        view logs besides, `audit_handler.bind` the user there.
+        Call it after the application has registered its own ``before_request`` functions: records
+        that a view logs then carry the user whom those functions found. If a decorator or the
+        ``before_request`` of a blueprint finds the user, only the request's event names them; call
+        `audit_handler.bind` there to add them to the other records too.
 
         Raises:
             ConfigurationError: *app* is audited already.
         """
         if "audit_handler" in app.extensions:
             raise ConfigurationError(f"{app!r} is audited already; call init_app once")
-        # Signals hold their receivers weakly: this is what keeps them.
+        # Signals refer to their receivers weakly; this keeps them alive.
         app.extensions["audit_handler"] = self
         request_started.connect(self._look_at_path, app)
         app.before_request(self._bind_user)
@@ -165,52 +170,52 @@ class AuditFlask:
         return Passage(self._auditor, environ, start_response).serve(app, environ)
 
     def _look_at_path(self, _app: Flask, **_: Any) -> None:
-        """Take note of the route before anything of the application runs; a signal's receiver."""
-        passage = flask.request.environ.get(KEY)
-        if passage is None:
-            return
-        rule, passage.path_params = self._path_guard.call(_route, None) or (None, None)
-        if passage.exchange is not None:
-            passage.exchange.route = route_template(rule.rule) if rule is not None else ""
-            passage.exchange.path_params = passage.path_params
+        """Learn the route before any code of the application runs; a signal's receiver."""
+        passage: Passage | None = flask.request.environ.get(KEY)
+        if passage is not None:
+            rule, path_params = self._path_guard.call(_route, None) or (None, None)
+            passage.learn(
+                route=route_template(rule.rule) if rule is not None else "",
+                path_params=path_params,
+            )
 
     def _bind_user(self) -> None:
-        """Bind the user for what is logged in the view; a ``before_request`` function."""
+        """Bind the user for the records of the view; a ``before_request`` function."""
         request = flask.request
-        passage = request.environ.get(KEY)
+        passage: Passage | None = request.environ.get(KEY)
         if passage is None:
             return
         endpoint = request.endpoint or "static"
-        # Files are for everybody, and to load the user costs a query; an audit wants it anyway.
-        if passage.exchange is not None or endpoint.rpartition(".")[2] != "static":
-            passage.agent = self._auditor.agent(self._get_user)
+        # A static file has no user, and loading one costs a query. An audit needs it in any case.
+        if passage.may_be_audited or endpoint.rpartition(".")[2] != "static":
+            agent = self._auditor.agent(self._get_user)
+            passage.learn(agent=agent)
             if "agent_id" not in context.current():
-                context.bind(**passage.agent)
+                context.bind(**agent)
 
     def _look(self, _app: Flask, exception: BaseException | None = None, **_: Any) -> None:
-        """Take note of what only Flask knows, while it knows; a receiver of two signals."""
-        # Flask would take what it raises for an error of the application.
+        """Learn what only Flask knows, while it knows it; a receiver of two signals."""
+        # Flask would take an exception from here for an error of the application.
         self._guard.call(partial(self._fill_in, exception), None)
 
     def _fill_in(self, exception: BaseException | None) -> None:
-        passage = flask.request.environ.get(KEY)
+        passage: Passage | None = flask.request.environ.get(KEY)
         if passage is None:
             return
-        exchange = passage.exchange
-        if exchange is not None and exception is not None:
-            exchange.error = exception  # told first, and then its page is finished
-        # Flask's instrumentation begins it after us, and ends it before a stream begins.
+        # Flask reports an exception first, and then the end of the page that it made of it.
+        passage.learn(error=exception)
+        # Flask's instrumentation begins its span after us, and ends it before a stream begins.
         passage.keep_span()
-        if exchange is None:
+        if not passage.may_be_audited:
             return
-        if not passage.agent:
-            # Authentication may have happened inside.
-            passage.agent = self._auditor.agent(self._get_user)
-        # Not before: a session that was looked at makes its response vary by cookie.
+        if not passage.has_agent:
+            # Authentication may have happened in the view.
+            passage.learn(agent=self._auditor.agent(self._get_user))
+        # Not earlier: reading the session makes its response vary by cookie.
         session = flask.session
         # "sid" is Flask-Session's.
         sid = getattr(session, "sid", None)
-        passage.session_id = sid or session.get("session_id") or session.get("id")
+        passage.learn(session_id=sid or session.get("session_id") or session.get("id"))
 
 
 def _flask_user() -> Any:
@@ -223,19 +228,21 @@ def _flask_user() -> Any:
 
 
 def _route() -> tuple[URLRule | None, Mapping[str, Any]]:
-    """Return the rule that was matched, if any, and what was read from the path."""
+    """Return the rule that matched, if any, and the path parameters."""
     rule: URLRule | None = flask.request.url_rule
     args: Mapping[str, Any] | None = flask.request.view_args
     if flask.request.routing_exception is not None:
         rule, args = _other_route(flask.request.routing_exception)
-    # A copy: the application may take out of it what it has dealt with.
+    # A copy, because the application may remove what it has used.
     return rule, dict(args or {})
 
 
 def _other_route(refusal: Exception) -> tuple[URLRule | None, Mapping[str, Any] | None]:
     """
-    Return rule and arguments of a path that has a route, but not for the request's method, or not
-    as it is written: those of the path that the client is sent to, then, and no rule.
+    Return rule and arguments of a path that Flask refused.
+
+    1. Its route does not allow the method: the rule for another method.
+    2. Flask redirects it to another spelling: no rule, and the arguments of the other spelling.
     """
     adapter = flask.current_app.create_url_adapter(flask.request)
     with suppress(HTTPException):

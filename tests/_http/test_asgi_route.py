@@ -95,7 +95,7 @@ def test_a_route_that_fails_when_we_ask_it_costs_no_answer_and_shows_no_path(
         (row["action"], row["endpoint"]) for row in audits.rows
     ]
     (told,) = caplog.messages
-    assert "a look at the path failed (ValueError at " in told
+    assert "reading the path failed (ValueError at " in told
     assert "s3cr3t" not in "".join(audits.lines) + caplog.text
 
 

@@ -457,12 +457,6 @@ def test_the_level_says_what_bodies_may_tell(level: str, expected: set[str]) -> 
     assert ("people", 409) == (fields["resource_type"], fields["status_code"])
 
 
-def test_a_rule_overrides_action_and_resource_type() -> None:
-    fields = told(Rule(level="metadata", action="INVITE", resource_type="person"))
-
-    assert ("INVITE", "person") == (fields["action"], fields["resource_type"])
-
-
 def test_a_mask_leaves_nothing_that_it_covers() -> None:
     """Neither in bodies, query and path, nor in what is worked out from them."""
     fields = told(Rule(level="request_response", mask=["birthday", "email", "name", "detail"]))

@@ -1,10 +1,11 @@
 """
-The rules of an audited HTTP request, whatever the framework: which requests count, what they did to
-what, and how much of headers and bodies is kept.
+Auditing HTTP requests, whatever the framework: which requests are audited, what they did to which
+resource, and how much of headers and bodies is stored.
 
-A middleware has one `HttpAuditor`. For each request that is audited it gets an `Exchange`, hands it
-what passes by, and has it logged. Nothing here redacts values under secret names: the handler does
-that for whatever is logged, so bodies are handed on as objects, whose keys it can see.
+A middleware has one `HttpAuditor`. For each request to audit it gets an `Exchange`, fills it in as
+the request and its response pass, and has it logged. This package does not redact values under
+secret names: the handler does that for every record, so bodies are passed on as objects whose keys
+it can see.
 """
 
 from audit_handler._http.auditor import HttpAuditor, Request

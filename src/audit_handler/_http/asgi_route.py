@@ -1,22 +1,22 @@
 """
-What the routers of an ASGI application have read, or are going to read, from a request's path.
+The route and the path parameters of a request to an ASGI application.
 
-Those of Starlette, FastAPI and their like can be asked once more. Of others is known what they have
-put into the scope.
+The routers of Starlette, FastAPI and similar frameworks can be asked, also before they have routed
+the request. Of other routers only the values in the scope are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from audit_handler._http.asgi_types import Scope
 
 __all__ = ["own_path", "path_params", "template"]
 
-Scope = MutableMapping[str, Any]
-
 
 def own_path(scope: Scope) -> str:
-    """Return the application's own path, without the one that a proxy in front of it took off."""
+    """Return the application's own path, without the prefix that a proxy removed from it."""
     root: str = scope.get("app_root_path", scope.get("root_path", ""))
     path: str = scope["path"]
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
@@ -24,25 +24,30 @@ def own_path(scope: Scope) -> str:
 
 def template(scope: Scope) -> str:
     """
-    Return the template of the route that was matched, or nothing.
+    Return the template of the route that matched, or an empty text.
 
-    Raises whatever a route raises when it is asked, and so does `path_params`.
+    Raises whatever a route raises when it is asked.
     """
     own: str = getattr(scope.get("route"), "path", "")
     router = scope.get("router")
     if router is None or "endpoint" not in scope or (own and "app_root_path" not in scope):
         return own
-    # 1. A mounted router tells its own part of the template only, 2. older ones tell none.
+    # 1. A mounted router has only its own part of the template. 2. Older routers have none.
     return _asked(scope, scope["path"])[0]
 
 
 def path_params(scope: Scope) -> Mapping[str, Any]:
-    """Return the parameters by name."""
+    """
+    Return the path parameters by name.
+
+    Raises whatever a route raises when it is asked.
+    """
     known: Mapping[str, Any] = scope.get("path_params") or {}
     endpoint = scope.get("endpoint")
     if endpoint is not None and not hasattr(endpoint, "routes"):
         return known
-    # 1. No router has decided yet, 2. nothing is found, 3. it redirects to or from a final slash.
+    # 1. No router has decided yet. 2. There is no route. 3. The router redirects to the path with,
+    # or without, a final slash.
     path = scope["path"]
     _, params, is_found = _asked(scope, path)
     if not is_found:
@@ -53,8 +58,8 @@ def path_params(scope: Scope) -> Mapping[str, Any]:
 
 def _asked(scope: Scope, path: str) -> tuple[str, Mapping[str, Any], bool]:
     """
-    Ask the routers once more: return the template and parameters of *path*, and whether the last
-    one has found a route.
+    Ask the routers for *path*. Return template, parameters, and whether the last router found a
+    route.
     """
     root = scope.get("app_root_path", scope.get("root_path", ""))
     asked: Scope = {**scope, "path": path, "root_path": root, "path_params": {}}
@@ -72,7 +77,7 @@ def _asked(scope: Scope, path: str) -> tuple[str, Mapping[str, Any], bool]:
 
 
 def _routes(router: Any) -> Sequence[Any]:
-    """Return the routes of *router* if they are of the kind that can be asked, like Starlette's."""
+    """Return the routes of *router* if they can be asked as Starlette's can, else none."""
     routes = getattr(router, "routes", None)
     if routes and isinstance(routes, Sequence) and hasattr(routes[0], "matches"):
         return routes

@@ -1,4 +1,4 @@
-"""One request and its response, and the audit that they come to."""
+"""`Exchange`: one request and its response, and the fields that they give the audit."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ _ACTIONS: Mapping[str, str] = {
 @dataclass(slots=True, kw_only=True)
 class Exchange:
     """
-    One request and its response, filled in as they pass by. Belongs to one request alone.
+    One request and its response, filled in as they pass. Belongs to one request.
     """
 
     rules: HttpRules
     redactors: Redactors
     candidates: tuple[Clause, ...]
-    """The policy's rules of which one decides in the end."""
+    """The policy's rules that can match; `decide` chooses one at the end."""
     method: str
     path: str
     request_headers: Mapping[str, str]
     """By lower-case name, as all headers here."""
     query: str = ""
     path_params: Mapping[str, Any] | None = field(default_factory=dict)
-    """What the router has read from the path, or None where it could not."""
+    """The path parameters that the router has read, or None if that failed."""
     route: str = ""
     """The template that the router matched: ``/api/orders/{order_id}``."""
     status: int = 0
     """Status of the response; 0 until it has started."""
     response_headers: Mapping[str, str] = field(default_factory=dict)
     is_complete: bool = False
-    """Whether all of the response was handed to the server."""
+    """Whether the whole response was given to the server."""
     is_disconnected: bool = False
-    """Whether the client was gone before that."""
+    """Whether the client went away before that."""
     error: BaseException | None = None
-    """What escaped from the application before that."""
+    """The exception that left the application before that."""
     bound: Mapping[str, Any] = field(default_factory=dict)
-    """What was bound when the request came."""
+    """The fields that were bound when the request arrived."""
     said: Said = field(default_factory=Said)
-    """What the application says of this audit."""
+    """What the application gives to `audit_handler.audit`."""
     clock: Callable[[], float] = time.perf_counter
     request_body: Body = field(init=False)
     response_body: Body = field(init=False)
@@ -77,22 +77,22 @@ class Exchange:
 
     @property
     def must_be_durable(self) -> bool:
-        """Whether it may come to a rule that lets nothing be done without an audit."""
+        """Whether a rule that can match refuses requests that cannot be audited."""
         return any(rule.durable for rule in self.candidates)
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is audited however it ends, unless the application says otherwise."""
+        """Whether it is audited however it ends, unless the application skips the audit."""
         return all(rule.writes for rule in self.candidates) and self.candidates[-1].is_certain
 
     def start_response(self, status: int, headers: Mapping[str, str]) -> None:
-        """Take note that the response has started."""
+        """Note that the response has started."""
         self.status = status
         self.response_headers = headers
         if self.method == "HEAD":
-            # Servers keep back what the application makes of a body.
+            # The server does not send the body that the application makes.
             return
-        # What is certain by now is not kept either: nothing of a download that no rule wants.
+        # Keep no body that no rule wants by now, as that of a large download.
         is_kept = any(
             rule.keeps_response and (not rule.statuses or status in rule.statuses)
             for rule in self.candidates
@@ -101,19 +101,24 @@ class Exchange:
 
     @property
     def is_error(self) -> bool:
-        """Whether the application failed; a client that went away or a cancelled task is no error
-        of its own."""
+        """
+        Whether the application failed. A client that went away, or a cancelled task, is no failure
+        of the application.
+        """
         return isinstance(self.error, Exception) and not self.is_disconnected
 
     @property
     def final_status(self) -> int:
-        """The status, or what stands for one where no response was started."""
+        """
+        The status of the response. If no response was started: 499 if the client went away or the
+        task was cancelled, else 500.
+        """
         is_aborted = self.is_disconnected or (self.error is not None and not self.is_error)
         return self.status or (499 if is_aborted else 500)
 
     def decide(self, user: str = "") -> Clause | None:
         """
-        Return the policy's rule for this exchange, or None when it is not to be audited.
+        Return the policy's rule for this exchange, or None if it is not to be audited.
 
         Args:
             user: The *agent_id* of the audit.
@@ -126,11 +131,11 @@ class Exchange:
 
     def fields(self, rule: Clause) -> dict[str, Any]:
         """
-        Return the audit of this exchange as *rule* wants it: values by column, those that are
-        known.
+        Return the known fields of this exchange by column, with the bodies that *rule* keeps and
+        without the values that it masks.
         """
         elapsed = self.clock() - self._started
-        # Masked first, so that nothing that is worked out from them tells what is masked.
+        # Masked first, so that no field derived from them shows a masked value.
         request = rule.masked(self.request_body.value()) if rule.keeps_request else None
         response = rule.masked(self.response_body.value()) if rule.keeps_response else None
         query = rule.masked(pairs(self.query))
@@ -138,13 +143,13 @@ class Exchange:
         path, resource_type, own_id, parent_id = resource_of(
             self.path, rule.prefix_of(self.path), self.path_params, redactors, rule.is_masked
         )
-        resource_type = rule.resource_type or resource_type
+        # The rule's type wins; it is needed here to find the id.
+        resource_type = rule.fields.get("resource_type", resource_type)
         status = self.final_status
-        # What a failure answers is about the failure: its id and title are not the resource's.
+        # The body of a failure describes the failure: its id and title are not the resource's.
         answer = response if status < 400 else None
         fields = {
-            "action": rule.action
-            or ("ERROR" if self.is_error else _ACTIONS.get(self.method, self.method)),
+            "action": "ERROR" if self.is_error else _ACTIONS.get(self.method, self.method),
             "outcome": self._outcome(status),
             "resource_type": resource_type,
             "resource_id": own_id
@@ -169,14 +174,13 @@ class Exchange:
     def _outcome(self, status: int) -> str:
         if not self.is_complete or status >= 400:
             return "failure"
-        # 307 and 308 ask the client to send the same again: nothing was done yet.
+        # 307 and 308 tell the client to repeat the request elsewhere: nothing was done yet.
         return "unknown" if status in (307, 308) else "success"
 
     def _metadata(self, rule: Clause, query: Any) -> dict[str, Any]:
         bodies = {"request_body": self.request_body, "response_body": self.response_body}
         kept = {"request_body": rule.keeps_request, "response_body": rule.keeps_response}
-        # Whoever has a tracer finds the trace id in the column; the id that the client sent or was
-        # told is here.
+        # With a tracer the column has the trace id, so the id that the client sent or got is here.
         told_id = self.bound.get("request_id", "")
         span = active_span_ids()
         metadata = {

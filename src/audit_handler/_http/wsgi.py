@@ -1,8 +1,8 @@
 """
-A request on its way through a WSGI application, looked at from outside.
+One request on its way through a WSGI application, watched from outside.
 
-Chunks are looked at as they pass and never held back; the request's body is looked at as the
-application reads it.
+Chunks are observed as they pass and never held back. The request's body is observed as the
+application reads it, and never read ahead.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ __all__ = ["KEY", "Passage"]
 
 _T = TypeVar("_T")
 
+# Key in the WSGI environment under which the framework's hooks find the request's passage.
 KEY = "audit_handler.passage"
-"""In the WSGI environment, where the framework's side finds the request's passage."""
+
+# An argument of `Passage.learn` that was left out. None says something: that it is not known.
+_LEFT_OUT: Any = object()
 
 
 class Passage:
     """
-    One request on its way through the application: what the server is given to iterate over.
+    One request on its way through the application; the iterable that the server gets.
 
-    What is bound in the request is bound only while the application runs: in between, the server's
-    thread may serve others, and a generator may run when Flask's own context is gone.
+    The request's fields are bound only while the application runs. In between, the server's thread
+    may serve other requests, and a generator may run after Flask's own context is gone.
     """
 
     def __init__(
         self, auditor: HttpAuditor, environ: WSGIEnvironment, start_response: StartResponse
     ) -> None:
-        self.exchange: Exchange | None = None
-        """What is filled in; None where the request is not audited."""
-        self.agent: Mapping[str, str] = {}
-        """The agent's columns, as far as they are known."""
-        self.path_params: Mapping[str, Any] | None = {}
-        """What the router has read from the path, or None where it could not."""
-        self.session_id: Any = None
-        """The session's own id, which only its hash is kept of."""
+        # None where the request is not audited.
+        self._exchange: Exchange | None = None
+        self._agent: Mapping[str, str] = {}
+        self._path_params: Mapping[str, Any] | None = {}
+        self._session_id: Any = None
         self._span: Any = None
         self._auditor = auditor
         self._start_response = start_response
         self._request = Request(
-            # As the router reads them: another way to write them is no way around the audit.
+            # As the router reads them, so that another spelling does not avoid the audit.
             method=environ["REQUEST_METHOD"].upper(),
             path="/" + _text(environ.get("PATH_INFO", "")).lstrip("/"),
             query=environ.get("QUERY_STRING", ""),
             headers=_headers(environ),
             host=environ.get("REMOTE_ADDR"),
-            agent=lambda: self.agent,
-            session=lambda: {"id": self.session_id},
-            path_params=lambda: self.path_params,
+            agent=lambda: self._agent,
+            session=lambda: {"id": self._session_id},
+            path_params=lambda: self._path_params,
         )
         token = context.bind(**auditor.fields(self._request))
         self._bound = context.current()
@@ -71,18 +71,63 @@ class Passage:
         self._body: Iterable[bytes] = ()
         self._chunks: Iterator[bytes] = iter(())
 
+    @property
+    def may_be_audited(self) -> bool:
+        """Whether the request may be audited, so that it is worth to learn more about it."""
+        return self._exchange is not None
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether it has learned who acts."""
+        return bool(self._agent)
+
+    def learn(
+        self,
+        *,
+        route: str | None = None,
+        path_params: Mapping[str, Any] | None = _LEFT_OUT,
+        agent: Mapping[str, str] | None = None,
+        session_id: Any = _LEFT_OUT,
+        error: BaseException | None = None,
+    ) -> None:
+        """
+        Take over what only the framework knows of the request; an argument that is left out changes
+        nothing.
+
+        Args:
+            route: The template that the router matched.
+            path_params: The path parameters, or None if they could not be read.
+            agent: The agent's columns.
+            session_id: The session's own id, of which only a hash is stored.
+            error: The exception that the framework turned into a response.
+        """
+        if path_params is not _LEFT_OUT:
+            self._path_params = path_params
+        if agent is not None:
+            self._agent = agent
+        if session_id is not _LEFT_OUT:
+            self._session_id = session_id
+        if (exchange := self._exchange) is None:
+            return
+        if route is not None:
+            exchange.route = route
+        if path_params is not _LEFT_OUT:
+            exchange.path_params = path_params
+        if error is not None:
+            exchange.error = error
+
     def serve(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """Call *app* and return what the server is to send."""
+        """Call *app* and return the response for the server to send."""
         outer = environ.get(KEY)
         environ[KEY] = self
         try:
             self._body = self._inside(partial(self._call, app, environ))
         finally:
-            # An application that is called from another one's view, with its environment.
+            # The view of another application may have called this one with its own environment.
             environ[KEY] = outer
         file_wrapper = environ.get("wsgi.file_wrapper")
-        if self.exchange is None and file_wrapper and type(self._body) is file_wrapper:
-            # The server sends it in a way of its own, and nothing is logged meanwhile.
+        if self._exchange is None and file_wrapper and type(self._body) is file_wrapper:
+            # Unwrapped, so that the server can send the file itself; nothing is logged meanwhile.
             return self._body
         self._chunks = iter(self._body)
         return self
@@ -94,17 +139,17 @@ class Passage:
         return self._inside(self._next)
 
     def close(self) -> None:
-        """Called by the server when all is sent, or nobody is there to take it."""
+        """End the response; the server calls this when all is sent or the client has gone."""
         self._inside(self._close)
 
     def start_response(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-        """Pass the start of the response on, with the request's id."""
+        """Pass the start of the response on, and add ``X-Request-ID`` if it has none."""
         named = by_name(headers)
         if "x-request-id" not in named:
             headers = [*headers, ("X-Request-ID", self._request_id)]
-        if (exchange := self.exchange) is not None:
+        if (exchange := self._exchange) is not None:
             exchange.status = int(status[:3])
-            # The page that is made of an unhandled exception is not what the application answered.
+            # The framework's page for an unhandled exception is not the application's response.
             if exchange.error is None:
                 exchange.start_response(exchange.status, named)
             length = named.get("content-length", "")
@@ -112,7 +157,7 @@ class Passage:
         return self._start_response(status, headers, *exc_info)
 
     def keep_span(self) -> None:
-        """Make the active span the request's; for one that begins and ends inside of it."""
+        """Make the active span the request's own; for a span that begins and ends inside of it."""
         self._span = active_span()
         ids = active_span_ids()
         if ids is None:
@@ -120,14 +165,14 @@ class Passage:
         context.bind(request_id=ids[0], trace_id=ids[0], span_id=ids[1])
         if not is_request_id(self._request.headers.get("x-request-id", "")):
             self._request_id = ids[0]
-            if self.exchange is not None:
-                self.exchange.bound = {**self.exchange.bound, "request_id": ids[0]}
+            if self._exchange is not None:
+                self._exchange.bound = {**self._exchange.bound, "request_id": ids[0]}
 
     def _call(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
-        self.exchange = exchange = self._auditor.begin(self._request)
+        self._exchange = exchange = self._auditor.begin(self._request)
         if exchange is not None:
             if not self._auditor.can_audit(exchange):
-                self.exchange = None
+                self._exchange = None
                 return self._refuse()
             environ["wsgi.input"] = _Input(environ["wsgi.input"], exchange)
         try:
@@ -137,13 +182,13 @@ class Passage:
             raise
 
     def _refuse(self) -> Iterable[bytes]:
-        """Answer for an application that must not act without an audit."""
+        """Answer 503 in place of an application that needs an audit."""
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "5")]
         self.start_response("503 SERVICE UNAVAILABLE", headers)
         return [b"the audit trail takes no entries now\n"]
 
     def _next(self) -> bytes:
-        exchange = self.exchange
+        exchange = self._exchange
         try:
             chunk = next(self._chunks)
         except StopIteration:
@@ -165,18 +210,18 @@ class Passage:
         except BaseException as exc:
             self._finish(exc)
             raise
-        if (exchange := self.exchange) is not None:
+        if (exchange := self._exchange) is not None:
             exchange.is_disconnected |= not exchange.is_complete and exchange.error is None
             self._finish()
 
     def _complete(self) -> None:
-        if (exchange := self.exchange) is not None:
+        if (exchange := self._exchange) is not None:
             exchange.is_complete = exchange.error is None
             self._finish()
 
     def _finish(self, error: BaseException | None = None) -> None:
-        """Audit, the first time this is called."""
-        exchange = self.exchange
+        """Log the audit, unless that was done before."""
+        exchange = self._exchange
         if exchange is None or self._is_audited:
             return
         self._is_audited = True
@@ -186,8 +231,8 @@ class Passage:
                 self._auditor.log(entry)
 
     def _inside(self, call: Callable[[], _T]) -> _T:
-        """Call with what is bound in this request, and keep what is bound at the end of it."""
-        said = self.exchange.said if self.exchange is not None else None
+        """Call with the request's fields bound, and keep the fields that are bound at its end."""
+        said = self._exchange.said if self._exchange is not None else None
         token, said_token = context.restore(self._bound), CURRENT.set(said)
         try:
             return call()
@@ -198,7 +243,7 @@ class Passage:
 
 
 class _Input:
-    """The request's body, looked at as the application reads it; never read ahead."""
+    """The request's body, observed as the application reads it; never read ahead."""
 
     def __init__(self, stream: Any, exchange: Exchange) -> None:
         self._stream = stream
@@ -222,7 +267,7 @@ class _Input:
         return [self._seen(line) for line in self._passing(self._stream.readlines, *hint)]
 
     def readinto(self, buffer: Any) -> int:
-        # Werkzeug takes this where it is there.
+        # Werkzeug calls this if it exists.
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -238,7 +283,7 @@ class _Input:
         body = self._exchange.request_body
         body.add(data)
         if not data and size != (0,) and body.size < self._length:
-            # The end, before all came that was announced.
+            # The body ended before its announced length.
             self._exchange.is_disconnected = True
         return data
 
@@ -257,5 +302,5 @@ def _headers(environ: WSGIEnvironment) -> dict[str, str]:
 
 
 def _text(path: str) -> str:
-    """Return what WSGI hands on as bytes in Latin-1."""
+    """Return *path*, whose bytes WSGI passes as Latin-1, decoded as UTF-8."""
     return path.encode("latin-1").decode("utf-8", "replace")

@@ -57,8 +57,7 @@ def _clause(number: int, rule: Rule) -> Clause:
         raise ConfigurationError(
             f"level='none' audits nothing, so {idle[0]} has no effect; leave it out"
         )
-    for name in ("action", "resource_type"):
-        _text(name, getattr(rule, name))
+    fields = {name: _text(name, getattr(rule, name)) for name in ("action", "resource_type")}
     if not isinstance(rule.durable, bool):
         raise ConfigurationError(f"durable={rule.durable!r} is not a boolean; use true or false")
     paths = _several("paths", rule.paths, partial(_path, "path"))
@@ -73,8 +72,7 @@ def _clause(number: int, rule: Rule) -> Clause:
         routes=frozenset(map(route_template, routes)),
         statuses=frozenset(status for several in statuses for status in several),
         users=frozenset(_several("users", rule.users, _user)),
-        action=rule.action,
-        resource_type=rule.resource_type,
+        fields={name: text for name, text in fields.items() if text},
         mask=Redactor(mask, use_default_keys=False) if mask else None,
         durable=rule.durable,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,8 @@ class Clause:
     routes: frozenset[str]
     statuses: frozenset[int]
     users: frozenset[str]
-    action: str
-    resource_type: str
+    fields: Mapping[str, str]
+    """*action* and *resource_type*, if the rule has them."""
     mask: Redactor | None
     durable: bool
 
