@@ -98,7 +98,9 @@ CASES = {
         headers={**JSON, "traceparent": TRACEPARENT}, body=b'{"name": "Tea"}', user="ada"
     ),
     "create with a forged address": Case(
-        headers={**JSON, "x-forwarded-for": "198.51.100.1"}, body=b'{"name": "Tea"}', user="ada"
+        headers={**JSON, "x-forwarded-for": "198.51.100.1", "forwarded": "for=198.51.100.1"},
+        body=b'{"name": "Tea"}',
+        user="ada",
     ),
     "create from no JSON": Case(headers=JSON, body=b'{"name": "Te', user="ada"),
     "create at length": Case(
@@ -108,6 +110,7 @@ CASES = {
     "patch": Case(method="PATCH", path="/api/orders/17", user="ben"),
     "delete": Case(method="DELETE", path="/api/orders/17", user="ada"),
     "read": Case(method="GET", path="/api/orders/17", user="ada", rows=0),
+    "a read that nothing answers": Case(method="GET", path="/elsewhere", rows=0),
     "elsewhere": Case(path="/login", body=b"password=s3cr3t", headers=FORM, rows=0),
     "nested": Case(path="/api/v2/shops/acme/carts/7", user="ada"),
     "anything below": Case(path="/api/files/2026/tea/list.txt", user="ada"),
@@ -180,6 +183,7 @@ class Refusal(Exception):
 
 def approve(order_id: int) -> None:
     bind(action="APPROVE", resource_type="order", resource_id=order_id, new_value={"ok": True})
+    bind(agent_id="u-9", tenant="acme")
 
 
 def rename() -> None:

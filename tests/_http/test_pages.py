@@ -1,63 +1,23 @@
-"""Health and status, asked as an ASGI server and as Flask ask."""
+"""Health and status: what the pages say."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-import threading
 import weakref
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import flask
 import pytest
-from fastapi import FastAPI
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.routing import Mount
-from starlette.testclient import TestClient
 
-from audit_handler import AuditHandler, ConfigurationError
-from audit_handler._http.flask_pages import health_blueprint, status_blueprint
+from audit_handler import ConfigurationError
 from audit_handler._process import registry
 from audit_handler.status_pages import PUBLIC, HealthApp, StatusApp
 from tests.support.loopback import LoopbackClickHouse
-
-MakeHandler = Callable[..., AuditHandler]
-
-NOBODY = "http://app:hunter2@127.0.0.1:1/audit_db"
-AUDIT = {"action": "CREATE", "resource_type": "order"}
+from tests.support.pages import AUDIT, NOBODY, MakeHandler, ask
 
 
 @pytest.fixture(autouse=True)
 def _no_other_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_all", weakref.WeakSet())
-
-
-async def answer(
-    app: Any, path: str = "/", method: str = "GET", kind: str = "http"
-) -> list[dict[str, Any]]:
-    sent: list[dict[str, Any]] = []
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    async def receive() -> dict[str, Any]:
-        raise AssertionError("there is nothing to read")
-
-    await app({"type": kind, "path": path, "method": method, "headers": []}, receive, send)
-    return sent
-
-
-def ask(app: Any, path: str = "/", method: str = "GET") -> tuple[int, Any]:
-    start, body = asyncio.run(answer(app, path, method))
-    headers = dict(start["headers"])
-    assert (b"application/json", b"no-store") == (
-        headers[b"content-type"],
-        headers[b"cache-control"],
-    )
-    return start["status"], json.loads(body["body"]) if body["body"] else None
 
 
 # Health
@@ -139,26 +99,6 @@ def test_a_handler_that_a_late_record_opened_again_counts_again(
 def test_a_bound_that_is_none_is_refused(bound: Any) -> None:
     with pytest.raises(ConfigurationError, match="max_waiting_seconds"):
         HealthApp(max_waiting_seconds=bound)
-
-
-def test_pages_answer_while_the_disk_hangs(make_handler: MakeHandler, log: logging.Logger) -> None:
-    """The spool's lock is held across a write; an event loop must not wait for it."""
-    made = make_handler(NOBODY, logger=log.name, flush_interval_ms=3_600_000)
-    log.info("x", extra=AUDIT)
-    pipeline = made._pipeline
-    assert pipeline is not None
-    answers: list[int] = []
-
-    def ask_all() -> None:
-        apps = (HealthApp(), StatusApp(authorize=PUBLIC, by_user=True))
-        answers.extend(ask(app)[0] for app in apps)
-
-    with pipeline.spool.lock:
-        thread = threading.Thread(target=ask_all)
-        thread.start()
-        thread.join(30)
-
-    assert [200, 200] == answers
 
 
 # Status
@@ -270,149 +210,3 @@ def test_of_many_users_a_hundred_are_listed(make_handler: MakeHandler, log: logg
         told["waiting_by_user_is_complete"],
         told["waiting_by_user"]["u-0"],
     )
-
-
-# Who may read
-
-
-@pytest.mark.parametrize("authorize", [None, "admin", False])
-def test_the_status_needs_somebody_who_says_who_may_read_it(authorize: Any) -> None:
-    for make in (StatusApp, status_blueprint):
-        with pytest.raises(ConfigurationError, match="or PUBLIC for everybody"):
-            make(authorize=authorize)
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-@pytest.mark.parametrize(("is_allowed", "expected"), [(True, 200), (False, 403), (None, 403)])
-def test_authorize_decides_by_the_scope_sync_or_async(
-    make_handler: MakeHandler, is_async: bool, is_allowed: bool | None, expected: int
-) -> None:
-    make_handler(NOBODY)
-    asked: list[str] = []
-
-    def authorize(scope: Any) -> bool | None:
-        asked.append(scope["path"])
-        return is_allowed
-
-    async def authorize_async(scope: Any) -> bool | None:
-        return authorize(scope)
-
-    app = StatusApp(authorize=authorize_async if is_async else authorize)
-    status, content = ask(app, "/admin/audit-status")
-
-    assert (expected, ["/admin/audit-status"]) == (status, asked)
-    assert ("handlers" in content) == (expected == 200)
-
-
-def test_what_authorize_raises_goes_to_the_framework(make_handler: MakeHandler) -> None:
-    make_handler(NOBODY)
-
-    def authorize(_scope: Any) -> bool:
-        raise HTTPException(401)
-
-    app = Starlette(routes=[Mount("/audit-status", StatusApp(authorize=authorize))])
-
-    assert 401 == TestClient(app).get("/audit-status/").status_code
-
-
-# HTTP
-
-
-@pytest.mark.parametrize(
-    "app", [HealthApp(), StatusApp(authorize=PUBLIC)], ids=["health", "status"]
-)
-def test_pages_are_read_only(app: Any) -> None:
-    start, body = asyncio.run(answer(app, method="POST"))
-    head = asyncio.run(answer(app, method="HEAD"))
-    websocket = asyncio.run(answer(app, kind="websocket"))
-
-    assert (405, b"GET, HEAD") == (start["status"], dict(start["headers"])[b"allow"])
-    assert b"" == head[1]["body"]
-    assert int(dict(head[0]["headers"])[b"content-length"]) > 0
-    assert [{"type": "websocket.close", "code": 1000}] == websocket
-    assert b"use GET" in body["body"]
-
-
-@pytest.mark.parametrize("make", [Starlette, FastAPI])
-def test_every_page_has_a_path_without_a_slash(make_handler: MakeHandler, make: Any) -> None:
-    make_handler(NOBODY)
-    app = make()
-    for path in ("/health", "/health/live", "/health/ready"):
-        app.add_route(path, HealthApp())
-    app.add_route("/admin/audit-status", StatusApp(authorize=PUBLIC))
-    client = TestClient(app, follow_redirects=False)
-
-    pages = [
-        client.get(f"{path}?x=1")
-        for path in ("/health", "/health/live", "/health/ready", "/admin/audit-status")
-    ]
-
-    assert [200] * 4 == [page.status_code for page in pages]
-    expected = [{"live", "ready", "reasons"}, {"live"}, {"ready", "reasons"}, {"handlers"}]
-    assert expected == [page.json().keys() for page in pages]
-    assert 404 == client.get("/healthy").status_code
-
-
-def test_starlette_mounts_them_too(make_handler: MakeHandler) -> None:
-    make_handler(NOBODY)
-    app = Starlette(
-        routes=[
-            Mount("/health", HealthApp()),
-            Mount("/admin/audit-status", StatusApp(authorize=PUBLIC, by_user=True)),
-        ]
-    )
-    paths = ("/health/live", "/health/ready", "/health", "/admin/audit-status")
-    client = TestClient(app)
-
-    assert [200] * 4 == [client.get(path).status_code for path in paths]
-
-
-# Flask
-
-
-def flask_client(*blueprints: flask.Blueprint) -> Any:
-    app = flask.Flask(__name__)
-    app.testing = True
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
-    return app.test_client()
-
-
-def test_flask_has_the_same_pages(make_handler: MakeHandler, log: logging.Logger) -> None:
-    make_handler(NOBODY, logger=log.name)
-    log.info("x", extra={**AUDIT, "agent_id": "u-1"})
-    client = flask_client(
-        health_blueprint(), status_blueprint(authorize=lambda request: request.args, by_user=True)
-    )
-    live, ready, both = (client.get(f"/health{path}") for path in ("/live", "/ready", ""))
-    told = client.get("/admin/audit-status?yes=1")
-    with_slash = ("/health/", "/health/live/", "/health/ready/", "/admin/audit-status/?yes=1")
-
-    assert [200] * 4 == [client.get(path).status_code for path in with_slash]
-    assert [200, 200, 200, 200] == [page.status_code for page in (live, ready, both, told)]
-    assert ({"live": True}, True, True) == (live.json, ready.json["ready"], both.json["live"])
-    assert {"u-1": 1} == told.json["handlers"][0]["waiting_by_user"]
-    assert ("application/json", "no-store") == (
-        told.headers["content-type"],
-        told.headers["cache-control"],
-    )
-    assert 403 == client.get("/admin/audit-status").status_code
-    assert 405 == client.post("/health").status_code
-    assert 404 == client.get("/health/other").status_code
-
-
-def test_flask_is_not_ready_without_a_handler() -> None:
-    assert 503 == flask_client(health_blueprint()).get("/health/ready").status_code
-
-
-def test_flask_refuses_an_async_authorize_that_nobody_would_wait_for() -> None:
-    class Answer:
-        """What an ``async def`` returns, without the warning that nobody awaited it."""
-
-        def __await__(self) -> Iterator[Any]:
-            return iter(())
-
-    client = flask_client(status_blueprint(authorize=lambda _request: Answer()))
-
-    with pytest.raises(TypeError, match="must not be async"):
-        client.get("/admin/audit-status")
