@@ -198,7 +198,11 @@ def test_an_application_called_from_anothers_view_has_an_audit_of_its_own(
     def forwarded() -> Any:
         g.user = "ada"
         started: list[Any] = []
-        body = inner.wsgi_app(request.environ, lambda *start: started.append(start))
+
+        def start(*arguments: Any) -> Any:
+            started.append(arguments)
+
+        body = inner.wsgi_app(request.environ, start)
         return Response(body, *started[0])
 
     asked(application(logger, {"/api/<anything>": lambda **_: forwarded()}))

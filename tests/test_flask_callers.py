@@ -9,7 +9,13 @@ from typing import Any
 import flask
 import pytest
 from flask import Flask, Response, g, request
-from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask_login import (  # type: ignore[import-untyped]  # it has no types
+    LoginManager,
+    UserMixin,
+    current_user,
+    login_user,
+    logout_user,
+)
 from opentelemetry import trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
@@ -98,7 +104,7 @@ def test_who_began_a_request_is_not_mixed_with_who_ended_it(
     )
 
 
-class User(UserMixin):
+class User(UserMixin):  # type: ignore[misc]  # likewise
     def __init__(self, user_id: str) -> None:
         self.id = user_id
         self.name = user_id.title()
@@ -270,14 +276,15 @@ def test_the_span_of_flasks_instrumentation_is_the_requests(
 
         return Response(chunks(), mimetype="text/plain")
 
+    instrument: Any = FlaskInstrumentor.instrument_app
     provider = TracerProvider()
     app = Flask(__name__)
     app.add_url_rule("/api/orders", "streaming", streaming, methods=["POST"])
     if is_first:
-        FlaskInstrumentor.instrument_app(app, tracer_provider=provider)
+        instrument(app, tracer_provider=provider)
     AuditFlask(app, logger=logger)
     if not is_first:
-        FlaskInstrumentor.instrument_app(app, tracer_provider=provider)
+        instrument(app, tracer_provider=provider)
     headers = {"traceparent": f"00-{'a1' * 16}-{'b2' * 8}-01", "X-Request-ID": "req-1"}
 
     bare, known = asked(app), asked(app, headers=headers)

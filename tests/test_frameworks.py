@@ -496,31 +496,25 @@ def own_less(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+# For each framework: what makes the application, and what sends it a request.
+FRAMEWORKS: dict[str, tuple[Callable[..., Any], Callable[..., None]]] = {
+    "starlette": (starlette_application, ask_starlette),
+    "flask": (flask_application, ask_flask),
+}
+BOTH = pytest.mark.parametrize(("make", "ask"), FRAMEWORKS.values(), ids=FRAMEWORKS)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_both_frameworks_audit_a_request_alike(name: str) -> None:
     case = CASES[name]
     of_starlette, of_flask = Capture(), Capture()
-    make: Callable[..., Any]
-    ask: Callable[..., None]
 
-    for make, ask, audits in (
-        (starlette_application, ask_starlette, of_starlette),
-        (flask_application, ask_flask, of_flask),
-    ):
-        ask(make(private_logger(logging.INFO, audits), **case.options), case)
+    for (make, ask), audits in zip(FRAMEWORKS.values(), (of_starlette, of_flask), strict=True):
+        ask(make(audits.logger, **case.options), case)
 
     assert case.rows == len(of_starlette.rows) == len(of_flask.rows)
     assert [own_less(row) for row in of_starlette.rows] == [own_less(row) for row in of_flask.rows]
     assert "s3cr3t" not in re.sub("password: s3cr3t", "", "".join(of_flask.lines))
-
-
-BOTH = pytest.mark.parametrize(
-    ("make", "ask"),
-    [
-        pytest.param(starlette_application, ask_starlette, id="starlette"),
-        pytest.param(flask_application, ask_flask, id="flask"),
-    ],
-)
 
 
 @BOTH
@@ -582,13 +576,7 @@ def test_both_frameworks_store_the_same_rows(
     engine: Engine, database: str, make_handler: Callable[..., AuditHandler]
 ) -> None:
     stored: dict[str, list[dict[str, Any]]] = {}
-    name: str
-    make: Callable[..., Any]
-    ask: Callable[..., None]
-    for name, make, ask in (
-        ("starlette", starlette_application, ask_starlette),
-        ("flask", flask_application, ask_flask),
-    ):
+    for name, (make, ask) in FRAMEWORKS.items():
         handler = make_handler(engine.dsn(f"{database}_{name}"))
         logger = private_logger(logging.INFO, handler)
         for case in CASES.values():

@@ -140,10 +140,15 @@ def test_what_any_handler_redacts_is_in_no_column_of_text() -> None:
 
 def test_a_value_under_a_redacted_key_is_no_id_name_or_reason() -> None:
     keys = ["name", "title", "id", "detail"]
-    facts = {"redactors": Redactors((Redactor(keys),)), "query": "id=7", "status": 409}
 
     fields = fields_of(
-        answered(request={"id": 7, "name": "Ada"}, response={"detail": "Ada"}, **facts)
+        answered(
+            request={"id": 7, "name": "Ada"},
+            response={"detail": "Ada"},
+            status=409,
+            redactors=Redactors((Redactor(keys),)),
+            query="id=7",
+        )
     )
 
     assert not {"resource_id", "resource_name", "error_message"} & fields.keys()

@@ -1,12 +1,12 @@
-"""
-A handler that keeps its callers waiting, for room in the spool or for a disk, keeps the event loop
-going: the audit is logged in a thread, once, and before the last chunk.
-"""
+"""A handler that may block keeps the event loop going: the audit is logged in a thread, once, and
+before the last chunk."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +15,11 @@ import pytest
 from starlette.responses import JSONResponse
 
 from audit_handler import AuditHandler, bind
+from audit_handler._http.threads import run_in_thread
 from audit_handler._record.redaction import Redactor
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import Answer, Capture, as_json, ask, asked, private_logger
+from tests.support.full_spools import fill
 from tests.support.loopback import LoopbackClickHouse
 
 
@@ -144,7 +146,7 @@ def test_without_a_loop_of_asyncio_the_audit_is_logged_in_place() -> None:
     scope = {"type": "http", "method": "POST", "path": "/api/orders", "headers": []}
     running = AuditMiddleware(created, logger=audits.logger)(scope, asyncio.sleep, send)  # type: ignore[arg-type]  # nothing is received
     with pytest.raises(StopIteration):
-        running.send(None)  # type: ignore[attr-defined]  # a coroutine
+        running.send(None)
 
     assert [threading.get_ident()] == audits.threads
     assert "CREATE" == audits.row["action"]
@@ -155,36 +157,7 @@ class _NoLoop:
         pass
 
 
-# The handler itself
-
-
-@pytest.mark.parametrize(
-    ("options", "is_full", "expected"),
-    [
-        ({"on_full": "block"}, False, False),
-        ({"on_full": "block"}, True, True),
-        ({"on_full": "drop"}, True, False),
-        ({"on_full": "raise"}, True, False),
-        ({"on_full": "drop", "fsync": "always"}, False, True),
-    ],
-)
-def test_a_handler_tells_whether_it_may_keep_its_caller_waiting(
-    make_handler: Callable[..., AuditHandler], options: Any, is_full: bool, expected: bool
-) -> None:
-    handler = make_handler(
-        "http://127.0.0.1:1", batch_bytes=65_536, max_spool_bytes=65_536, **options
-    )
-    if is_full:
-        fill(handler)
-
-    assert expected == handler.may_wait()
-
-
-def fill(handler: AuditHandler) -> None:
-    """Log until there is no room for another 2,000 bytes."""
-    logger = private_logger(logging.INFO, handler)
-    while handler.status().bytes_waiting < handler.settings.max_spool_bytes - 2_000:
-        logger.info("fills the spool", extra={"action": "FILL", "new_value": "y" * 1_000})
+# With an AuditHandler
 
 
 def test_a_full_spool_does_not_keep_the_loop_from_what_makes_room(
@@ -199,7 +172,7 @@ def test_a_full_spool_does_not_keep_the_loop_from_what_makes_room(
         noticed = asyncio.Event()
         loop = asyncio.get_running_loop()
         before = logging.Handler()
-        before.emit = lambda _record: loop.call_soon_threadsafe(noticed.set)  # type: ignore[method-assign]
+        before.addFilter(lambda _record: loop.call_soon_threadsafe(noticed.set) is None)
         app = AuditMiddleware(created, logger=private_logger(logging.INFO, before, handler))
         request = asyncio.create_task(ask(app, **as_json({"note": "y" * 3_000})))
         await noticed.wait()
@@ -218,9 +191,31 @@ def test_a_handler_with_room_is_logged_to_on_the_loop(
     make_handler: Callable[..., AuditHandler],
 ) -> None:
     threads: list[int] = []
+
+    def note(_record: logging.LogRecord) -> bool:
+        threads.append(threading.get_ident())
+        return True
+
     handler = make_handler("http://127.0.0.1:1", on_full="block")
-    handler.addFilter(lambda _record: bool(threads.append(threading.get_ident())) or True)
+    handler.addFilter(note)
 
     asked(AuditMiddleware(created, logger=private_logger(logging.INFO, handler)))
 
     assert [threading.get_ident()] == threads
+
+
+# For a status page
+
+
+@pytest.mark.parametrize("has_anyio", [True, False])
+def test_a_function_runs_in_a_thread_whoever_has_threads(
+    monkeypatch: pytest.MonkeyPatch, has_anyio: bool
+) -> None:
+    if has_anyio:
+        importlib.import_module("anyio")
+    else:
+        monkeypatch.delitem(sys.modules, "anyio")
+
+    thread = asyncio.run(run_in_thread(threading.get_ident))
+
+    assert threading.get_ident() != thread

@@ -17,7 +17,7 @@ from werkzeug.wsgi import FileWrapper
 from audit_handler import bind, bound, current
 from audit_handler.request import CURRENT
 from tests.support.asgi import Capture, private_logger
-from tests.support.flask_orders import Server, application, asked, emptied
+from tests.support.flask_orders import Server, application, asked, emptied, start_nothing
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_no_other_way_to_write_a_request_gets_around_its_audit(
     environ = EnvironBuilder(json={"name": "Tea"}).get_environ()
     environ |= {"REQUEST_METHOD": method, "PATH_INFO": path}
 
-    body: Any = application(logger)(environ, lambda *_: None)
+    body: Any = application(logger)(environ, start_nothing)
     list(body)
     body.close()
 
@@ -335,7 +335,7 @@ def test_a_file_that_the_server_sends_itself_stays_one(
 
     def sent(method: str, path: str) -> Any:
         environ = EnvironBuilder(path, method=method, environ_overrides=overrides).get_environ()
-        return app(environ, lambda *_: None)
+        return app(environ, start_nothing)
 
     plain, audited = sent("GET", "/file"), sent("POST", "/api/file")
     size = len(b"".join(audited))

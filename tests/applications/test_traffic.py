@@ -11,7 +11,7 @@ import logging
 import socket
 import threading
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
@@ -33,6 +33,7 @@ from audit_handler.flask import AuditFlask
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import Capture, Message, private_logger
 from tests.support.engines import Engine
+from tests.support.flask_orders import start_nothing
 
 
 def starlette_application(endpoint: Callable[..., Any], **options: Any) -> Starlette:
@@ -239,7 +240,7 @@ def swap_with_starlette(up: Way, down: Way, logger: logging.Logger) -> None:
         piece = up.make()
         return {"type": "http.request", "body": piece, "more_body": up.made < GIGABYTE}
 
-    async def send(message: Message) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         down.arrive(message.get("body", b""))
 
     scope = {
@@ -267,7 +268,7 @@ def swap_with_flask(up: Way, down: Way, logger: logging.Logger) -> None:
     app = flask_application(swap, logger=logger)
     environ = EnvironBuilder("/api/orders", method="POST", content_type="text/plain").get_environ()
     environ |= {"wsgi.input": Upload(), "CONTENT_LENGTH": str(GIGABYTE)}
-    body: Any = app(environ, lambda *_: None)
+    body: Any = app(environ, start_nothing)
     for piece in body:
         down.arrive(piece)
     body.close()

@@ -54,6 +54,10 @@ def asked(app: Flask, method: str = "POST", path: str = "/api/orders", **kwargs:
     return app.test_client().open(path, method=method, **kwargs)
 
 
+def start_nothing(*_: Any) -> Any:
+    """Take the start of a response, and forget it."""
+
+
 class Server:
     """
     Calls an application as a server does, one step at a time. *upload* is what it reads from, and
