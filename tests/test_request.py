@@ -185,7 +185,8 @@ def test_a_background_task_comes_too_late_and_is_told_so(
         (
             "audit_handler.request",
             logging.WARNING,
-            "audit() came too late for its request's audit: new_value, resource_id not recorded",
+            "audit() was called after the request's audit was logged: new_value, resource_id not "
+            "recorded; log a separate audit there",
         )
     ] == caplog.record_tuples
 

@@ -1,10 +1,9 @@
 """
-What an endpoint says of its own request's audit: fields that it adds or overrides, or that there is
-to be none.
+`audit`: lets an endpoint set fields of its own request's audit, or skip the audit.
 
-Kept in an object that the middleware makes for each request it may audit, and that a
-`contextvars.ContextVar` points to. So what is said counts wherever the context was copied to: in a
-synchronous endpoint on a thread of the pool, in a task, in a generator of a streaming response.
+The middleware makes one `Said` for each request that it may audit, and a `contextvars.ContextVar`
+refers to it. So `audit` works wherever the context was copied to: in a synchronous endpoint on a
+thread of the pool, in a task, in the generator of a streaming response.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ __all__ = ["CURRENT", "Said", "audit"]
 
 _logger = logging.getLogger("audit_handler.request")
 
+# Copies and redacts nothing: the handler redacts, because it knows all secret keys.
 _copier = Redactor(use_default_keys=False)
-# Copies, and redacts nothing: that is the handler's business, which knows all the keys.
 
 
 class Said:
-    """What the application said of one request's audit. Safe to use from several threads."""
+    """The fields that the application sets for one request's audit. Safe to use from threads."""
 
     __slots__ = ("fields", "is_logged", "is_skipped")
 
@@ -34,38 +33,42 @@ class Said:
         self.is_logged = False
 
 
+# Of the request that is being answered in this context.
 CURRENT: ContextVar[Said | None] = ContextVar("audit_handler_request", default=None)
-"""What is said of the request that is being answered in this context."""
 
 
 def audit(*, skip: bool | None = None, **fields: Any) -> bool:
     """
-    Add *fields*, named like the columns, to the audit of the request that is being answered here.
+    Set fields of the current request's audit, or skip the audit.
 
-    They win over what was bound, over the policy, and over what the middleware worked out. Called
-    again, it adds; a name that was given already is replaced. Values are copied now, so the
-    application may go on changing them. Call it from any thread or task that has the request's
-    context: synchronous endpoints, dependencies and streaming generators have it.
+    These fields win over bound fields, over the policy, and over the fields that the middleware
+    found. A second call adds fields, and replaces those of the same name. Values are copied during
+    the call, so the application may change them later. Call it from any thread or task that has
+    the request's context; synchronous endpoints, dependencies and streaming generators have it.
 
-    The audit is logged just before the last chunk of the response is sent. A background task comes
-    too late for it: there, as in a generator's last ``finally``, this logs a warning that names the
-    fields and does nothing else; log an audit of its own instead.
+    The audit is logged just before the last chunk of the response is sent. A background task, or
+    the last ``finally`` of a streaming generator, is too late: there the call logs a warning that
+    names the fields, and does nothing else. Log a separate audit there.
 
     Args:
-        skip: True: log no audit of this request at all. False: log it after all.
-        **fields: Columns by name; other names go to *metadata*.
+        skip: True to log no audit of this request, False to log it after all.
+        **fields: Columns by name. Other names go to *metadata*.
 
     Returns:
-        Whether the request's audit takes it. False outside of a request, in one that the policy
-        does not audit, and after the audit was logged; nothing is raised there, so that code may
-        call this that does not know where it runs.
+        Whether the request's audit accepted the call. False outside of a request, in a request that
+        the policy does not audit, and after the audit was logged. Nothing is raised, so shared code
+        may call this anywhere.
     """
     said = CURRENT.get()
     if said is None:
         return False
     if said.is_logged:
         names = ", ".join(sorted(fields)) or "skip"
-        _logger.warning("audit() came too late for its request's audit: %s not recorded", names)
+        _logger.warning(
+            "audit() was called after the request's audit was logged: %s not recorded; "
+            "log a separate audit there",
+            names,
+        )
         return False
     if skip is not None:
         said.is_skipped = skip

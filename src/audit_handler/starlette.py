@@ -59,7 +59,7 @@ class AuditMiddleware:
     as in a mounted application, this one does nothing.
 
     A WebSocket gets an event only if *methods* or a rule name ``WEBSOCKET``: one ``CONNECT`` when
-    it is accepted or refused. What is logged in it carries the request's fields in any case.
+    it is accepted or refused. All records that are logged in it carry the request's fields in any case.
 
     Args:
         app: The application inside.

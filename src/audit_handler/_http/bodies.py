@@ -1,5 +1,5 @@
 """
-What is kept of HTTP bodies, forms and queries: values whose keys the redactor can see, or a
+Bodies, forms and queries as they are stored: values whose keys the redactor can see, or a
 description.
 """
 
@@ -17,30 +17,28 @@ import orjson
 __all__ = ["Body", "pairs"]
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
-# Without these a text in UTF-16 would be read as letters with zeros between them, and no secret in
-# it found. Python's other codecs are left out: some of them are no character sets, some are slow.
+# Read as UTF-8, a text in UTF-16 has zeros between its letters, and no secret in it is found.
+# Python's other codecs are left out: some are not character sets, some are slow.
 _CHARSETS = frozenset({"iso-8859-1", "latin-1", "windows-1252", "utf-16", "utf-16-le", "utf-16-be"})
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{},]', re.DOTALL)
 _DIGITS = bytes(ord("0") if chr(code).isdecimal() else ord(" ") for code in range(256))
+# The digits of the smallest integer over 64 bits. A search for \d{19} takes longer than parsing.
 _LONG_NUMBER = b"0" * 19
-# As many digits as the first integers of over 64 bits have; a search for \d{19} takes longer than
-# to parse.
-_MAX_DEPTH = 64
 # As deep as the redactor goes.
-_MAX_FIELDS = 1000
+_MAX_DEPTH = 64
 # Of a form or query. No form that people fill in has more, and each costs time in the event loop.
+_MAX_FIELDS = 1000
 
 
 class Body:
     """
-    What is kept of a body whose chunks pass by: its size, and of readable types the first *limit*
-    bytes.
+    A body whose chunks pass: its size, and its first *limit* bytes if its type is readable.
 
-    JSON, forms and plain text are readable. XML, HTML and CSV are not: no secret would be found in
-    them.
+    JSON, forms and plain text are readable. XML, HTML and CSV are not, because the redactor finds
+    no secrets in them.
 
     Args:
-        headers: The headers that came with the body, by lower-case name.
+        headers: The headers of the body, by lower-case name.
         limit: Bytes to keep.
     """
 
@@ -59,7 +57,7 @@ class Body:
 
     @property
     def _is_readable(self) -> bool:
-        # A body without a type is mostly JSON that was sent in haste.
+        # Most bodies without a type are JSON.
         return self._is_json or self._type in (
             "",
             "application/x-www-form-urlencoded",
@@ -72,23 +70,26 @@ class Body:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the limit left something out of a readable body."""
+        """Whether a readable body is longer than the limit."""
         return 0 < self._limit < self.size
 
     def add(self, chunk: bytes) -> None:
-        """Take note of the next chunk."""
+        """Add the next chunk."""
         self.size += len(chunk)
         if (room := self._limit - len(self._data)) > 0:
             self._data += chunk[:room]
 
     def value(self) -> Any:
-        """Return the body as object or text, a description in angle brackets, or None for none."""
+        """
+        Return the body as an object or text, a description in angle brackets, or None if it is
+        empty.
+        """
         if not self.size:
             return None
         if not self._is_readable:
             return f"<{self._type}, {self.size} bytes>"
         data = bytes(self._data)
-        # curl -d sends JSON as a form, so what looks like JSON is tried as such, whatever its type.
+        # curl -d sends JSON as a form, so a body that looks like JSON is parsed as JSON first.
         if self._is_json or data.lstrip()[:1] in (b"{", b"["):
             try:
                 return _parsed(_closed(data).encode() if self.is_cut else data)
@@ -102,9 +103,9 @@ class Body:
 
 
 def _parsed(data: bytes) -> Any:
-    """Return what ``json.loads`` makes of *data*, in half of its time."""
-    # Not the same for integers of over 64 bits, which become floats; NaN and encodings other than
-    # UTF-8 are refused.
+    """Return the same as ``json.loads``, in half of its time."""
+    # orjson makes floats of integers over 64 bits, and rejects NaN and encodings other than UTF-8:
+    # these are left to json.
     if _LONG_NUMBER not in data.translate(_DIGITS):
         with suppress(ValueError):
             return orjson.loads(data)
@@ -113,8 +114,8 @@ def _parsed(data: bytes) -> Any:
 
 def _closed(data: bytes) -> str:
     """
-    Return cut JSON up to its last whole value, its brackets closed: JSON again, whose keys can be
-    seen.
+    Return cut JSON up to its last whole value, with its brackets closed: valid JSON, whose keys the
+    redactor can see.
     """
     text = data.decode(json.detect_encoding(data), "ignore")
     expected: list[str] = []
@@ -135,7 +136,7 @@ def _closed(data: bytes) -> str:
 
 
 def pairs(text: str) -> Any:
-    """Return a form or query as dict; a name that comes several times has a list."""
+    """Return a form or query as a dict; a name that occurs several times has a list."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who sent a request, from where, and under which ids."""
+"""The caller of a request: user, session, address and client program, and the request's ids."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ _TRACEPARENT = re.compile(
     r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
 
+# Characters, with zone, port, brackets and spaces. A longer text is not an address, and would only
+# fill the cache.
 _LONGEST_ADDRESS = 100
-# With zone, port, brackets and spaces. Longer ones are junk, and not worth a place in the cache.
+# Characters. Browsers send up to 300; longer ones are cleaned each time and would fill the cache.
 _LONGEST_USER_AGENT = 500
-# Browsers and their like have up to 300. As above.
 
 
 def is_request_id(text: str) -> bool:
-    """Whether *text*, which a client sent, may be an id: 1 to 128 plain characters."""
+    """Return whether *text*, which a client sent, is a valid id: 1 to 128 plain characters."""
     return _REQUEST_ID.fullmatch(text) is not None
 
 
@@ -49,15 +50,15 @@ def request_fields(
     trusts_unix: bool = False,
 ) -> dict[str, Any]:
     """
-    Return what is known of a request when it arrives: its ids, address and client program.
+    Return the fields that are known when a request arrives: ids, address and client program.
 
     Args:
         headers: By lower-case name.
         host: The peer's address.
-        redactors: What is secret.
-        trusted: Networks whose hosts may speak for others. From any other, an X-Forwarded-For does
-            not count.
-        trusts_unix: Whether who has no address, because it calls over a Unix socket, may too.
+        redactors: Redact the user agent.
+        trusted: Networks whose hosts are believed. An X-Forwarded-For from any other host is
+            ignored.
+        trusts_unix: Whether a peer over a Unix socket, which has no address, is believed too.
     """
     fields: dict[str, Any] = {}
     sent_id = headers.get("x-request-id", "")
@@ -81,7 +82,7 @@ def request_fields(
 
 @lru_cache(maxsize=1024)
 def _cleaned(user_agent: str, redactors: Redactors) -> str:
-    """Return *user_agent* without secrets. Few are distinct, and cleaning a long one takes time."""
+    """Return *user_agent* without secrets. Cached: few are distinct, and cleaning takes time."""
     return redactors.clean_text(user_agent)
 
 
@@ -89,12 +90,12 @@ def _client(
     host: str, forwarded: str, trusted: Iterable[IPv4Network | IPv6Network], trusts_unix: bool
 ) -> IPv4Address | IPv6Address | None:
     """
-    Return the address nearest to us that is no trusted proxy's, or None when there is none.
+    Return the nearest address that does not belong to a trusted proxy, or None if there is none.
 
-    Each proxy appends the address that it was called from, so the list is read from its end. The
-    first entry there that is no trusted proxy's was written by one, and is what is known for
-    certain; whatever stands left of it, its sender may have made up. The header ``Forwarded`` is
-    not read: a proxy that writes the one passes on the other as the client sent it.
+    Each proxy appends the address of its own caller, so the list is read from its end. A trusted
+    proxy wrote the last entry that is not itself a trusted proxy, so that entry is true. Its sender
+    may have invented everything to the left of it. The header ``Forwarded`` is not read: a proxy
+    that writes one of the two headers passes the other on as the client sent it.
     """
     client = _address(host)
     hops = forwarded.split(",")
@@ -102,7 +103,7 @@ def _client(
     while is_believed and hops:
         before = _address(hops.pop())
         if before is None:
-            # "unknown", or junk: what called the proxy is not known, so the proxy it is.
+            # "unknown", or junk. The proxy's caller is not known, so the proxy is the answer.
             break
         client = before
         is_believed = _is_in(trusted, client)
@@ -117,9 +118,9 @@ def _is_in(
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """
-    Return the address in *text*, without its port and the zone of a link-local one.
+    Return the address in *text*, without port and zone, or None if it has none.
 
-    An IPv4 address within an IPv6 one is that IPv4 address: it is the same host.
+    An IPv4 address that is mapped to IPv6 is returned as IPv4: it is the same host.
     """
     return _parsed(text.strip()) if len(text) <= _LONGEST_ADDRESS else None
 
@@ -134,7 +135,7 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
-        # "testclient", or the path of a Unix socket.
+        # "testclient" of a test, or the path of a Unix socket.
         return None
     return getattr(address, "ipv4_mapped", None) or address
 
@@ -143,11 +144,10 @@ def session_fields(
     headers: Mapping[str, str], cookie: str | None, session: Any = None
 ) -> dict[str, Any]:
     """
-    Return *session_id*: the first half of the SHA-256 of the session's secret, never the secret
-    itself.
+    Return *session_id*: the first half of the SHA-256 of the session's secret, never the secret.
 
-    The same for all requests of a session, as long as its cookie stays the same; a cookie that is
-    signed anew with each response (Starlette's ``SessionMiddleware``) needs an id in the session.
+    It is the same for all requests of a session while the cookie stays the same. Starlette's
+    ``SessionMiddleware`` signs its cookie again with each response: there the session needs an id.
 
     Args:
         headers: By lower-case name.
@@ -175,11 +175,11 @@ _AGENT_SOURCES: Mapping[str, tuple[str, ...]] = {
 
 def check_get_user(get_user: Callable[..., Any], place: str) -> None:
     """
-    Refuse a function that nobody would wait for; its coroutine is no user.
+    Check that *get_user* is not async. It is called without ``await``, and a coroutine is no user.
 
     Args:
         get_user: The application's function.
-        place: Where authentication puts the user, instead.
+        place: Where authentication puts the user, for the error text.
 
     Raises:
         ConfigurationError: It is async.
@@ -188,18 +188,18 @@ def check_get_user(get_user: Callable[..., Any], place: str) -> None:
         type(get_user).__call__
     ):
         raise ConfigurationError(
-            "get_user is async, and nobody waits for it; make it a plain function that reads what "
-            f"authentication has put into {place}"
+            "get_user is async, but it is called without await; make it a plain function that "
+            f"reads the user that authentication has put into {place}"
         )
 
 
 def agent_fields(user: Any) -> dict[str, str]:
     """
-    Return the agent's columns from *user*: an id, a mapping, or an object as frameworks have it.
+    Return the agent's columns from *user*: an id, a mapping, or a framework's user object.
 
-    A user that says ``is_authenticated = False`` is nobody. Never raises for what *user* does: an
-    attribute that cannot be read (``BaseUser.identity``, a lazy column of a closed session) is
-    none.
+    A user with ``is_authenticated = False`` has none. An attribute that cannot be read
+    (``BaseUser.identity``, a lazy column of a closed database session) counts as missing; nothing
+    is raised.
     """
     if user is None:
         return {}

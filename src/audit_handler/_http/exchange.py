@@ -59,7 +59,7 @@ class Exchange:
     bound: Mapping[str, Any] = field(default_factory=dict)
     """The fields that were bound when the request arrived."""
     said: Said = field(default_factory=Said)
-    """What the application gives to `audit_handler.audit`."""
+    """The fields that the application gives to `audit_handler.audit`."""
     clock: Callable[[], float] = time.perf_counter
     request_body: Body = field(init=False)
     response_body: Body = field(init=False)
@@ -181,13 +181,13 @@ class Exchange:
         bodies = {"request_body": self.request_body, "response_body": self.response_body}
         kept = {"request_body": rule.keeps_request, "response_body": rule.keeps_response}
         # With a tracer the column has the trace id, so the id that the client sent or got is here.
-        told_id = self.bound.get("request_id", "")
+        bound_id = self.bound.get("request_id", "")
         span = active_span_ids()
         metadata = {
             "query_params": query,
             "path_params": rule.masked(dict(self.path_params or {})),
             "route": self.route,
-            "x_request_id": told_id if span and span[0] != told_id else "",
+            "x_request_id": bound_id if span and span[0] != bound_id else "",
             "client_disconnected": self.is_disconnected,
             "cancelled": self.error is not None and not isinstance(self.error, Exception),
             "_truncated_body": {

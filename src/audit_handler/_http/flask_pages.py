@@ -29,11 +29,11 @@ def health_blueprint(
     name: str = "audit_health",
 ) -> Blueprint:
     """
-    Return a blueprint that answers whether the process is alive and ready to audit:
-    ``/health/live``, ``/health/ready``, and ``/health`` for both, with a slash at the end or
-    without. 200, or 503 with the reasons.
+    Return a blueprint that answers whether the process is alive and ready to audit: 200, or 503
+    with the reasons.
 
-    See `audit_handler.status_pages.HealthApp` for the arguments, and what it raises.
+    Its paths are ``/health/live``, ``/health/ready``, and ``/health`` for both, with or without a
+    slash at the end. See `audit_handler.status_pages.HealthApp` for the arguments and errors.
     """
     pages = HealthPages(handlers, max_waiting_seconds)
     blueprint = Blueprint(name, __name__, url_prefix=url_prefix)
@@ -55,14 +55,14 @@ def status_blueprint(
     name: str = "audit_status",
 ) -> Blueprint:
     """
-    Return a blueprint that answers what the handlers have done so far, as JSON.
+    Return a blueprint that answers with the status of the handlers as JSON.
 
     See `audit_handler.status_pages.StatusApp` for the fields and arguments. *authorize* is called
-    with Flask's request, and is no ``async def``; what it raises, ``flask.abort`` too, goes to
-    Flask.
+    with Flask's request and must not be ``async``. An exception from it, as of ``flask.abort``,
+    goes to Flask.
 
     Raises:
-        ConfigurationError: *authorize* is None, or cannot be called.
+        ConfigurationError: *authorize* cannot be called.
     """
     allowed = check_authorize(authorize)
     pages = StatusPages(handlers, by_user=by_user)
@@ -72,8 +72,8 @@ def status_blueprint(
     def status() -> Response:
         answer = allowed(request)
         if inspect.isawaitable(answer):
-            # Nobody would wait for it, and a coroutine counts as true.
-            raise TypeError("authorize must not be async here; Flask's views are not")
+            # A coroutine that is not awaited counts as true.
+            raise TypeError("authorize must not be async here, because Flask's views are not")
         return _response(pages.page() if answer else Page.of(403, {"detail": "not allowed"}))
 
     return blueprint

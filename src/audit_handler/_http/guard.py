@@ -1,4 +1,4 @@
-"""What may fail for any request without costing it: the application's functions that we call."""
+"""`Guard`: calls the application's functions, and survives their errors."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ _logger = logging.getLogger("audit_handler.http")
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 
+# Seconds without a failure until a function counts as working again. It may fail for some requests
+# only, and a get_user that needs authentication fails at the start of each.
 _CALM_SECONDS = 60.0
-# Without a failure, until it counts as working: it may fail for some requests and not for others,
-# and a get_user that finds nobody before authentication fails in the first half of each.
 
 
 class Guard:
     """
-    Calls what may raise, and goes on without it. Logs when it begins to fail and when it has worked
-    for a minute again, not each time. Serves several threads; that two of them tell it at once does
-    no harm.
+    Calls a function that may raise, and goes on without its value.
+
+    Logs once when the function begins to fail, and once when it has worked for a minute. Safe to
+    use from several threads; at worst two of them log the same line.
 
     Args:
-        what: What is called, as the log names it.
-        consequence: What that means for the audits.
-        clock: Seconds, from any start.
+        what: Name of the function for the log.
+        consequence: What a failure means for the audits, for the log.
+        clock: Returns seconds, from any start.
     """
 
     def __init__(
@@ -42,14 +43,14 @@ class Guard:
         self._failed_last = 0.0
 
     def call(self, function: Callable[[], _T], otherwise: _U) -> _T | _U:
-        """Return what *function* returns, or *otherwise* where it raises."""
+        """Return the value of *function*, or *otherwise* if it raises."""
         try:
             value = function()
-        except Exception as exc:  # noqa: BLE001  # a bug of the application's is no reason to refuse its requests
+        except Exception as exc:  # noqa: BLE001  # a bug in the application must not fail its requests
             self._failed_last = self._clock()
             if not self._is_failing:
                 self._is_failing = True
-                # Neither its text nor its traceback: they may quote what was sent.
+                # Without text and traceback: they may quote the request.
                 *_, (frame, line) = traceback.walk_tb(exc.__traceback__)
                 place = f"{type(exc).__name__} at {frame.f_code.co_filename}:{line}"
                 _logger.warning("%s failed (%s); %s", self._what, place, self._consequence)

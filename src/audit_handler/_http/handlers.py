@@ -1,4 +1,4 @@
-"""The handlers that an application's audits reach, and what a middleware asks of them before."""
+"""`Handlers`: the audit handlers that a logger reaches, and what a middleware asks them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEFAULT = Redactor()
 
 
 class _Taking(Protocol):
-    """What `AuditHandler` has in common with what stands for it in tests."""
+    """The part of `AuditHandler` that a middleware asks; tests have others."""
 
     redactor: Redactor
 
@@ -28,8 +28,8 @@ class _Taking(Protocol):
 
 class Handlers:
     """
-    The handlers that *logger*'s records reach and that take audits. Looked for each time: they come
-    and go.
+    The audit handlers that the records of *logger* reach. Looked up each time, because an
+    application may add and remove handlers.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -44,15 +44,15 @@ class Handlers:
             source = source.parent if source.propagate else None
 
     def redactors(self) -> Redactors:
-        """Return the redactors of all of them; the default one where there is none."""
+        """Return the redactors of all of them, or the default one if there is no handler."""
         return _together(tuple(handler.redactor for handler in self) or (_DEFAULT,))
 
     def can_take(self, *, must_be_durable: bool) -> bool:
         """
-        Whether an audit would be taken by every handler that must not miss one.
+        Return whether every handler that must not miss an audit would store one now.
 
-        Those are the `AuditHandler`s with ``on_full="raise"``; for an audit that *must_be_durable*
-        all, and there must be one.
+        Those are the `AuditHandler`s with ``on_full="raise"``. An audit that *must_be_durable*
+        needs all handlers, and at least one.
         """
         handlers = list(self)
         if not must_be_durable:
@@ -60,7 +60,7 @@ class Handlers:
         return bool(handlers) and all(handler.can_take() for handler in handlers)
 
     def may_wait(self) -> bool:
-        """Whether one of them may keep whoever logs an audit now waiting."""
+        """Return whether one of them may block a call that logs an audit now."""
         return any(handler.may_wait() for handler in self)
 
 
@@ -68,5 +68,5 @@ def _fails_closed(handler: object) -> bool:
     return isinstance(handler, AuditHandler) and handler.settings.on_full == "raise"
 
 
-# Kept, because what is cleaned is remembered by them.
+# Cached, so that the caches that use it as a key find it again.
 _together = lru_cache(maxsize=16)(Redactors)

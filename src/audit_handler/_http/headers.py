@@ -8,7 +8,7 @@ __all__ = ["by_name"]
 
 
 def by_name(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return *headers* by lower-case name; the values of one that came several times, joined."""
+    """Return *headers* by lower-case name, with the values of repeated headers joined."""
     found: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()

@@ -1,7 +1,7 @@
 """
-Health and status of the handlers, as pages: what they say, without any web framework.
+The content of the pages of health and status, without a web framework.
 
-They report this process. Where an application runs in several, each answers for itself.
+A page reports on this process only. If an application runs in several, each answers for itself.
 """
 
 from __future__ import annotations
@@ -26,35 +26,32 @@ __all__ = [
     "check_authorize",
 ]
 
+# Seconds that rows may wait before *ready* answers 503. A restart or an upgrade of ClickHouse takes
+# less; a longer bound keeps the application in its load balancer longer when ClickHouse is down.
 MAX_WAITING_SECONDS = 900.0
-"""
-Seconds that rows may wait before *ready* is answered with 503. A restart or an upgrade of
-ClickHouse takes less; and the longer the bound, the later an outage of ClickHouse takes the
-application out of its load balancer.
-"""
 
 HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 
+# Users to list by name. People read the page.
 _MAX_USERS = 100
-# Listed by name; a page is for people.
 
 
 def PUBLIC(_asker: object) -> bool:
-    """As *authorize*: everybody may read the status, and that is meant."""
+    """As *authorize*: everyone may read the status, on purpose."""
     return True
 
 
 def check_authorize(authorize: Any) -> Callable[[Any], Any]:
     """
-    Return *authorize* if it can be asked.
+    Return *authorize* if it can be called.
 
     Raises:
-        ConfigurationError: It is None or no callable.
+        ConfigurationError: It cannot be called.
     """
     if not callable(authorize):
         raise ConfigurationError(
-            f"authorize={authorize!r} is no callable; give one that says who may read the status, "
-            "or PUBLIC for everybody"
+            f"authorize={authorize!r} cannot be called; give a function that returns whether the "
+            "caller may read the status, or PUBLIC to let everyone read it"
         )
     answer: Callable[[Any], Any] = authorize
     return answer
@@ -62,13 +59,14 @@ def check_authorize(authorize: Any) -> Callable[[Any], Any]:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer: HTTP status and JSON."""
+    """A response: HTTP status and JSON."""
 
     status: int
     body: bytes
 
     @classmethod
     def of(cls, status: int, content: Any) -> Page:
+        """Return a page with *content* as JSON."""
         return cls(status, encode(content))
 
 
@@ -84,24 +82,25 @@ def _chosen(handlers: Handlers) -> Callable[[], Sequence[AuditHandler]]:
 
 class HealthPages:
     """
-    Whether the process lives, and whether it is ready: no handler's spool is full, and no row
-    waits longer than *max_waiting_seconds* (None: however long).
+    Whether the process is alive, and whether it is ready to audit.
 
-    Says nothing that must be hidden, takes no lock, touches no disk and no network.
+    It is ready if a handler is open, no spool is full, and no row has waited longer than
+    *max_waiting_seconds* (None for no bound). The pages contain no secrets. Making a page takes no
+    lock and uses neither disk nor network.
     """
 
     def __init__(self, handlers: Handlers, max_waiting_seconds: float | None) -> None:
         is_number = isinstance(max_waiting_seconds, int | float)
         if max_waiting_seconds is not None and not (is_number and max_waiting_seconds > 0):
             raise ConfigurationError(
-                f"max_waiting_seconds={max_waiting_seconds!r} is no number above 0; give seconds, "
-                "or None for no bound"
+                f"max_waiting_seconds={max_waiting_seconds!r} is not a number above 0; give "
+                "seconds, or None for no bound"
             )
         self._handlers = _chosen(handlers)
         self._max_waiting_seconds = max_waiting_seconds
 
     def page(self, which: str) -> Page:
-        """Return the page *which*: ``live``, ``ready``, or any other word for both."""
+        """Return the page called *which*: ``live``, ``ready``, or any other name for both."""
         if which == "live":
             return Page.of(200, {"live": True})
         reasons = self._reasons()
@@ -122,10 +121,10 @@ class HealthPages:
 
 class StatusPages:
     """
-    What the handlers have done so far.
+    The status of the handlers.
 
-    With *by_user* the rows that wait are read and counted by user, at most 16 MiB of each handler
-    and by one caller at a time; the page must then not be made on an event loop.
+    With *by_user* making the page reads the waiting rows and counts them by user, at most 16 MiB of
+    each handler and for one caller at a time. Do not make it on an event loop then.
     """
 
     def __init__(self, handlers: Handlers, *, by_user: bool) -> None:
@@ -134,20 +133,23 @@ class StatusPages:
         self._reading = threading.Lock()
 
     def page(self) -> Page:
-        return Page.of(200, {"handlers": [self._told(each) for each in self._handlers()]})
+        """Return the page."""
+        return Page.of(200, {"handlers": [self._content(each) for each in self._handlers()]})
 
-    def _told(self, handler: AuditHandler) -> dict[str, Any]:
+    def _content(self, handler: AuditHandler) -> dict[str, Any]:
         status = handler.status()
-        told = asdict(status)
-        told["last_error"] = handler.redactor.clean_text(status.last_error)
-        told["spool_usage"] = status.bytes_waiting / status.max_spool_bytes
-        told["success_rate"] = _success_rate(status)
+        content = asdict(status)
+        content["last_error"] = handler.redactor.clean_text(status.last_error)
+        content["spool_usage"] = status.bytes_waiting / status.max_spool_bytes
+        content["success_rate"] = _success_rate(status)
         if self.reads_files:
-            told["waiting_by_user"], told["waiting_by_user_is_complete"] = self._users(handler)
-        return told
+            counts, is_complete = self._users(handler)
+            content["waiting_by_user"] = counts
+            content["waiting_by_user_is_complete"] = is_complete
+        return content
 
     def _users(self, handler: AuditHandler) -> tuple[dict[str, int], bool]:
-        # Who asks again while a disk hangs must not pile up threads.
+        # Requests that repeat while a disk hangs must not pile up threads.
         if not self._reading.acquire(blocking=False):
             return {}, False
         try:
@@ -161,6 +163,6 @@ class StatusPages:
 
 
 def _success_rate(status: Status) -> float | None:
-    """Return which share of the attempts to store a batch succeeded; None before the first."""
+    """Return the share of attempts to store a batch that succeeded; None before the first."""
     attempts = status.batches_stored + status.retries
     return status.batches_stored / attempts if attempts else None

@@ -1,4 +1,4 @@
-"""What is secret in what a middleware reads out of a request itself."""
+"""`Redactors`: what is secret in the values that a middleware reads from a request."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["Redactors"]
 
 class Redactors:
     """
-    Those of all handlers that an audit reaches: secret is what one of them takes for a secret.
+    The redactors of all handlers that an audit reaches; a value is secret if one of them says so.
 
-    A handler redacts what has keys; from the path, and from bodies whose values become columns of
-    text, the keys are gone by then.
+    A handler redacts values by their keys. The path, and values of bodies that become columns of
+    text, have no keys any more when they reach it, so they are redacted here.
     """
 
     def __init__(self, redactors: Sequence[Redactor]) -> None:
         self._redactors = redactors
 
     def is_secret(self, key: str) -> bool:
-        """Whether the value of *key* is to be redacted."""
-        for redactor in self._redactors:  # noqa: SIM110  # a generator costs more than the look
+        """Return whether the value of *key* is secret."""
+        for redactor in self._redactors:  # noqa: SIM110  # a generator costs more than the loop
             if redactor.is_secret(key):
                 return True
         return False

@@ -1,4 +1,4 @@
-"""What a request is about, as far as its path and its bodies tell."""
+"""The resource of a request: type, id and name, from its path and bodies."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["id_in", "resource_of", "shown_path", "value_of"]
 _VERSION = re.compile(r"v\d+(\.\d+)*")
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
+# Characters. A shorter secret occurs by chance in other segments too, which would be cut to pieces.
 _SHORTEST_PIECE = 4
-# What is shorter is found by chance in other parts too, and they would be shown in pieces.
 
 
 def shown_path(
@@ -25,8 +25,8 @@ def shown_path(
     is_masked: Callable[[str], bool] = lambda _name: False,
 ) -> str:
     """
-    Return *path* without the parameters whose names say that they are secret; nothing of it where
-    the parameters are None, not known.
+    Return *path* without the parameters whose names are secret. If *path_params* is None, because
+    they could not be read, return nothing of the path.
     """
     if path_params is None:
         return f"/{REDACTED}"
@@ -48,12 +48,12 @@ def shown_path(
 
 
 def _shape(text: str) -> str:
-    """Return what a converter for numbers or UUIDs leaves of *text*."""
+    """Return *text* as converters for numbers and UUIDs make it: ``007`` and ``7`` are alike."""
     return text.lower().replace("-", "").lstrip("0")
 
 
 def _without(part: str, secrets: Iterable[str]) -> str:
-    """Return *part* without those that are but some of it: ``/{token}.json``."""
+    """Return *part* without the *secrets* that are only a piece of it: ``/{token}.json``."""
     for secret in secrets:
         if len(secret) >= _SHORTEST_PIECE:
             part = part.replace(secret, REDACTED)
@@ -68,19 +68,19 @@ def resource_of(
     is_masked: Callable[[str], bool] = lambda _name: False,
 ) -> tuple[str, str, str, str]:
     """
-    Return the path without secrets, the type, the id that follows it, and the last id before
-    it.
+    Return the path without secrets, the resource's type, the id after the type, and the last id
+    before it.
 
-    The type is the last segment that is no id: ``/api/v1/orders/17/items`` is about an item of
-    order 17, ``/api/orders/17`` about the order. The last id before a plural is its owner's, and
-    left out: what is known of ``/api/orders/17/items`` is not the item's id.
+    The type is the last segment that is not an id: ``/api/v1/orders/17/items`` is about an item of
+    order 17, ``/api/orders/17`` about the order. The id before a plural is left out, because it is
+    the owner's: 17 in ``/api/orders/17/items`` is not the id of an item.
 
     Args:
         path: The application's own path.
-        prefix: The beginning of it that the policy's rule names.
-        path_params: What the router read from it, or None where it could not.
-        redactors: What is secret.
-        is_masked: Whether the policy masks a parameter of that name.
+        prefix: The beginning of *path* that the policy's rule names.
+        path_params: The path parameters, or None if they could not be read.
+        redactors: Say which parameters are secret.
+        is_masked: Whether the policy's rule masks a parameter of that name.
     """
     values = {part for value in (path_params or {}).values() for part in str(value).split("/")}
     shown = shown_path(path, path_params, redactors, is_masked)
@@ -91,7 +91,7 @@ def resource_of(
     is_id = [shape or part in values for shape, part in zip(shapes, parts, strict=True)]
     inner = is_id[len(_segments(prefix.split("/"))) :]
     if (all(inner) and len(inner) > 1) or all(is_id):
-        # A generic route: in /api/{kind}/{id} the kind is a parameter too.
+        # In a generic route like /api/{kind}/{id} the kind is a parameter too.
         is_id = shapes
     last = max((at for at, flag in enumerate(is_id) if not flag), default=-1)
     parents = [part for part, flag in zip(parts[: max(last, 0)], is_id, strict=False) if flag]
@@ -106,7 +106,7 @@ def _segments(parts: Iterable[str]) -> list[str]:
 
 
 def id_in(sources: Iterable[Any], resource_type: str, redactors: Redactors) -> Any:
-    """Return the id in the first object that has one: under ``id``, ``order_id``, ``ordersId``."""
+    """Return the first id in *sources*: under ``id``, ``order_id``, ``ordersId``; or None."""
     name = re.sub(r"[^a-z0-9]", "", resource_type.lower())
     singulars = {name, name.removesuffix("s"), name.removesuffix("es")}
     singulars.add(re.sub("ies$", "y", name))
@@ -120,14 +120,14 @@ def id_in(sources: Iterable[Any], resource_type: str, redactors: Redactors) -> A
 
 
 def value_of(sources: Iterable[Any], keys: Iterable[str], redactors: Redactors) -> Any:
-    """Return the first text or number that the first of *sources* with one has under *keys*."""
-    # A token_id is an id, but a redactor takes it for a secret, and so it is one here.
+    """Return the first text or integer under one of *keys* in *sources*, as text; or None."""
+    # A token_id is an id, but a redactor may call it secret, and then it is secret here too.
     shown = [key for key in keys if not redactors.is_secret(key)]
     for source in sources:
         if isinstance(source, dict):
             for key in shown:
                 value = source.get(key)
                 if (type(value) is str and value not in ("", REDACTED)) or type(value) is int:
-                    # It becomes a column of text, in which the handler looks for no secrets.
+                    # It becomes a column of text, where the handler does not look for secrets.
                     return redactors.clean_text(str(value))
     return None

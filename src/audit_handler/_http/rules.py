@@ -1,4 +1,4 @@
-"""What a middleware was told: which requests are audited, what is kept of them, whom to believe."""
+"""`HttpRules`: the options of a middleware, checked."""
 
 from __future__ import annotations
 
@@ -22,38 +22,44 @@ _redactor = Redactor()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRules:
     """
-    Which requests are audited, what is kept of them, and which proxies may speak for others.
+    Which requests to audit, how much of them to store, and which proxies to believe.
 
     *methods*, *path_prefixes* and *exclude_paths* are the short form of a policy of one or two
     rules, with the level ``request_response``.
 
     Raises:
-        ConfigurationError: An option cannot work; the text names option, value and remedy.
+        ConfigurationError: An option cannot work. The text names option, value and remedy.
     """
 
     methods: Iterable[str] | None = None
     """Methods to audit; by default POST, PUT, PATCH and DELETE."""
     path_prefixes: Iterable[str] | None = None
-    """Beginnings of paths to audit, in whole segments: by default ``/api``, which is not
-    ``/apis``."""
+    """
+    Beginnings of the paths to audit, in whole segments; by default ``/api``, which does not match
+    ``/apis``.
+    """
     exclude_paths: Iterable[str] | None = None
-    """Exceptions from the prefixes; ``*`` stands for one segment: ``/api/orders/*/approve``."""
+    """
+    Beginnings of paths not to audit; ``*`` stands for one segment: ``/api/orders/*/approve``.
+    """
     request_headers: Iterable[str] = ("content-type", "user-agent", "origin")
-    """Headers of the request to keep."""
+    """Headers of the request to store."""
     response_headers: Iterable[str] = ("content-type",)
-    """Headers of the response to keep."""
+    """Headers of the response to store."""
     max_body_bytes: int = 64 * 1024
     """
-    Bytes to keep of a body, 0 (no bodies) to 1 MiB; the handler's *max_value_bytes* cuts at 64 KiB
-    too.
+    Bytes to store of each body, 0 (no bodies) to 1 MiB. The handler's *max_value_bytes*, by default
+    also 64 KiB, cuts too.
     """
     policy: Iterable[Rule | Mapping[str, Any]] | None = None
-    """Rules, the first that matches decides, instead of the short form: see
-    `audit_handler.policy`."""
+    """
+    Rules to use instead of the short form; the first that matches decides. See
+    `audit_handler.policy`.
+    """
     trusted_proxies: Iterable[str] = ()
     """
-    Addresses and networks whose X-Forwarded-For is believed, and ``unix`` for who calls over a Unix
-    socket; by default none.
+    Addresses and networks of the proxies whose X-Forwarded-For is believed, and ``unix`` for a
+    proxy that connects over a Unix socket; by default none.
     """
     networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False)
     trusts_unix: bool = field(init=False, repr=False)
@@ -84,7 +90,7 @@ class HttpRules:
         if self.policy is not None:
             if given:
                 raise ConfigurationError(
-                    f"both policy and {given[0]} are given; say it in the policy's rules"
+                    f"both policy and {given[0]} are given; move {given[0]} into the policy's rules"
                 )
             return Policy(self.policy)
         methods = _listed(self.methods, _METHODS)
@@ -100,7 +106,7 @@ class HttpRules:
 
     def candidates(self, method: str, path: str) -> tuple[Clause, ...]:
         """
-        Return the rules of which one decides in the end about a request of *method* to *path*.
+        Return the rules that can still match a request of *method* to *path*, in their order.
         """
         return self._policy.candidates(method, path)
 
