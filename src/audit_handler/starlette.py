@@ -52,14 +52,14 @@ class AuditMiddleware:
     If the events go to an `AuditHandler` with ``on_full="raise"``, or the policy's rule is
     ``durable``, a request that cannot be audited gets 503 and never reaches the application.
 
-    Add middleware that compresses responses, like ``GZipMiddleware``, after this one: it is then
-    further out, and this one sees the bodies before they are compressed.
+    Call ``app.add_middleware`` for middleware that compresses responses, like ``GZipMiddleware``,
+    after the call for this one. It is then further out, and this one sees plain bodies.
 
     A request gets one event. Inside another `AuditMiddleware` that is certain to audit the request,
     as in a mounted application, this one does nothing.
 
     A WebSocket gets an event only if *methods* or a rule name ``WEBSOCKET``: one ``CONNECT`` when
-    it is accepted or refused. All records that are logged in it carry the request's fields in any case.
+    it is accepted or refused. All records that are logged in it carry the fields of its request.
 
     Args:
         app: The application inside.

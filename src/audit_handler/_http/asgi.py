@@ -23,11 +23,10 @@ _WEBSOCKET_REFUSAL = {
     "reason": "the audit trail takes no entries",
 }
 
-# A server that sends files itself gets the body in a pathsend or zerocopysend message.
-_LAST_WHATEVER_FOLLOWS = frozenset(
-    {"http.response.pathsend", "websocket.accept", "websocket.close"}
-)
-_LAST_WITHOUT_MORE_BODY = frozenset(
+# The messages that end a response, or the opening of a WebSocket. A server that sends files itself
+# gets the body in a pathsend or zerocopysend message.
+_ALWAYS_LAST = frozenset({"http.response.pathsend", "websocket.accept", "websocket.close"})
+_LAST_UNLESS_MORE_BODY = frozenset(
     {"http.response.body", "http.response.zerocopysend", "websocket.http.response.body"}
 )
 
@@ -79,8 +78,8 @@ class Passage:
         elif kind == "websocket.close" and not exchange.status:
             # A server answers 403 when the application closes before it accepts.
             exchange.start_response(403, {})
-        if kind in _LAST_WHATEVER_FOLLOWS or (
-            kind in _LAST_WITHOUT_MORE_BODY and not message.get("more_body", False)
+        if kind in _ALWAYS_LAST or (
+            kind in _LAST_UNLESS_MORE_BODY and not message.get("more_body", False)
         ):
             exchange.is_complete = True
             await self.finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from audit_handler._record.redaction import Redactor
@@ -32,25 +32,24 @@ class Clause:
     mask: Redactor | None
     durable: bool
 
-    @property
-    def is_certain(self) -> bool:
-        """Whether method and path alone decide if the rule matches."""
-        return not (self.routes or self.statuses or self.users)
+    # Worked out once, because every request asks.
+    is_certain: bool = field(init=False)
+    """Whether method and path alone decide if the rule matches."""
+    writes: bool = field(init=False)
+    """Whether the requests that it matches are audited."""
+    keeps_request: bool = field(init=False)
+    """Whether to store the request's body."""
+    keeps_response: bool = field(init=False)
+    """Whether to store the response's body."""
 
-    @property
-    def writes(self) -> bool:
-        """Whether the requests that it matches are audited."""
-        return self.level != "none"
+    def __post_init__(self) -> None:
+        self._set("is_certain", not (self.routes or self.statuses or self.users))
+        self._set("writes", self.level != "none")
+        self._set("keeps_request", self.level in ("request", "request_response"))
+        self._set("keeps_response", self.level == "request_response")
 
-    @property
-    def keeps_request(self) -> bool:
-        """Whether to store the request's body."""
-        return self.level in ("request", "request_response")
-
-    @property
-    def keeps_response(self) -> bool:
-        """Whether to store the response's body."""
-        return self.level == "request_response"
+    def _set(self, name: str, value: bool) -> None:
+        object.__setattr__(self, name, value)
 
     def may_match(self, method: str, path: str) -> bool:
         """Return whether a request of *method* to *path* can match, before its end is known."""
