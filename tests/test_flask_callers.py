@@ -158,7 +158,7 @@ def test_flask_logins_user_is_named_from_login_to_logout(
     ] == named
 
 
-def test_the_user_in_g_is_named_where_flask_login_knows_nobody(
+def test_the_user_in_g_is_named_where_flask_login_has_none(
     logger: logging.Logger, audits: Capture
 ) -> None:
     app = with_logins(logger)
@@ -197,7 +197,7 @@ def test_a_get_user_that_fails_costs_neither_the_request_nor_the_audit(
     assert "/api/orders" not in caplog.text
 
 
-def test_a_get_user_that_nobody_would_wait_for_is_refused() -> None:
+def test_an_async_get_user_is_refused() -> None:
     async def get_user() -> Any:
         return "u-1"
 

@@ -48,7 +48,7 @@ def test_pages_answer_while_the_disk_hangs(make_handler: MakeHandler, log: loggi
 
 
 @pytest.mark.parametrize("authorize", [None, "admin", False])
-def test_the_status_needs_somebody_who_says_who_may_read_it(authorize: Any) -> None:
+def test_the_status_needs_an_authorize_that_can_be_called(authorize: Any) -> None:
     for make in (StatusApp, status_blueprint):
         with pytest.raises(ConfigurationError, match="or PUBLIC to let everyone read it"):
             make(authorize=authorize)

@@ -145,7 +145,7 @@ class AsyncUser:
 
 
 @pytest.mark.parametrize("get_user", [AsyncUser(), AsyncUser().__call__])
-def test_a_get_user_that_nobody_would_wait_for_is_refused(get_user: Any) -> None:
+def test_an_async_get_user_is_refused(get_user: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"get_user is async.*put into the scope"):
         AuditMiddleware(Response(), get_user=get_user)
 

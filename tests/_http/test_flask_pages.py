@@ -55,7 +55,7 @@ def test_flask_is_not_ready_without_a_handler() -> None:
     assert 503 == flask_client(health_blueprint()).get("/health/ready").status_code
 
 
-def test_flask_refuses_an_async_authorize_that_nobody_would_wait_for() -> None:
+def test_flask_refuses_an_async_authorize() -> None:
     class Answer:
         """What an ``async def`` returns, without the warning that nobody awaited it."""
 

@@ -15,6 +15,9 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wsgi import FileWrapper
 
 from audit_handler import bind, bound, current
+from audit_handler._http import HttpAuditor, HttpRules
+from audit_handler._http.wsgi import Passage
+from audit_handler._record.redaction import REDACTED
 from audit_handler.request import CURRENT
 from tests.support.asgi import Capture, private_logger
 from tests.support.flask_orders import Server, application, asked, emptied, start_nothing
@@ -116,7 +119,9 @@ def test_a_read_of_nothing_is_no_end(logger: logging.Logger, audits: Capture) ->
     assert "client_disconnected" not in audits.row["metadata"]
 
 
-def test_a_body_that_nobody_reads_is_not_read(logger: logging.Logger, audits: Capture) -> None:
+def test_a_body_that_the_view_does_not_read_is_not_read(
+    logger: logging.Logger, audits: Capture
+) -> None:
     class Untouchable(io.RawIOBase):
         def readable(self) -> bool:
             return True
@@ -363,3 +368,53 @@ def test_a_handler_that_fails_closed_stops_the_answer_and_logs_once() -> None:
         server.next()
     server.close()
     assert ["POST /api/orders: 201"] == calls
+
+
+# What the framework reports
+
+
+def reported(audits: Capture, *reports: dict[str, Any]) -> Any:
+    """Return the row of a request of which *reports* were made, one after the other."""
+    environ = EnvironBuilder("/api/reset/s3cr3t", method="POST").get_environ()
+    auditor = HttpAuditor(audits.logger, None, HttpRules())
+    passage = Passage(auditor, environ, start_nothing)
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        for report in reports:
+            passage.learn(**report)
+        start_response("200 OK", [])
+        return [b"done"]
+
+    assert [b"done"] == list(passage.serve(app, environ))
+    return audits.row
+
+
+def test_what_is_left_out_of_a_report_stays_as_it_was(audits: Capture) -> None:
+    row = reported(
+        audits,
+        {"route": "/api/reset/{token}", "path_params": {"token": "s3cr3t"}},
+        {"agent": {"agent_id": "u-1"}, "session_id": "s3cr3t"},
+        {},
+    )
+
+    assert {"route": "/api/reset/{token}", "path_params": {"token": REDACTED}} == row["metadata"]
+    assert ("u-1", 32) == (row["agent_id"], len(row["session_id"]))
+    assert "s3cr3t" not in audits.lines[0]
+
+
+def test_a_report_may_take_back_what_was_known(audits: Capture) -> None:
+    row = reported(
+        audits,
+        {"path_params": {"token": "s3cr3t"}, "session_id": "s3cr3t"},
+        {"path_params": None, "session_id": None},
+    )
+
+    assert f"/{REDACTED}" == row["endpoint"]
+    assert "session_id" not in row
+
+
+def test_an_error_that_became_a_page_is_the_audits(audits: Capture) -> None:
+    row = reported(audits, {"error": LookupError("no such drawer")})
+
+    assert ("ERROR", 200) == (row["action"], row["status_code"])
+    assert "LookupError: no such drawer" == row["error_message"]
