@@ -1,4 +1,4 @@
-"""The ASGI middleware around a FastAPI application: what it has that Starlette has not."""
+"""The ASGI middleware around a FastAPI application: the features that Starlette lacks."""
 
 from __future__ import annotations
 

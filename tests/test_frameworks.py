@@ -84,7 +84,7 @@ POLICY = {
 
 CASES = {
     "create": Case(headers=JSON, body=b'{"name": "Tea", "lines": [1, 2]}', user="ada"),
-    "create as nobody": Case(headers=JSON, body=b'{"name": "Tea"}'),
+    "create without a user": Case(headers=JSON, body=b'{"name": "Tea"}'),
     "create with secrets": Case(
         path="/api/orders?api_key=s3cr3t&dry=1&dry=2",
         headers={**JSON, "authorization": "Bearer s3cr3t", "cookie": "sid=s3cr3t; other=1"},
@@ -187,7 +187,7 @@ def approve(order_id: int) -> None:
 
 
 def rename() -> None:
-    audit(action="RENAME", resource_id="T-17", old_value={"name": "Te"}, note="by hand")
+    audit(action="RENAME", resource_id="T-17", old_value={"name": "Te"}, note="on the phone")
 
 
 def reset(logger: logging.Logger) -> dict[str, str]:
@@ -227,7 +227,7 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
         return answer({})
 
     async def noted(_request: Request) -> Response:
-        bind(metadata={"note": "by hand"})
+        bind(metadata={"note": "on the phone"})
         return answer({})
 
     async def cleared(_request: Request) -> Response:
@@ -377,7 +377,7 @@ def flask_application(logger: logging.Logger, **options: Any) -> flask.Flask:
 
     @app.post("/api/noted")
     def noted() -> Any:
-        bind(metadata={"note": "by hand"})
+        bind(metadata={"note": "on the phone"})
         return answer({})
 
     @app.post("/api/cleared")
@@ -555,7 +555,7 @@ def test_metadata_that_a_view_binds_joins_what_is_known(
 
     ask(make(audits.logger), Case(path="/api/noted?dry=1", user="ada"))
 
-    expected = {"note": "by hand", "query_params": {"dry": "1"}, "route": "/api/noted"}
+    expected = {"note": "on the phone", "query_params": {"dry": "1"}, "route": "/api/noted"}
     assert expected == audits.row["metadata"]
 
 

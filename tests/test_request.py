@@ -1,4 +1,4 @@
-"""`audit()`: what an endpoint says of its own request's audit."""
+"""`audit()`: fields that an endpoint sets for its own request's audit."""
 
 from __future__ import annotations
 

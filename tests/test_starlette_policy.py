@@ -149,7 +149,7 @@ def test_the_route_is_known_where_the_router_does_not_tell() -> None:
     middleware = AuditMiddleware(silent, logger=audits.logger, policy=[Rule(level="metadata")])
 
     class Late(dict[str, Any]):
-        """A scope in which nobody finds a route."""
+        """A scope without a route."""
 
         def get(self, key: str, default: Any = None) -> Any:
             return default if key == "route" else super().get(key, default)
@@ -185,7 +185,7 @@ def test_a_rule_can_name_a_route(route: str) -> None:
 
 @pytest.fixture
 def full(make_handler: Callable[..., AuditHandler]) -> AuditHandler:
-    """A handler that drops what it has no room for, and has none."""
+    """A handler whose spool is full, and that drops rows then."""
     handler = make_handler(
         "http://127.0.0.1:1", on_full="drop", batch_bytes=65_536, max_spool_bytes=65_536
     )

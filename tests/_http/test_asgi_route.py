@@ -1,4 +1,4 @@
-"""What is known of routes and paths, whatever the router is and does."""
+"""Routes and path parameters, whatever the router of an ASGI application can answer."""
 
 from __future__ import annotations
 

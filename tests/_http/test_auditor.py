@@ -1,4 +1,4 @@
-"""Who and which request, and requests that cannot be audited."""
+"""The fields of every record of a request, and requests that cannot be audited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who sent a request, from where, and under which ids."""
+"""The caller of a request: ids, address, session and agent."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ TRUSTED = HttpRules(trusted_proxies=["10.0.0.0/8", "192.0.2.7", "2001:db8:a::/48
 @pytest.mark.parametrize(
     ("host", "forwarded", "expected"),
     [
-        # Nobody trusted called: whatever the header says.
+        # The caller is not trusted, so the header does not count.
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
         # A proxy did, and appended whom it was called from.
         ("10.0.0.1", "198.51.100.1", "198.51.100.1"),

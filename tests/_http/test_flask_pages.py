@@ -57,7 +57,7 @@ def test_flask_is_not_ready_without_a_handler() -> None:
 
 def test_flask_refuses_an_async_authorize() -> None:
     class Answer:
-        """What an ``async def`` returns, without the warning that nobody awaited it."""
+        """What an ``async def`` returns, without the warning that it was not awaited."""
 
         def __await__(self) -> Iterator[Any]:
             return iter(())

@@ -1,4 +1,4 @@
-"""What is told of an application's function that fails."""
+"""A function of the application that fails is logged once, and survived."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_without_a_loop_of_asyncio_the_audit_is_logged_in_place() -> None:
         pass
 
     audits = asyncio.run(made())
-    audits._loop = _NoLoop()  # type: ignore[assignment]  # nobody waits for it
+    audits._loop = _NoLoop()  # type: ignore[assignment]  # not waited for
     audits.room.set()
     scope = {"type": "http", "method": "POST", "path": "/api/orders", "headers": []}
     running = AuditMiddleware(created, logger=audits.logger)(scope, asyncio.sleep, send)  # type: ignore[arg-type]  # nothing is received
@@ -208,7 +208,7 @@ def test_a_handler_with_room_is_logged_to_on_the_loop(
 
 
 @pytest.mark.parametrize("has_anyio", [True, False])
-def test_a_function_runs_in_a_thread_whoever_has_threads(
+def test_a_function_runs_in_a_thread_with_and_without_anyio(
     monkeypatch: pytest.MonkeyPatch, has_anyio: bool
 ) -> None:
     if has_anyio:
