@@ -19,7 +19,7 @@ from audit_handler import ConfigurationError
 from audit_handler._http.flask_pages import status_blueprint
 from audit_handler._process import registry
 from audit_handler.status_pages import PUBLIC, HealthApp, StatusApp
-from tests.support.pages import AUDIT, NOBODY, MakeHandler, answer, ask
+from tests.support.status_pages import AUDIT, NOBODY, MakeHandler, answer, ask
 
 
 @pytest.fixture(autouse=True)

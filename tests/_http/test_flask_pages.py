@@ -12,7 +12,7 @@ import pytest
 
 from audit_handler._http.flask_pages import health_blueprint, status_blueprint
 from audit_handler._process import registry
-from tests.support.pages import AUDIT, NOBODY, MakeHandler
+from tests.support.status_pages import AUDIT, NOBODY, MakeHandler
 
 
 @pytest.fixture(autouse=True)

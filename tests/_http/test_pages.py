@@ -12,7 +12,7 @@ from audit_handler import ConfigurationError
 from audit_handler._process import registry
 from audit_handler.status_pages import PUBLIC, HealthApp, StatusApp
 from tests.support.loopback import LoopbackClickHouse
-from tests.support.pages import AUDIT, NOBODY, MakeHandler, ask
+from tests.support.status_pages import AUDIT, NOBODY, MakeHandler, ask
 
 
 @pytest.fixture(autouse=True)
