@@ -1,4 +1,4 @@
-"""The operators' guide names what there is."""
+"""The pages for operators name what there is."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ import pytest
 import yaml
 
 from audit_handler._delivery import metrics
-from audit_handler.cli import main
 from audit_handler.clickhouse._codes import HTTP_REMEDIES, SETUP_REMEDIES, TRANSIENT_REMEDIES
 from audit_handler.status import Status
 from tests.support.paths import DOCS
 
 pytestmark = pytest.mark.once
 
-GUIDE = (DOCS / "OPERATING.md").read_text(encoding="utf-8")
+GUIDE, STATUS, TROUBLES = (
+    (DOCS / name).read_text(encoding="utf-8")
+    for name in ("OPERATING.md", "STATUS.md", "TROUBLESHOOTING.md")
+)
 
 
 def test_every_metric_that_is_named_is_one_that_is_reported() -> None:
     assert metrics.__doc__
-    named = set(re.findall(r"`(audit\.[a-z.]+)`", GUIDE))
+    reported = set(re.findall(r"audit\.[a-z.]+[a-z]", metrics.__doc__))
+    named, listed = (set(re.findall(r"`(audit\.[a-z.]+)`", text)) for text in (GUIDE, STATUS))
 
     assert len(named) >= 4
-    assert set() == named - set(re.findall(r"audit\.[a-z.]+", metrics.__doc__))
+    assert set() == named - reported
+    assert reported == listed
 
 
 class NamingMeter:
@@ -58,16 +62,9 @@ def test_every_alert_rule_asks_for_metrics_that_are_exported() -> None:
     assert set() == set().union(*asked) - meter.names
 
 
-def test_every_command_that_is_named_exists() -> None:
-    named = set(re.findall(r"`audit-handler ([a-z-]+)", GUIDE)) - {"--help"}
-
-    assert len(named) >= 4
-    assert set() == named - set(main.commands)
-
-
 def test_every_error_code_that_is_named_has_a_remedy_and_every_passing_one_is_named() -> None:
-    named = set(map(int, re.findall(r"`code (\d+)", GUIDE)))
-    statuses = set(map(int, re.findall(r"`(?:HTTP status )?(\d{3})`", GUIDE)))
+    named = set(map(int, re.findall(r"`code (\d+)", TROUBLES)))
+    statuses = set(map(int, re.findall(r"`(?:HTTP status )?(\d{3})`", TROUBLES)))
 
     assert set() == named - SETUP_REMEDIES.keys() - TRANSIENT_REMEDIES.keys()
     assert set() == TRANSIENT_REMEDIES.keys() - named

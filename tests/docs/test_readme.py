@@ -1,71 +1,43 @@
-"""The README's first example, run as it is written; only its directory is the test's."""
+"""The README fits on a screen, and its figures are those that were measured."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from audit_handler.config import _VARIABLES, PROFILES
-from tests.support.loopback import LoopbackClickHouse
-from tests.support.paths import ROOT
+from tests.support.paths import DOCS, ROOT
 
 pytestmark = pytest.mark.once
 
-README = ROOT / "README.md"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def python_blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_it_fits_on_a_screen() -> None:
+    assert len(README.splitlines()) <= 80
 
 
-def test_the_first_example_stores_its_row(tmp_path: Path) -> None:
-    example = python_blocks()[0]
-    assert "chdb:///var/lib/app/audit" in example
-    program = example.replace("/var/lib/app/audit", f"{tmp_path}/audit")
-    environment = {**os.environ, "AUDIT_SPOOL_DIR": str(tmp_path / "spool")}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=100)
-    with LoopbackClickHouse.start(tmp_path / "audit") as server:
-        rows = server.query(
-            "SELECT action, resource_type, resource_id, agent_id, new_value, message, logger "
-            "FROM audit_db.audit_logs"
-        )
+def test_its_first_example_keeps_the_loggers_that_exist() -> None:
+    example = README.partition("```python\n")[2].partition("```")[0]
 
-    assert rows == [
-        {
-            "action": "CREATE",
-            "resource_type": "order",
-            "resource_id": "o-17",
-            "agent_id": "u-3",
-            "new_value": '{"total":12}',
-            "message": "order created",
-            "logger": "shop",
-        }
-    ]
+    assert '"disable_existing_loggers": False' in example
 
 
-def test_every_block_of_python_compiles() -> None:
-    blocks = python_blocks()
-
-    assert len(blocks) >= 3
-    for block in blocks:
-        compile(block, "README.md", "exec")
+def test_it_names_the_commands_that_set_everything_up() -> None:
+    assert [] == [name for name in ("`make demo`", "`make test`") if name not in README]
 
 
-@pytest.mark.parametrize("variable", _VARIABLES)
-def test_every_environment_variable_is_in_the_table(variable: str) -> None:
-    """But for the two that go with an argument whose line is about more than them."""
-    told = README.read_text(encoding="utf-8")
-    beside_others = {"AUDIT_BLOCK_TIMEOUT", "AUDIT_REDACT_DEFAULT_KEYS"}
+def test_its_figures_are_those_of_the_fault_tests() -> None:
+    measured = re.search(
+        r"(\d+) faults, ([\d,]+) trials, ([\d,]+) acknowledged rows: \*\*(\d+) lost, (\d+) doubled",
+        (DOCS / "RELIABILITY.md").read_text(encoding="utf-8"),
+    )
+    told = re.search(
+        r"\*\*(\d+)\s+ways,\s+([\d,]+)\s+times,\s+while\s+([\d,]+)\s+rows\s+were\s+logged:"
+        r"\s+(\d+)\s+rows\s+were\s+lost\s+and\s+(\d+)\s+were\s+doubled\*\*",
+        README,
+    )
+    assert measured is not None
+    assert told is not None
 
-    assert f"`{variable}`" in told or variable in beside_others
-
-
-def test_every_profile_is_named() -> None:
-    told = README.read_text(encoding="utf-8")
-
-    assert [] == [name for name in PROFILES if f"`{name}`" not in told]
+    assert measured.groups() == told.groups()

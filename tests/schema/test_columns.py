@@ -127,7 +127,7 @@ def test_the_macros_of_a_cluster_stay_the_servers() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_documentation_shows_what_the_files_say(page: str) -> None:
-    """After a change of ``sql/``, run ``python -m tests.documented``."""
+    """After a change of ``sql/``, run ``python -m tests.support.documented``."""
     text = (DOCS / page).read_text()
 
     assert with_table(text, PAGES[page]()) == text

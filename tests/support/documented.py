@@ -1,6 +1,7 @@
 """
-The tables in ``docs/`` that are made from ``sql/``. ``python -m tests.documented`` writes them
-again; a test says when that is due.
+The tables in ``docs/`` that are made from ``sql/``.
+
+``python -m tests.support.documented`` writes them again; a test fails when they are out of date.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _FILLERS = {
     Kind.SERVER: "ClickHouse",
     **dict.fromkeys((Kind.UUID, Kind.TIME, Kind.OUTCOME), "the handler, or an extra"),
 }
-_TABLE = re.compile(r"(?<=<!-- made by python -m tests.documented -->\n).*?(?=<!-- end -->)", re.S)
+_TABLE = re.compile(
+    r"(?<=<!-- made by python -m tests.support.documented -->\n).*?(?=<!-- end -->)", re.S
+)
 _COLUMN = re.compile(r"^    (\w+) (.+?)(?: DEFAULT .+?)? COMMENT '(.+?)'", re.MULTILINE)
 
 
