@@ -44,7 +44,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
             return link[0]
         if not path.exists():
             raise PluginError(f"{page.file.src_uri} links to {link[0]}, which does not exist")
-        return f"{config.extra['repository']}/{path.relative_to(ROOT)}"
+        kind = "tree" if path.is_dir() else "blob"
+        return f"{config.extra['repository']}/{kind}/main/{path.relative_to(ROOT)}"
 
     return _OUTSIDE.sub(to_repository, markdown)
 
