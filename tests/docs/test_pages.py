@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
@@ -95,11 +96,12 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def database_of_the_pages(faults: LoopbackClickHouse) -> LoopbackClickHouse:
-    faults.command("DROP DATABASE IF EXISTS audit_db")
+def database_of_the_pages(faults: LoopbackClickHouse) -> Iterator[LoopbackClickHouse]:
+    """Yield a server with the table under the names that the pages use."""
     for sql in statements(target_of(faults.dsn("audit_db"), "audit_db")):
         faults.command(sql)
-    return faults
+    yield faults
+    faults.command("DROP DATABASE audit_db")
 
 
 def test_the_python_of_the_questions_runs_against_a_server(

@@ -49,10 +49,6 @@ assert "the carrier does not answer" in _rows[2]["error_message"]
 """,
     "docs/CONTEXT.md": """\
 _rows.one(action="PAY", agent_id="u-3", request_id="r-9")
-import time
-_end = time.monotonic() + 30
-while not _rows.matching(action="UPDATE"):
-    assert time.monotonic() < _end
 _rows.one(action="UPDATE", agent_id="nightly-prices")
 """,
     "docs/WEB.md": """\
