@@ -19,6 +19,7 @@ import yaml
 import audit_handler
 from audit_handler.cli import main
 from audit_handler.schema import statements
+from tests.support.commands import environment_with
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.pages import AFTER, BEFORE, PAGES, Block, blocks, name_of, programs
 from tests.support.paths import ROOT, SOURCE
@@ -39,23 +40,15 @@ def of(*languages: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("block", found, ids=lambda b: f"{b.page}:{b.line}")
 
 
-def environment(directory: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]),
-        "CLICKHOUSE_URL": "chdb://memory",
-        "AUDIT_SPOOL_DIR": str(directory / "spool"),
-    }
-
-
 def run(text: str, directory: Path) -> str:
     """Run *text* as a program in *directory*, and return what it printed."""
+    settings = {"CLICKHOUSE_URL": "chdb://memory", "AUDIT_SPOOL_DIR": str(directory / "spool")}
     program = directory / "page.py"
     program.write_text(text, encoding="utf-8")
     ran = subprocess.run(
         [sys.executable, str(program)],
         cwd=directory,
-        env=environment(directory),
+        env=environment_with(settings),
         capture_output=True,
         text=True,
         timeout=100,
