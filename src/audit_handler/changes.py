@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from audit_handler._record.plain import CUT_MARKS
-from audit_handler._record.redaction import LABELLED, LABELS, Redactor
+from audit_handler._record.redaction import Redactor
+from audit_handler._record.secret_names import LABELLED, LABELS
 
 __all__ = ["changes"]
 

@@ -31,7 +31,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from audit_handler import AuditHandler, audit, changes
-from audit_handler._record.redaction import DEFAULT_KEYS
+from audit_handler._record.secret_names import DEFAULT_KEYS
 from audit_handler.flask import AuditFlask
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import Capture, asked

@@ -60,7 +60,7 @@ def test_an_explicit_extra_wins_over_the_span(name: str) -> None:
     of_span = {"request_id": TRACE_ID, "trace_id": TRACE_ID, "span_id": SPAN_ID}
 
     with trace.use_span(NonRecordingSpan(SPAN_CONTEXT)):
-        ids = ids_of_row(**{name: "mine"})
+        ids = ids_of_row(**dict[str, Any]({name: "mine"}))
 
     assert {**of_span, name: "mine"} == ids
 

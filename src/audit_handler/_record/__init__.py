@@ -1,3 +1,1 @@
-"""
-A log record and the bound context become one clean line of JSON. Pure: no file, no network.
-"""
+"""Turn a log record and the bound context into one clean line of JSON; no I/O."""

@@ -1,11 +1,11 @@
 """
-Plain values: exact dicts, lists, tuples, text, numbers, booleans and None, which JSON can say.
+Copy any object into plain values: exact dicts, lists, tuples, text, numbers, booleans and None.
 
-Nearly everything that is logged is plain already, and is then encoded as it is. Two questions are
-asked before, in C and a level at a time, because the encoder would answer them otherwise: whether
-foreign types are in it (it has a form of its own for some, and runs foreign code for others, while
-another thread may change the object under it), and whether it is of a size (a few shared lists can
-unfold to billions of values).
+Nearly everything that is logged is plain already, and is encoded as it is. `is_plain` checks two
+things before, in C and one level at a time, because the encoder does not: that the object contains
+no foreign types (the encoder has its own form for some, and runs foreign code for others, while
+another thread may change the object), and that its size is bounded (a few shared lists can unfold
+to billions of values).
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ __all__ = [
 ]
 
 ATOMS = frozenset({int, float, bool, type(None)})
-"""The plain types that are neither text nor contain anything."""
+"""The plain types that are neither text nor containers."""
 
 Unencodable = orjson.JSONEncodeError
-"""Raised by `encode_plain`: a lone surrogate, a key that is no text, an integer over 64 bits."""
+"""Raised by `encode_plain`: a lone surrogate, a key that is not text, an integer over 64 bits."""
 
 encode_plain = orjson.dumps
 """
 Return the compact JSON of a plain value, in C.
 
-orjson and not another, because it takes text alone for a key and no integer that it would have to
-round, and is the fastest.
+orjson, because it is the fastest, accepts only text as a key, and rejects integers that it would
+have to round.
 """
 
 Raw = orjson.Fragment
-"""JSON that is encoded already, to stand in a value for `encode_plain`."""
+"""Encoded JSON that `encode_plain` copies as it is when it meets it in a value."""
 
 _CONTAINERS = frozenset({dict, list, tuple})
 _PLAIN = ATOMS | _CONTAINERS | {str}
 
 MAX_NODES = 50_000
-"""Values in one object before the rest is cut: some ten times what a large body has."""
+"""Values in one object before the rest is cut: some ten times as many as a large body has."""
 
+# Deeper than any body that people write or ORMs produce; the interpreter's own limit is 1,000
+# frames.
 _MAX_DEPTH = 64
-# Deeper than any body that people write by hand or ORMs produce; the interpreter's own limit is
-# 1,000 frames.
 
 CUT_MARKS = ("<cut: too many values>", f"<cut: deeper than {_MAX_DEPTH}>")
-"""What stands in a copy where `plain` has left something out."""
+"""Texts that replace values which `plain` leaves out."""
 
+# Up to so many containers of one level are unfolded without counting their values first.
 _FEW = 100
-# So many containers of one level are unfolded without counting first what is in them.
 
 
 def is_plain(values: Sequence[Any], max_nodes: int) -> bool:
     """
-    Whether each of *values* is plain, with finite numbers, and `plain` would cut nothing.
+    Return whether each of *values* is plain, has finite numbers, and is not cut by `plain`.
 
-    True also for keys that are no text: the encoder refuses them. May be False for objects of
+    True also for keys that are not text: the encoder rejects them. May be False for objects of
     nearly *max_nodes* values.
     """
     level = values
@@ -88,7 +88,7 @@ def is_plain(values: Sequence[Any], max_nodes: int) -> bool:
             len(value) for value in level if type(value) in _CONTAINERS
         ):
             return False
-        # Of a dict these are the values, and also the keys where not all of them are text.
+        # The referents of a dict are its values, and its keys too if not all of them are text.
         level = get_referents(*level)
     return False
 
@@ -97,14 +97,14 @@ def plain(value: Any, max_nodes: int = MAX_NODES) -> Any:
     """
     Return a plain copy of any object: dicts with text keys, lists, text, numbers, booleans, None.
 
-    Never raises for what the object does: what cannot be read is replaced by a text that says so,
-    in angle brackets. Of more than *max_nodes* values the rest is cut.
+    Never raises for what the object does: a text in angle brackets replaces a value that cannot be
+    read. Values beyond *max_nodes* are cut.
     """
     return _Walk(max_nodes).visit(value, 0)
 
 
 def encode(value: Any) -> bytes:
-    """Return the compact JSON of a copy that `plain` made."""
+    """Return the compact JSON of *value*, a copy that `plain` made."""
     try:
         return encode_plain(value)
     except Unencodable:
@@ -113,8 +113,8 @@ def encode(value: Any) -> bytes:
 
 def printable(value: Any) -> Any:
     """
-    Return a copy of a copy that `plain` made, with what no encoder takes in a form that can be
-    read.
+    Return a copy of *value*, which `plain` made, with everything that no encoder accepts in a
+    readable form.
     """
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
@@ -129,7 +129,7 @@ def printable(value: Any) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """Return *value* as exact str; bytes that are no UTF-8 keep their values as ``\\xNN``."""
+    """Return *value* as exact str; bytes that are not UTF-8 keep their values as ``\\xNN``."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -173,7 +173,7 @@ class _Walk:
             self._parents.discard(identity)
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
-        # Copied in one step, so that another thread may go on changing the original.
+        # Copied in one step, because another thread may go on changing the original.
         pairs = list(islice(items, self._nodes_left))
         self._nodes_left -= len(pairs)
         copy = {text_of(key): self.visit(value, depth + 1) for key, value in pairs}
@@ -190,8 +190,8 @@ class _Walk:
         return copy
 
     def _foreign(self, value: Any, depth: int) -> Any:
-        # 1. Subclasses of plain types: their own methods may be overridden, so those of the plain
-        # type are used.
+        # 1. Subclasses of plain types: they may override methods, so those of the plain type are
+        # used.
         if isinstance(value, Enum):
             return self.visit(value.value, depth + 1)
         if isinstance(value, str | bytes | bytearray | memoryview):
@@ -202,7 +202,7 @@ class _Walk:
             return self.visit(float.__float__(value), depth + 1)
         if isinstance(value, dict):
             return self._mapping(dict.items(value), depth)
-        # 2. Objects with named fields. A class has the methods too, but no fields.
+        # 2. Objects with named fields. A class has these methods too, but no fields.
         if not isinstance(value, type):
             if hasattr(value, "_asdict"):
                 return self._mapping(value._asdict().items(), depth)
@@ -211,7 +211,7 @@ class _Walk:
             names = _field_names(value)
             if names:
                 return self._mapping([(name, getattr(value, name)) for name in names], depth)
-        # 3. Containers. Iterators are not: reading one would take its items from the application.
+        # 3. Containers. Iterators are not read: that would take their items from the application.
         if isinstance(value, Mapping):
             return self._mapping(value.items(), depth)
         if isinstance(value, Sequence | Set | ValuesView):

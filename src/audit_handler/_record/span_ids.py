@@ -1,7 +1,4 @@
-"""
-OpenTelemetry's ids of the active span, taken without making OpenTelemetry a cost for those who do
-not use it.
-"""
+"""Read the ids of the active OpenTelemetry span, at no cost where OpenTelemetry is not used."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ def active_span() -> Any:
     """
     Return the active span, for `activated`, or None when there is none.
 
-    The API is looked up among the loaded modules instead of imported: a program that never imported
+    Looks the API up among the loaded modules instead of importing it: a program that never imported
     it has no active span, and need not pay for the import.
     """
     trace: Any = sys.modules.get(_MODULE)
@@ -28,7 +25,7 @@ def active_span() -> Any:
         span = trace.get_current_span()
         return span if span.get_span_context().is_valid else None
     except AttributeError:
-        # Half imported by another thread at this very moment.
+        # Another thread is importing the module at this moment.
         return None
 
 
@@ -44,7 +41,7 @@ def active_span_ids() -> tuple[str, str] | None:
 
 
 def activated(span: Any) -> AbstractContextManager[object]:
-    """Make *span*, which `active_span` returned, the active one for a ``with`` block."""
+    """Make *span*, which `active_span` returned, the active span of a ``with`` block."""
     if span is None:
         return nullcontext()
     trace: Any = sys.modules[_MODULE]

@@ -1,0 +1,55 @@
+"""Build the JSON object of column *metadata* from everything that has no column of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from audit_handler._record.plain import plain
+
+__all__ = ["joined", "metadata_parts"]
+
+# Names in *metadata* that only this package sets; an extra of such a name goes to ``_invalid``.
+_MARKS = ("_invalid", "_truncated")
+
+
+def metadata_parts(
+    others: dict[str, Any], invalid: dict[str, Any], bound: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """
+    Return three objects without common names that make up *metadata*: the extras that are no
+    columns, the *metadata* that was given and bound, and the marks.
+
+    Takes *metadata* and the marks out of *others*.
+
+    Args:
+        others: Extras and bound fields that are no columns.
+        invalid: Values that their columns cannot hold, by column.
+        bound: All bound fields.
+    """
+    # Given and bound metadata are merged: it is one column with many values.
+    given = others.pop("metadata", None)
+    whole = {**_as_object(bound.get("metadata")), **_as_object(given)}
+    whole = {name: value for name, value in whole.items() if name not in others}
+    for mark in _MARKS:
+        for part in (whole, others):
+            if mark in part:
+                invalid[mark] = part.pop(mark)
+    return [others, whole, {"_invalid": invalid} if invalid else {}]
+
+
+def joined(*objects: bytes) -> bytes:
+    """Return one JSON object with the pairs of all *objects*, which have no names in common."""
+    return b"{%b}" % b",".join(text[1:-1] for text in objects if text != b"{}")
+
+
+def _as_object(metadata: Any) -> dict[Any, Any]:
+    """Return *metadata*, as an application gave it, as a dict."""
+    if type(metadata) is str and metadata.lstrip().startswith("{"):
+        with suppress(ValueError, RecursionError):
+            metadata = json.loads(metadata)
+    if type(metadata) is not dict:
+        metadata = {} if metadata is None else plain(metadata)
+    return metadata if type(metadata) is dict else {"metadata": metadata}
