@@ -77,6 +77,7 @@ def test_json_text_is_redacted_as_the_tree_it_holds(tree: Any) -> None:
         [("authorization", SECRET)],
         [(b"authorization", SECRET.encode())],
         [["authorization", SECRET]],
+        [[f"password={SECRET} is wrong", None]],
         {"headers": [{"name": "Authorization", "value": SECRET}]},
         {"headers": [{"value": SECRET, "key": "x-api-key"}]},
         {"Headers": [{"Name": "Authorization", "Values": [SECRET]}]},

@@ -253,6 +253,8 @@ def test_no_planted_secret_is_found_anywhere(
 
     @settings(
         max_examples=300,
+        # The same requests in each run. A run of 5,000 random ones, now and then, finds more.
+        derandomize=True,
         deadline=None,  # the first example pays for imports
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -200,7 +200,8 @@ class Redactor:
                 and type(item[0]) is str
                 and self.is_secret(item[0])
             ):
-                copy.append([item[0], REDACTED])
+                # The first text may be a message about a secret instead of a key: "password=...".
+                copy.append([self.clean_text(item[0]), REDACTED])
             else:
                 copy.append(item if kind in ATOMS else self._redacted(item))
         return copy
