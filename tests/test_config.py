@@ -10,20 +10,24 @@ from typing import Any
 
 import pytest
 
-from audit_handler.config import _VARIABLES, PROFILES, Settings
+from audit_handler.config import PROFILES, VARIABLES, Settings
 from audit_handler.errors import AuditHandlerError, ConfigurationError
 
 DSN = "http://ch"
-IN_MEMORY = {"dsn": "chdb://memory"}
+IN_MEMORY: dict[str, Any] = {"dsn": "chdb://memory"}
 
 
-def resolved(environ: dict[str, str] | None = None, **options: Any) -> Settings:
+def resolved(environ: dict[str, str] | None = None, /, **options: Any) -> Settings:
     return Settings.resolve({"dsn": DSN, **options}, environ or {})
+
+
+def with_value(option: str, value: Any) -> dict[str, Any]:
+    return {option: value}
 
 
 # Every variable has an effect
 
-VARIABLES = {
+VALUES: dict[str, tuple[str, Any]] = {
     "AUDIT_BATCH_SIZE": ("123", 123),
     "AUDIT_BATCH_BYTES": ("1000000", 1_000_000),
     "AUDIT_FLUSH_INTERVAL": ("250", 250),
@@ -44,7 +48,7 @@ VARIABLES = {
     "AUDIT_RETRY_MAX_MS": ("900", 900),
 }
 
-TARGET_VARIABLES: dict[str, tuple[str, Callable[[Settings], Any], Any]] = {
+TARGET_VALUES: dict[str, tuple[str, Callable[[Settings], Any], Any]] = {
     "CLICKHOUSE_URL": ("http://other", lambda s: s.target.host, "other"),
     "CLICKHOUSE_PORT": ("9999", lambda s: s.target.port, 9999),
     "CLICKHOUSE_USER": ("bob", lambda s: s.target.user, "bob"),
@@ -57,29 +61,29 @@ TARGET_VARIABLES: dict[str, tuple[str, Callable[[Settings], Any], Any]] = {
 def test_this_suite_knows_every_variable_and_every_option_has_one() -> None:
     options = {field.name for field in fields(Settings)} - {"target"}
 
-    assert (set(VARIABLES), options) == (set(_VARIABLES), {o for o, _ in _VARIABLES.values()})
+    assert (set(VALUES), options) == (set(VARIABLES), set(VARIABLES.values()))
 
 
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("name", VALUES)
 def test_a_variable_sets_its_option(name: str) -> None:
-    text, expected = VARIABLES[name]
-    option = _VARIABLES[name][0]
+    text, expected = VALUES[name]
+    option = VARIABLES[name]
 
     before, after = (getattr(resolved(environ), option) for environ in ({}, {name: text}))
 
     assert (expected, False) == (after, before == after)
 
 
-@pytest.mark.parametrize("name", TARGET_VARIABLES)
+@pytest.mark.parametrize("name", TARGET_VALUES)
 def test_a_variable_of_the_target_has_its_effect(name: str) -> None:
-    text, look, expected = TARGET_VARIABLES[name]
+    text, look, expected = TARGET_VALUES[name]
 
     settings = Settings.resolve({}, {"CLICKHOUSE_URL": DSN, name: text})
 
     assert expected == look(settings)
 
 
-@pytest.mark.parametrize("name", [*VARIABLES, *sorted(set(TARGET_VARIABLES) - {"CLICKHOUSE_URL"})])
+@pytest.mark.parametrize("name", [*VALUES, *sorted(set(TARGET_VALUES) - {"CLICKHOUSE_URL"})])
 def test_an_empty_variable_is_none(name: str) -> None:
     assert resolved() == resolved({name: ""})
 
@@ -87,12 +91,12 @@ def test_an_empty_variable_is_none(name: str) -> None:
 # Which wins
 
 
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("name", VALUES)
 def test_an_argument_wins_over_its_variable(name: str) -> None:
-    option = _VARIABLES[name][0]
+    option = VARIABLES[name]
     default = getattr(resolved(), option)
 
-    settings = resolved({name: VARIABLES[name][0]}, **{option: default})
+    settings = resolved({name: VALUES[name][0]}, **{option: default})
 
     assert default == getattr(settings, option)
 
@@ -233,6 +237,7 @@ def test_a_bad_option_is_named_with_its_value_and_its_range(
         resolved(**{option: value})
 
     assert re.search(re.escape(f"{option}={value!r}") + ".*; use .*" + remedy, str(raised.value))
+    assert option == raised.value.option
 
 
 @pytest.mark.parametrize(
@@ -255,7 +260,7 @@ def test_a_bad_option_is_named_with_its_value_and_its_range(
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(option: str, value: int) -> None:
-    assert value == getattr(resolved(**{option: value}), option)
+    assert value == getattr(resolved(**with_value(option, value)), option)
 
 
 @pytest.mark.parametrize(
@@ -280,8 +285,42 @@ def test_without_a_dsn_both_ways_to_give_one_are_shown() -> None:
 
 
 def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"^batch= is no option"):
+    with pytest.raises(ConfigurationError, match=r"^batch= is not an option"):
         resolved(batch=3)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("dsn", ""),
+        ("dsn", 5),
+        ("dsn", "ftp://ch"),
+        ("dsn", "http://ch:x"),
+        ("dsn", "http://ch/a/b"),
+        ("dsn", "chdb://relative"),
+        ("client_options", 5),
+        ("table", "a b"),
+        ("cluster", "a b"),
+        ("spool_dir", 5),
+        ("redact_keys", [5]),
+        ("batch", 3),
+    ],
+)
+def test_an_error_carries_its_option(option: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        resolved(**with_value(option, value))
+
+    assert option == raised.value.option
+
+
+@pytest.mark.parametrize(
+    ("variable", "option"), [("AUDIT_BATCH_SIZE", "batch_size"), ("AUDIT_PROFILE", "profile")]
+)
+def test_an_error_about_a_variable_carries_its_option(variable: str, option: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        resolved({variable: "0"})
+
+    assert (option, True) == (raised.value.option, str(raised.value).startswith(variable))
 
 
 @pytest.mark.parametrize("value", [5, ["iban", 5], [""], [None]], ids=repr)
@@ -294,7 +333,7 @@ def test_redact_keys_that_are_no_names_are_refused(value: Any) -> None:
 def test_a_switch_takes_only_true_and_false(option: str) -> None:
     """``async_insert="false"`` from a YAML file would otherwise switch it on."""
     with pytest.raises(ConfigurationError, match=f"{option}='false'"):
-        resolved(**{option: "false"})
+        resolved(**with_value(option, "false"))
 
 
 @pytest.mark.parametrize("value", [5, ["a"]], ids=repr)
@@ -318,7 +357,7 @@ def test_a_dsn_that_is_no_text_is_refused(value: Any) -> None:
 @pytest.mark.parametrize("option", ["database", "table", "cluster", "service_name"])
 def test_a_name_that_is_no_text_is_refused(option: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{option}=5"):
-        resolved(**{option: 5})
+        resolved(**with_value(option, 5))
 
 
 def test_a_bad_setting_is_also_a_value_error() -> None:

@@ -124,7 +124,7 @@ def test_a_placeholder_does_not_survive_the_way_to_another_process() -> None:
 
 def test_behind_a_queue_the_ids_are_those_of_the_thread_that_logged() -> None:
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    front = logging.handlers.QueueHandler(records)  # type: ignore[arg-type]  # a queue it is
+    front = logging.handlers.QueueHandler(records)
     front.addFilter(AuditContextFilter())
     rows: list[dict[str, Any]] = []
 

@@ -1,7 +1,7 @@
 """
-Every exception that audit_handler raises: one root, families by side.
+Every exception that this package raises: one root, families by side.
 
-Retryable and permanent failures are different types, so that nobody has to search a message.
+Retryable and permanent failures are different types: no caller has to search a message.
 """
 
 from __future__ import annotations
@@ -22,52 +22,57 @@ __all__ = [
 
 
 class AuditHandlerError(Exception):
-    """The root: ``except AuditHandlerError`` catches whatever this package raises."""
+    """The root: ``except AuditHandlerError`` catches everything that this package raises."""
 
 
 class ConfigurationError(AuditHandlerError, ValueError):
-    """An option has a value that cannot work; the text names option, value and remedy."""
+    """An option has a value that cannot be used; the text names option, value and remedy."""
+
+    def __init__(self, message: str, *, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+        """The option of `AuditHandler` that has the value, or None if there is none."""
 
 
 class SpoolError(AuditHandlerError):
     """
-    A row could not be put into the spool; but for `SpoolUnsynced` it was not taken, and was counted
-    as dropped.
+    The spool did not accept a row, which was counted as dropped. Only with `SpoolUnsynced` it did.
     """
 
 
 class SpoolFull(SpoolError):
-    """The spool holds *max_spool_bytes* already."""
+    """The spool already holds *max_spool_bytes*."""
 
 
 class SpoolUnavailable(SpoolError):
-    """The file system refused: disk full, read-only, directory removed, no permission."""
+    """The file system failed: disk full, read-only, directory removed, no permission."""
 
 
 class SpoolUnsynced(SpoolError):
     """
-    ``fsync="always"``: the row was taken, and survives the end of the process, but the disk refused
-    to sync it. It is delivered like any other: do not log it again.
+    With ``fsync="always"``: the row was written and survives the end of the process, but the disk
+    could not sync it. It is delivered like any other: do not log it again.
     """
 
 
 class SpoolClosed(SpoolError):
     """
-    The spool was closed meanwhile; the handler opens another one, so no caller of it sees this.
+    The spool was closed in the meantime. The handler opens another one, so its callers never see
+    this.
     """
 
 
 class DeliveryError(AuditHandlerError):
-    """ClickHouse did not take an insert. The rows stay in the spool."""
+    """ClickHouse did not accept an insert. The rows stay in the spool."""
 
     def __init__(self, problem: str, *, code: int | None = None, remedy: str = "") -> None:
         super().__init__(f"{problem.rstrip('.')}; {remedy}" if remedy else problem)
         self.problem = problem
-        """What went wrong, without the remedy."""
+        """The message without the remedy."""
         self.code = code
-        """ClickHouse's error code, or None when the answer carried none."""
+        """ClickHouse's error code, or None if the answer had none."""
         self.remedy = remedy
-        """What an operator can do about it; empty where only waiting helps."""
+        """Advice to the operator; empty if only waiting helps."""
 
 
 class TransientError(DeliveryError):
@@ -83,15 +88,15 @@ class TransientError(DeliveryError):
     ) -> None:
         super().__init__(problem, code=code, remedy=remedy)
         self.is_ambiguous = is_ambiguous
-        """True when the rows may have been stored although no acknowledgement arrived."""
+        """True if the rows may have been stored although no acknowledgement arrived."""
 
 
 class SetupError(DeliveryError):
-    """Only an operator can mend it: unknown table, wrong password, missing grant or column."""
+    """Only an operator can fix it: unknown table, wrong password, missing grant or column."""
 
 
 class DataError(DeliveryError):
-    """ClickHouse cannot take at least one of the rows, now or later; none of them was stored."""
+    """ClickHouse rejects at least one of the rows, now and later; it stored none of them."""
 
     def __init__(
         self,
@@ -104,9 +109,9 @@ class DataError(DeliveryError):
         super().__init__(problem, code=code)
         self.row = row
         """
-        1-based position of the first bad row in the insert, or None when the server gave none.
+        1-based position of the first bad row in the insert, or None if the server gave none.
         """
         self.is_ambiguous = is_ambiguous
         """
-        True when the rows may be stored all the same (a materialized view threw after the insert).
+        True if the rows may be stored all the same (a materialized view failed after the insert).
         """

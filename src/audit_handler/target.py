@@ -1,4 +1,4 @@
-"""Where the rows go: a dsn, taken apart, with its secrets kept out of sight."""
+"""Describe the table that gets the rows: parse the dsn, and show no secret of it."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from audit_handler.errors import ConfigurationError
 
-__all__ = ["Target", "parse_dsn"]
+__all__ = ["DSN_FORMS", "TARGET_VARIABLES", "Target", "parse_dsn", "resolve_target"]
 
 DSN_FORMS = (
     "https://user:password@host:8443/database, http://host:8123, chdb:///directory or chdb://memory"
 )
 
+TARGET_VARIABLES: Mapping[str, str] = {
+    "database": "CLICKHOUSE_DATABASE",
+    "cluster": "CLICKHOUSE_CLUSTER",
+}
+"""Environment variables of options whose value an error message quotes."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# Options of clickhouse-connect; those of proxies may contain a password.
 _SECRET_OPTIONS = frozenset({"access_token", "headers", "http_proxy", "https_proxy", "password"})
-# Of clickhouse-connect's; the proxies' may have a password in them.
 _DEFAULT_PORTS = {"http": 8123, "https": 8443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """
-    One ClickHouse table, and how to reach it. Immutable; ``str()`` and ``repr()`` show no
-    credential.
+    One ClickHouse table, and the way to it. Immutable; ``str()`` and ``repr()`` show no credential.
 
     For embedded chDB *path* is the absolute directory of the database (or ``":memory:"``), and
-    *host* is empty. For a server *path* is the path of a proxy in front of it, mostly empty.
+    *host* is empty. For a server *path* is the path of a proxy in front of it, usually empty.
     """
 
     scheme: str
@@ -50,7 +55,7 @@ class Target:
         for option in ("database", "table"):
             require_identifier(option, getattr(self, option))
         if self.cluster:
-            # A dash, or a macro in braces, stands in quotes there.
+            # SQL quotes the cluster: dashes are allowed, and so is a macro in braces.
             name = str(self.cluster).strip("{}").replace("-", "_")
             require_identifier("cluster", name, shown=self.cluster)
 
@@ -66,7 +71,7 @@ class Target:
 
     @property
     def location(self) -> str:
-        """The database's address without credentials, database and table."""
+        """Address of the server, or directory of chDB, without credentials, database and table."""
         if self.is_embedded:
             return f"chdb://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -75,11 +80,11 @@ class Target:
     @property
     def directory_name(self) -> str:
         """
-        The name of this target's directory in a spool: readable, and the same for every process of
-        this target.
+        Name of this target's directory in a spool: readable, and the same for every process of this
+        target.
 
-        Credentials and scheme are left out: rows wait for a table, whatever account or transport
-        brings them there.
+        Account, password and scheme are not part of it: rows wait for a table, and any account or
+        transport may deliver them.
         """
         place = self.path if self.is_embedded else f"{self.host}:{self.port}{self.path}"
         digest = hashlib.sha256(f"{place}/{self.database}/{self.table}".encode()).hexdigest()[:8]
@@ -89,7 +94,7 @@ class Target:
         return re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{name}-{self.database}-{self.table}-{digest}")
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what no text that is shown may contain, longest first."""
+        """Return the texts that nothing we show may contain, longest first."""
         options = [value for name, value in self.client_options.items() if name in _SECRET_OPTIONS]
         found = {text.strip() for value in (self.password, *options) for text in _texts(value)}
         return tuple(sorted(found - {""}, key=len, reverse=True))
@@ -110,33 +115,110 @@ def require_identifier(option: str, value: Any, *, shown: str | None = None) -> 
     """Raise ConfigurationError unless *value* can stand in SQL as a plain name."""
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
         raise ConfigurationError(
-            f"{option}={shown or value!r} is no plain SQL name; use letters, digits and _, not "
-            "starting with a digit"
+            f"{option}={shown or value!r} is not a plain SQL name; use letters, digits and _, and "
+            "do not start with a digit",
+            option=option,
         )
+
+
+def resolve_target(given: dict[str, Any], environ: Mapping[str, str]) -> Target:
+    """
+    Build the target from the arguments of a handler and the environment.
+
+    Takes the options of the target out of *given*.
+
+    Raises:
+        ConfigurationError: The dsn is missing, or an option of the target cannot be used.
+    """
+    dsn = given.pop("dsn", None) or environ.get("CLICKHOUSE_URL")
+    if not dsn:
+        raise ConfigurationError(
+            "no dsn: pass dsn=... to AuditHandler or set the environment variable CLICKHOUSE_URL; "
+            f"use {DSN_FORMS}",
+            option="dsn",
+        )
+    if not isinstance(dsn, str):
+        raise ConfigurationError(
+            f"the dsn is not a text but {type(dsn).__name__}; use {DSN_FORMS}", option="dsn"
+        )
+    client_options = given.pop("client_options", {})
+    if not isinstance(client_options, Mapping):
+        raise ConfigurationError(
+            f"client_options is not a mapping but {type(client_options).__name__}; use "
+            "{'verify': False} and the like",
+            option="client_options",
+        )
+    target = parse_dsn(
+        dsn,
+        port=_environment_port(environ),
+        user=environ.get("CLICKHOUSE_USER"),
+        password=_environment_password(environ),
+    )
+    target.setdefault("database", environ.get("CLICKHOUSE_DATABASE") or "audit_db")
+    if environ.get("CLICKHOUSE_CLUSTER"):
+        target["cluster"] = environ["CLICKHOUSE_CLUSTER"]
+    for option in ("database", "table", "cluster"):
+        if option in given:
+            target[option] = given.pop(option)
+    target["client_options"] = {**target["client_options"], **client_options}
+    return Target(**target)
+
+
+def _environment_port(environ: Mapping[str, str]) -> int | None:
+    text = environ.get("CLICKHOUSE_PORT")
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise ConfigurationError(
+            f"CLICKHOUSE_PORT={text!r} is not a number; use one such as 8443"
+        ) from None
+
+
+def _environment_password(environ: Mapping[str, str]) -> str | None:
+    """
+    Return the password of the environment.
+
+    Reads the file of ``CLICKHOUSE_PASSWORD_FILE`` (Docker and Kubernetes secrets) only if
+    ``CLICKHOUSE_PASSWORD`` is not set.
+    """
+    path = environ.get("CLICKHOUSE_PASSWORD_FILE")
+    if environ.get("CLICKHOUSE_PASSWORD") or not path:
+        return environ.get("CLICKHOUSE_PASSWORD")
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as exc:
+        raise ConfigurationError(
+            f"CLICKHOUSE_PASSWORD_FILE={path} cannot be read: {exc.strerror}"
+        ) from exc
+    except UnicodeDecodeError:
+        # Without its cause, which quotes the content.
+        raise ConfigurationError(
+            f"CLICKHOUSE_PASSWORD_FILE={path} is not UTF-8 text; save it as UTF-8"
+        ) from None
 
 
 def parse_dsn(
     dsn: str, *, port: int | None, user: str | None, password: str | None
 ) -> dict[str, Any]:
     """
-    Take *dsn* apart into the fields of `Target`; what it leaves open is filled from the other
-    arguments.
+    Return the fields of `Target` that *dsn* gives; the other arguments fill in missing ones.
 
     Query parameters become options of clickhouse-connect, as in
     ``https://host/audit_db?ca_cert=/etc/ca.pem``.
 
     Raises:
-        ConfigurationError: The dsn has none of the known forms. The text does not repeat it: it may
-            hold a password.
+        ConfigurationError: The dsn has none of the known forms. The text does not repeat the dsn,
+            which may contain a password.
     """
     try:
         parts = urlsplit(dsn)
         dsn_port = parts.port
     except ValueError:
-        # Its text quotes what stands behind the colon: a piece of a password with a "/" in it.
+        # Its text quotes the part behind the colon: a piece of a password with a "/" in it.
         raise ConfigurationError(
             "the dsn cannot be read (in user and password, write / as %2F, @ as %40 and so on); "
-            f"use {DSN_FORMS}"
+            f"use {DSN_FORMS}",
+            option="dsn",
         ) from None
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     if parts.scheme == "chdb":
@@ -148,14 +230,16 @@ def parse_dsn(
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ConfigurationError(
             f"the dsn starts with {parts.scheme + '://' if parts.scheme else 'no scheme'}; use "
-            f"{DSN_FORMS}"
+            f"{DSN_FORMS}",
+            option="dsn",
         )
     database, _, rest = parts.path.strip("/").partition("/")
     if rest or "@" in database:
-        # Not repeated: behind an unescaped / of a password, this is the rest of it.
+        # The text does not repeat it: behind an unescaped / in a password stands its rest.
         raise ConfigurationError(
-            "the dsn's path is more than a database; give the database alone, the path of a proxy "
-            "as client_options={'proxy_path': ...}, and a / in a password as %2F"
+            "the dsn's path is more than a database; give only the database, the path of a proxy "
+            "as client_options={'proxy_path': ...}, and a / in a password as %2F",
+            option="dsn",
         )
     fields = {
         "scheme": parts.scheme,
@@ -177,7 +261,8 @@ def _chdb_path(netloc: str, path: str) -> str:
     if netloc or path in ("", "/"):
         raise ConfigurationError(
             "the dsn names no absolute directory for chdb; use chdb:///var/lib/app/audit or "
-            "chdb://memory"
+            "chdb://memory",
+            option="dsn",
         )
     # realpath, because chDB and our spool compare paths as text.
     return os.path.realpath(path)

@@ -58,9 +58,10 @@ def test_ids_are_hex_of_full_width() -> None:
 @pytest.mark.parametrize("name", ["request_id", "trace_id", "span_id"])
 def test_an_explicit_extra_wins_over_the_span(name: str) -> None:
     of_span = {"request_id": TRACE_ID, "trace_id": TRACE_ID, "span_id": SPAN_ID}
+    mine: dict[str, Any] = {name: "mine"}
 
     with trace.use_span(NonRecordingSpan(SPAN_CONTEXT)):
-        ids = ids_of_row(**dict[str, Any]({name: "mine"}))
+        ids = ids_of_row(**mine)
 
     assert {**of_span, name: "mine"} == ids
 

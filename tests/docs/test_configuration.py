@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from audit_handler import AuditHandler
-from audit_handler.config import _VARIABLE_OF, _VARIABLES, PROFILES, Settings
+from audit_handler.config import _VARIABLE_OF, PROFILES, VARIABLES, Settings
 from tests.support.paths import DOCS
 
 pytestmark = pytest.mark.once
@@ -35,7 +35,7 @@ def test_every_variable_stands_beside_its_option() -> None:
     assert _VARIABLE_OF == {
         name: variable for name, variable in told.items() if name in _VARIABLE_OF
     }
-    assert set() == _VARIABLES.keys() - set(told.values())
+    assert set() == VARIABLES.keys() - set(told.values())
 
 
 def test_every_default_is_the_one_that_the_option_has() -> None:
