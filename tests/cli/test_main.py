@@ -269,7 +269,7 @@ def test_a_name_that_is_no_plain_one_is_exit_code_2(name: str) -> None:
     result = run("search", "--dsn", AWAY, "--table", name)
 
     assert result.exit_code == 2
-    assert "no plain SQL name" in result.output
+    assert "not a plain SQL name" in result.output
 
 
 def test_an_embedded_database_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
