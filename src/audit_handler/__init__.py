@@ -1,9 +1,8 @@
 """
-The audit trail for Python applications: ``logger.info(..., extra={"action": ...})`` becomes a row
-in ClickHouse.
+An audit trail for Python applications: ``logger.info(..., extra={"action": ...})`` becomes a row in
+ClickHouse.
 
-See `AuditHandler` for the handler, `bind` and `bound` for who is acting, and the README for the
-whole.
+`AuditHandler` is the logging handler; `bind` and `bound` add the acting user to every audit event.
 """
 
 from audit_handler._process.signals import install_signal_handlers

@@ -1,5 +1,5 @@
 """
-What changed between two values, for *old_value* and *new_value*.
+Compare two values, and keep the differences for *old_value* and *new_value*.
 
     before = order.copy()
     order.update(sent)
@@ -16,8 +16,8 @@ from audit_handler._record.secret_names import LABELLED, LABELS
 
 __all__ = ["changes"]
 
-_copier = Redactor(use_default_keys=False)
 # Copies, and redacts nothing: a new password is a change too.
+_copier = Redactor(use_default_keys=False)
 _redactor = Redactor()
 
 _MISSING = object()
@@ -27,22 +27,22 @@ def changes(old: Any, new: Any, *, keep_both: bool = False) -> dict[str, Any]:
     """
     Return *old_value* and *new_value* with only what differs between *old* and *new*.
 
-    Dicts, dataclasses, models and other objects with named fields are compared field by field, 64
-    levels deep; a list that differs is kept whole, because positions say little once one was
-    inserted. A field that only one side has is on that side alone. What goes deeper, or is beyond
-    50,000 values, is not compared, and is marked as cut on both sides: it may differ. Values are
-    copied now, and redacted by the default keys; the handler redacts by its own besides.
+    Compares dicts, dataclasses, models and other objects with named fields field by field, 64
+    levels deep. Keeps a list that differs whole, because positions say little after an insertion.
+    Keeps a field that only one side has on that side. Values beyond that depth, or beyond 50,000
+    values, are not compared; both sides mark them as cut, because they may differ. Values are
+    copied now, and redacted by the default keys; the handler redacts by its own keys too.
 
     Args:
-        old: The value before, or None where there was none. Of an object of your own (a model of
-            SQLAlchemy or Django) the attributes that its ``vars()`` has under public names.
-        new: The value after, or None where there is none any more.
-        keep_both: Keep both values whole, and list in *changed* (which goes to *metadata*) the
-            fields that differ: ``["total", "customer.city"]``.
+        old: The value before, or None if there was none. An object of your own (a model of
+            SQLAlchemy or Django) is compared by the public names of its ``vars()``.
+        new: The value after, or None if there is none any more.
+        keep_both: Keep both values whole, and list the fields that differ in *changed*, which goes
+            to *metadata*: ``["total", "customer.city"]``.
 
     Returns:
-        Fields for ``extra={**changes(...)}`` or ``audit(**changes(...))``; none where nothing
-        differs, and no *old_value* or *new_value* where there is nothing on that side.
+        Fields for ``extra={**changes(...)}`` or ``audit(**changes(...))``; none if nothing differs,
+        and no *old_value* or *new_value* if that side has nothing.
     """
     before, after = _copy(old), _copy(new)
     if _is_same(before, after):
@@ -61,14 +61,14 @@ def changes(old: Any, new: Any, *, keep_both: bool = False) -> dict[str, Any]:
 def _copy(value: Any) -> Any:
     copy = _copier.clean(value)
     if type(copy) is str and not isinstance(value, str | type) and hasattr(value, "__dict__"):
-        # Its text says which object it is, and not what is in it.
+        # The text of such an object says which one it is, and not its values.
         fields = {name: item for name, item in vars(value).items() if not name.startswith("_")}
         return _copier.clean(fields) if fields else copy
     return copy
 
 
 def _differences(old: Any, new: Any, path: str) -> tuple[Any, Any, list[str]]:
-    """Return what of each side the other has not, and the paths of it."""
+    """Return the parts of each side that differ from the other, and their paths."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return old, new, [path]
     old_part: dict[str, Any] = {}
@@ -86,18 +86,18 @@ def _differences(old: Any, new: Any, path: str) -> tuple[Any, Any, list[str]]:
                 new_part[name] = after
     for side, part in ((old, old_part), (new, new_part)):
         if not LABELLED.isdisjoint(map(str.lower, part)):
-            # Without its label a secret of a list of headers would not be known for one.
+            # Without its label a secret in a list of headers could not be recognized.
             part.update((name, side[name]) for name in side if name.lower() in LABELS)
     return old_part, new_part, names
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether plain values are the same. To Python True and 1 are equal, in JSON they differ."""
+    """Return whether plain values are equal in JSON, where True and 1 differ."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(_is_same, one, other))
-    # Two things that were cut are the same only as far as they were looked at.
+    # Two values that were cut are equal only up to the cut.
     return bool(one == other) and one not in CUT_MARKS

@@ -1,8 +1,8 @@
 """
-Who is acting, in which request: fields that every audit of the current context carries.
+Bind fields, such as who is acting, to every audit event of the current context.
 
-Kept in a `contextvars.ContextVar`, so each thread and each asyncio task sees its own, and a task
-that is started inherits what was bound at that moment.
+A `contextvars.ContextVar` keeps the fields: each thread and each asyncio task has its own. A new
+task inherits the fields that are bound when it starts.
 
     >>> with bound(agent_id="u-3", request_id="r-9"):
     ...     logger.info("paid", extra={"action": "PAY", "resource_type": "order"})
@@ -22,8 +22,8 @@ __all__ = ["bind", "bound", "clear", "current", "reset", "restore"]
 
 class Placeholder(str):
     """
-    What is printed where nothing is known. Never stored: for a row it is as good as None, and it
-    becomes None where a record is pickled.
+    A text that is printed for an unknown value. Never stored: a row treats it like None, and a
+    pickled record contains None in its place.
     """
 
     __slots__ = ()
@@ -42,56 +42,59 @@ current = _FIELDS.get
 """
 Return the fields bound in this context, as a mapping that never changes.
 
-The variable's own getter: it is called for every audit, and a function around it would only cost
-time.
+This is the variable's own getter: it is called for every audit event, and a function around it
+would only cost time.
 """
 
 
 def bind(**fields: Any) -> Token[Mapping[str, Any]]:
     """
-    Add *fields*, named like the columns, to the audits of this context; a name that is bound
-    already is replaced.
+    Add *fields*, named like the columns, to the audit events of this context.
 
-    Values are read when a record is logged, not when they are bound. Pass the token to `reset` to
-    go back.
+    Replaces fields of the same names. Values are read when a record is logged, not when they are
+    bound. Pass the token to `reset` to restore the fields that were bound before.
 
-    A function that a framework runs in a thread of its pool, as FastAPI does with a dependency or
-    an endpoint that is no ``async def``, has a copy of the context: what it binds is bound in that
-    function alone. Say it to the request's audit with `audit_handler.audit`, which works there.
+    A function that a framework runs in a thread of its pool has a copy of the context: its fields
+    are bound in that function alone. FastAPI does so with dependencies and endpoints that are not
+    ``async def``. Use `audit_handler.audit` there: it adds fields to the event of the request.
     """
     return _FIELDS.set(MappingProxyType({**_FIELDS.get(), **fields}))
 
 
 def restore(fields: Mapping[str, Any]) -> Token[Mapping[str, Any]]:
-    """Bind *fields*, which `current` returned elsewhere, instead of what is bound here."""
+    """Bind *fields*, which `current` returned elsewhere, and no others."""
     return _FIELDS.set(fields)
 
 
 def reset(token: Token[Mapping[str, Any]]) -> None:
     """
-    Restore what was bound before the `bind` that returned *token*. Must run in the same context.
+    Restore the fields that were bound before the `bind` that returned *token*.
+
+    Must run in the same context.
     """
     _FIELDS.reset(token)
 
 
 def clear() -> None:
-    """Forget all that is bound in this context."""
+    """Unbind all fields of this context."""
     _FIELDS.set(_EMPTY)
 
 
 def bound(**fields: Any) -> _Bound:
     """
-    Bind *fields* for the length of a ``with`` block, or of each call where it stands as a
-    decorator, of an ``async def`` as of a plain function.
+    Bind *fields* in a ``with`` block or, as a decorator, in each call of a function.
 
-    A generator function cannot be decorated (TypeError): between two of its items the fields would
-    be bound for whoever reads them.
+    Decorates ``async def`` and plain functions.
+
+    Raises:
+        TypeError: The function is a generator function. The fields would be bound for its caller
+            too, between two items.
     """
     return _Bound(fields)
 
 
 class _Bound:
-    """What `bound` returns. A block may be entered again inside itself, but by one thread only."""
+    """The result of `bound`. May be entered again inside its block, but by one thread only."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = fields
@@ -112,9 +115,9 @@ class _Bound:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"bound() cannot decorate the generator function {function.__qualname__}; decorate "
-                "what reads it, or use `with bound(...)` inside it between two items"
+                "its caller, or use `with bound(...)` inside it between two items"
             )
-        # Each call has a block of its own: calls may run at the same time.
+        # Each call gets its own block, because calls may run at the same time.
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

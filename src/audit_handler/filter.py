@@ -1,6 +1,4 @@
-"""
-`AuditContextFilter`: who and which request, on every record, for the formats that print them.
-"""
+"""`AuditContextFilter`: put request and user on every record, for formats that print them."""
 
 from __future__ import annotations
 
@@ -14,19 +12,19 @@ __all__ = ["AuditContextFilter"]
 
 class AuditContextFilter(logging.Filter):
     """
-    Puts ``request_id``, ``trace_id`` and ``agent_id`` on every record, so that the log lines which
-    an application has already can print them::
+    Puts ``request_id``, ``trace_id`` and ``agent_id`` on every record, for the format of ordinary
+    log lines::
 
         "filters": {"context": {"()": "audit_handler.AuditContextFilter"}},
         "formatters": {"line": {"format": "%(levelname)s %(request_id)s %(message)s"}},
 
-    They are what an audit of this moment has in its columns: the record's own extra, else for the
-    two ids the active OpenTelemetry span, else what is bound. No record is held back. On a
-    `logging.handlers.QueueHandler` the filter also takes them along to the other thread, where
-    neither span nor context is to be seen.
+    The values are those of an audit event at this moment: the record's own extra, else (not for
+    *agent_id*) the id of the active OpenTelemetry span, else the bound field. The filter rejects no
+    record. On a `logging.handlers.QueueHandler` it also carries them to the other thread, which has
+    neither the span nor the context.
 
     Args:
-        default: Printed where there is none, and never stored.
+        default: Printed for a missing value, and never stored.
     """
 
     def __init__(self, *, default: str = "-") -> None:
@@ -34,14 +32,14 @@ class AuditContextFilter(logging.Filter):
         self._default = Placeholder(default)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Complete *record*, and pass it on."""
+        """Add the three values to *record*, and accept it."""
         attributes = record.__dict__
         span = active_span_ids()
         bound = current()
         for name in ("request_id", "trace_id", "agent_id"):
             given = attributes.get(name)
             from_span = span[0] if span and name != "agent_id" else None
-            # An empty extra counts, as in a row, but where the span knows better.
+            # An empty extra counts, as in a row, unless a span has the value.
             is_empty = type(given) is str and not given
             if given is None or type(given) is Placeholder or (from_span and is_empty):
                 value = from_span or bound.get(name)

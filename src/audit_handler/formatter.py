@@ -1,8 +1,8 @@
 """
-`AuditJsonFormatter`: audits as JSON lines for stdout or a file, the row that is stored; other
-records as ordinary ones.
+`AuditJsonFormatter`: print audit events as the rows that are stored, other records as ordinary
+JSON lines.
 
-A room of its own, because python-json-logger is imported here only::
+Only this module imports python-json-logger::
 
     "formatters": {"json": {"()": "audit_handler.formatter.AuditJsonFormatter"}},
 """
@@ -24,31 +24,32 @@ from audit_handler._record.redaction import Redactor
 
 __all__ = ["AuditJsonFormatter"]
 
+# Both kinds of lines have these fields under the same names.
 _ORDINARY: dict[str, Any] = {
     "timestamp": "event_time",
     "rename_fields": {"levelname": "level", "name": "logger"},
 }
-# What both kinds of lines have, they have under one name.
+# The handler's default batch_bytes, which limits a row.
 _ROW_BYTES = 8 * 1024 * 1024
-# As many as the handler's batch_bytes allows a row by default.
 
 
 class AuditJsonFormatter(BaseJsonFormatter):
     """
-    Prints an audit as the row that `AuditHandler` stores, and any other record as python-json-
-    logger prints it, with the secrets out. One line each. Safe to call from several threads.
+    Prints an audit event as the row that `AuditHandler` stores, and any other record as
+    python-json-logger prints it. One line each, with secrets redacted. Safe to call from several
+    threads.
 
-    A printed row has no *writer_id* and *seq*, which number what is in the table, and no
-    *event_id* unless the record brings one: the one that the table has is made by the handler.
+    A printed row has no *writer_id* and *seq*, which number the rows of the table, and no
+    *event_id* unless the record brings one: the handler makes the one in the table.
 
     Args:
-        fmt: Fields of an ordinary line besides its time and its extras, as python-json-logger
-            takes them; by default level, logger and message.
+        fmt: Fields of an ordinary line, in addition to its time and its extras, in a form of
+            python-json-logger; by default level, logger and message.
         args: *datefmt*, *style* and *validate* of `logging.Formatter`.
-        service_name: Column *service_name* of audits that bring none.
-        redact_keys: Parts of key names to redact besides the default ones.
-        redact_default_keys: False to redact *redact_keys* only.
-        max_value_bytes: UTF-8 bytes that a value of an audit may have before it is cut.
+        service_name: Column *service_name* of audit events that bring none.
+        redact_keys: Parts of key names to redact in addition to the default ones.
+        redact_default_keys: False redacts *redact_keys* alone.
+        max_value_bytes: UTF-8 bytes of one value of an audit event before it is cut.
         options: Those of ``pythonjsonlogger.core.BaseJsonFormatter``, for the ordinary lines:
             *rename_fields*, *static_fields* and so on.
     """
@@ -83,14 +84,14 @@ class AuditJsonFormatter(BaseJsonFormatter):
         return self.prefix + line.decode()
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Return what is known of an ordinary record, with the secrets out."""
+        """Return the fields of an ordinary record, redacted."""
         cleaned: dict[str, Any] = self._redactor.clean(log_data)
         return cleaned
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        """Return a cleaned record as JSON."""
+        """Return the redacted fields as JSON."""
         try:
             return encode_plain(log_data).decode()
         except Unencodable:
-            # A lone surrogate, which no UTF-8 file takes: escaped.
+            # It has a lone surrogate, which UTF-8 cannot hold; json escapes it.
             return json.dumps(log_data)

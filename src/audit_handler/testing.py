@@ -1,5 +1,5 @@
 """
-For the tests of an application: what it audits, without a database, a spool or a handler.
+Test what an application audits, without a database, a spool or a handler.
 
     def test_an_order_is_audited(client):
         with capture_audits() as audits:
@@ -32,16 +32,18 @@ from audit_handler._record.redaction import Redactor
 
 __all__ = ["CapturedAudits", "capture_audits"]
 
+# Rows in a message: more than most tests log, and less than a screen.
 _SHOWN_ROWS = 10
-# In a message: more than a test mostly logs, and less than fills a screen.
 _NOT_SHOWN = frozenset({"event_id", "event_time", "level"})
 
 
 class CapturedAudits(Sequence[dict[str, Any]]):
     """
-    The rows in the order in which they were logged, each a dict by column: redacted and checked as
-    they would be stored, columns without a value left out. Objects in *old_value*, *new_value* and
-    the like, and *metadata*, are dicts and lists, of which the table keeps the JSON text.
+    The audited rows, in the order in which they were logged.
+
+    Each row is a dict by column, redacted and checked as it would be stored; columns without a
+    value are left out. Objects in *metadata*, *old_value*, *new_value* and the like are dicts and
+    lists; the table stores their JSON text.
 
     Safe to read while other threads log.
     """
@@ -65,7 +67,7 @@ class CapturedAudits(Sequence[dict[str, Any]]):
         return f"<{type(self).__name__}: {len(self)} rows>"
 
     def matching(self, **fields: Any) -> list[dict[str, Any]]:
-        """Return the rows that have all *fields*; one that is None is not in the row."""
+        """Return the rows that have all *fields*; None stands for a missing field."""
         return [
             row
             for row in list(self._rows)
@@ -77,7 +79,7 @@ class CapturedAudits(Sequence[dict[str, Any]]):
         Return the only row that has all *fields*.
 
         Raises:
-            AssertionError: There is none, or more than one; the message shows what was audited.
+            AssertionError: There is none, or more than one. The message shows the rows.
         """
         rows = self.matching(**fields)
         if len(rows) != 1:
@@ -86,16 +88,16 @@ class CapturedAudits(Sequence[dict[str, Any]]):
 
     def none(self, **fields: Any) -> None:
         """
-        Check that no row has all *fields*; without any, that nothing was audited.
+        Check that no row has all *fields*; without fields, that nothing was audited.
 
         Raises:
-            AssertionError: There is one; the message shows what was audited.
+            AssertionError: There is one. The message shows the rows.
         """
         if rows := self.matching(**fields):
             raise AssertionError(self._message("no audit", fields, len(rows)))
 
     def clear(self) -> None:
-        """Forget the rows so far."""
+        """Remove all rows."""
         self._rows.clear()
 
     def _message(self, wanted: str, fields: dict[str, Any], found: int) -> str:
@@ -104,7 +106,7 @@ class CapturedAudits(Sequence[dict[str, Any]]):
         lines = [f"expected {wanted}{described}, found {found} in {len(rows)} audits"]
         for number, row in enumerate(rows[:_SHOWN_ROWS], 1):
             lines.append(f"  {number}. {_described(row)}")
-            # The nearest thing to a reason: what was asked for, and what stands there instead.
+            # Show why the row does not match.
             lines += [
                 f"       {name}: expected {value!r}, is {row.get(name)!r}"
                 for name, value in fields.items()
@@ -131,20 +133,20 @@ def capture_audits(
     max_value_bytes: int = 64 * 1024,
 ) -> Iterator[CapturedAudits]:
     """
-    Collect the audits that are logged inside the block, by any thread.
+    Collect the audit events that any thread logs inside the block.
 
-    May be nested, and used by several threads: each block collects for itself. Other handlers go
-    on as before.
+    Blocks may be nested, and used by several threads: each collects for itself. Other handlers get
+    the records too.
 
     Args:
-        logger: Where to listen, a logger or its name; by default the root logger, which gets what
-            no logger on the way keeps to itself (``propagate=False``).
-        level: The logger lets records of this level pass during the block, if it does not let them
-            pass anyway; afterwards it is as before. Other loggers' levels are left alone.
-        service_name: As in `AuditHandler`, and so are the following.
-        redact_keys: Parts of key names to redact besides the default ones.
-        redact_default_keys: False to redact *redact_keys* only.
-        max_value_bytes: Bytes of one value before it is cut.
+        logger: The logger to listen on, or its name. By default the root logger, which gets the
+            records of all loggers that propagate.
+        level: The logger's level is lowered to this one during the block, and restored afterwards.
+            Other loggers keep their levels.
+        service_name: Column *service_name* of rows that bring none.
+        redact_keys: Parts of key names to redact in addition to the default ones.
+        redact_default_keys: False redacts *redact_keys* alone.
+        max_value_bytes: UTF-8 bytes of one value before it is cut.
     """
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     audits = CapturedAudits()
@@ -169,8 +171,8 @@ def capture_audits(
 
 class _Capturing(logging.Handler):
     """
-    Keeps the rows, formed at the moment of the call as the real handler forms them. A middleware
-    asks it what it asks the real one.
+    Encodes each record during the call, as `AuditHandler` does, and keeps the row. Has the methods
+    that the middlewares call on handlers.
     """
 
     def __init__(
@@ -196,8 +198,8 @@ class _Capturing(logging.Handler):
 
 class _Lowered:
     """
-    A logger's level while some blocks have lowered it. Blocks of several threads may end in any
-    order: the last one restores.
+    The level of a logger while blocks have lowered it. Blocks of several threads may end in any
+    order: the last one restores the level.
     """
 
     _all: dict[logging.Logger, _Lowered] = {}  # noqa: RUF012  # shared on purpose
