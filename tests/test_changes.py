@@ -79,7 +79,7 @@ def test_a_changed_secret_shows_that_it_changed_and_nothing_more() -> None:
 
 
 class Model:
-    """As an ORM makes them: no text of its own, and some state that is nobody's business."""
+    """As an ORM makes them: no text of their own, and some private state."""
 
     def __init__(self, **columns: Any) -> None:
         self._state = object()

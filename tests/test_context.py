@@ -1,4 +1,4 @@
-"""What is bound is seen by this context, by what it starts, and by nobody else."""
+"""Bound fields are seen by their context and the tasks that it starts, and nowhere else."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_what_current_returned_never_changes() -> None:
     assert {"agent_id": "u-1"} == before
 
 
-def test_nobody_can_write_into_what_current_returned() -> None:
+def test_the_mapping_that_current_returned_is_read_only() -> None:
     bind(agent_id="u-1")
 
     with pytest.raises(TypeError):

@@ -204,7 +204,7 @@ formatter=json
     assert "PAY" == json.loads(log.read_text())["action"]
 
 
-def test_python_json_logger_is_loaded_by_this_room_only() -> None:
+def test_python_json_logger_is_loaded_by_this_module_only() -> None:
     program = "import sys, audit_handler; print('pythonjsonlogger' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

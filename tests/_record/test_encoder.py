@@ -142,7 +142,7 @@ def test_the_records_own_attributes_are_no_extras() -> None:
 
 
 @pytest.mark.parametrize("said", [None, Placeholder("-")])
-def test_a_bound_surrogate_is_mended_where_the_extra_says_nothing(said: Any) -> None:
+def test_a_bound_surrogate_is_escaped_where_the_extra_says_nothing(said: Any) -> None:
     """The encoder raised, and the row was dropped."""
     row = row_of(agent_name=said, bound={"agent_name": "a\ud800b"})
 
