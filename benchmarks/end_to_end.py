@@ -181,7 +181,7 @@ def run_raw(work: Work, *, is_packed: bool) -> dict[str, float]:
     client, batches = connected(work.dsn), work.batches()
     options: dict[str, Any] = {"fmt": "JSONEachRow"}
     if is_packed:
-        from audit_handler.clickhouse._client import compress
+        from audit_handler.clickhouse._insert import compress
 
         options["compression"] = "zstd"
     settings = {"async_insert": 0, "input_format_parallel_parsing": 0}

@@ -17,7 +17,10 @@ from audit_handler.schema import (
 )
 from audit_handler.schema._files import sql_directory
 from audit_handler.target import Target
-from tests.support.documented import DOCS, PAGES, with_table
+from tests.support.documented import PAGES, with_table
+from tests.support.engines import Engine
+from tests.support.paths import DOCS
+from tests.support.tables import Connect, rows
 
 NODE = Target(scheme="https", host="ch")
 CLUSTER = Target(scheme="https", host="ch", cluster="{cluster}")
@@ -150,3 +153,16 @@ def test_a_documented_parameter_is_one_of_a_question() -> None:
         for name in re.findall(r"`(\w+)`", line.rsplit("|", 2)[0])
         if name in known
     }
+
+
+def test_the_table_has_the_columns_of_the_list_in_order(
+    engine: Engine, connect: Connect, database: str
+) -> None:
+    connect(engine.dsn(database)).insert(rows(1), token="t")
+    described = engine.query(
+        "SELECT name, comment FROM system.columns "
+        f"WHERE database = '{database}' AND table = 'audit_logs' ORDER BY position"
+    )
+
+    assert list(COLUMNS) == [column["name"] for column in described]
+    assert all(column["comment"] for column in described)

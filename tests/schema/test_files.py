@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.errors import ConfigurationError
+from audit_handler.errors import (
+    ConfigurationError,
+)
 from audit_handler.schema import (
     COLUMNS,
     access_statements,
@@ -120,7 +122,8 @@ def test_the_writer_may_read_no_more_than_the_look_up_needs() -> None:
 
 def ttl(server: LoopbackClickHouse, target: Target) -> str:
     ddl = server.command(f"SHOW CREATE TABLE {target.database}.{target.table}")
-    return re.findall(r"TTL event_date \+ (\w+\(\d+\))", ddl)[0]
+    (found,) = re.findall(r"TTL event_date \+ (\w+\(\d+\))", ddl)
+    return str(found)
 
 
 def test_retention_is_two_years_and_can_be_changed(
@@ -184,3 +187,13 @@ def test_an_unknown_question_is_refused_with_the_names_of_the_others() -> None:
 @pytest.mark.parametrize("name", query_names())
 def test_a_question_begins_with_what_it_answers(name: str) -> None:
     assert re.match(r"-- [A-Z].*\?", query(name, NODE))
+
+
+def test_the_cluster_statements_are_sql(faults: LoopbackClickHouse, database: str) -> None:
+    """Executed for real only where there is a cluster; the engine parses them here."""
+    target = target_of(faults.dsn(), database, cluster="c1")
+    for statement in statements(target):
+        quoted = statement.replace("\\", "\\\\").replace("'", "\\'")
+        (row,) = faults.query(f"SELECT formatQuerySingleLine('{quoted}') AS line")
+        assert row["line"].startswith("CREATE")
+        assert "ON CLUSTER c1" in row["line"]

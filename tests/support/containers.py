@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -101,7 +101,8 @@ def _server(
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-    container = DockerContainer(IMAGE, **({"hostname": host} if host else {}))
+    named: dict[str, Any] = {"hostname": host} if host else {}
+    container = DockerContainer(IMAGE, **named)
     container.with_env("CLICKHOUSE_PASSWORD", PASSWORD)
     container.with_env("CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT", "1")
     container.with_exposed_ports(8123)

@@ -301,7 +301,7 @@ def test_bad_row_is_code_27_and_stores_nothing(
     ],
 )
 def test_error_carries_code_status_and_text(
-    server: LoopbackClickHouse, sql: str, parameters: dict[str, str], code: str, status: int
+    server: LoopbackClickHouse, sql: str, parameters: dict[str, Any], code: str, status: int
 ) -> None:
     reply = Reply(server, sql.encode(), **parameters)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from audit_handler.clickhouse._errors import mapped_errors, shown
-from audit_handler.clickhouse._loading import load_driver, zstd
+from audit_handler.clickhouse._codes import Code
+from audit_handler.clickhouse._connect import connect
+from audit_handler.clickhouse._errors import mapped_errors
+from audit_handler.clickhouse._insert import insert_file, insert_settings, post
+from audit_handler.clickhouse._table import InsertColumns
 from audit_handler.errors import SetupError
-from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older, statements
+from audit_handler.schema import statements
 from audit_handler.target import Target
 
 if TYPE_CHECKING:
@@ -23,12 +26,12 @@ __all__ = ["ClickHouse"]
 
 _logger = logging.getLogger("audit_handler.clickhouse")
 
-_SEND_RECEIVE_SECONDS = 60
-# The driver's default is 300; an insert of 8 MiB takes well under a second, and a hanging one holds
-# up all the others.
+# The start of each row of NDJSON, as this package writes it.
 _DAY = re.compile(
     rb'^\{"writer_id":"[^"]*","seq":\d+,"event_time":"(\d{4}-\d\d-\d\d)', re.MULTILINE
 )
+# How a user without SELECT, a profile that forbids it, or a table without the columns answers.
+_LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCESS_DENIED})
 
 
 class ClickHouse:
@@ -54,12 +57,12 @@ class ClickHouse:
     ) -> None:
         self._target = target
         self._secrets = target.secrets()
+        self._table = f"`{target.database}`.`{target.table}`"
         self._create_table = create_table
         self._settings = insert_settings(async_insert=async_insert)
         self._after_connect = after_connect
         self._client: Client | None = None
-        self._columns: Sequence[str] | None = None
-        self._is_older = False
+        self._columns = InsertColumns(target, self._secrets)
         self._may_look_up = True
 
     @property
@@ -68,7 +71,7 @@ class ClickHouse:
         False while the server refuses the look-up, and for a table with the layout of 2025;
         deduplication then rests on the token alone.
         """
-        return self._may_look_up and not self._is_older
+        return self._may_look_up and not self._columns.is_older
 
     def insert(
         self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
@@ -88,32 +91,16 @@ class ClickHouse:
         Raises:
             TransientError, SetupError, DataError: See there.
         """
-        client, columns = self._prepared()
-        if is_standard:
-            columns = OLDER_COLUMNS if self._is_older else WRITTEN_COLUMNS
+        client = self._prepared()
+        columns = self._columns.standard_names if is_standard else self._columns.names
         settings = {**self._settings, "insert_deduplication_token": token}
-        table = f"`{self._target.database}`.`{self._target.table}`"
         with self._errors():
-            if self._target.is_embedded and path is not None:
-                names = ", ".join(f"`{name}`" for name in columns)
-                values = ", ".join(
-                    f"{name} = {_literal(value)}" for name, value in settings.items()
-                )
-                source = f"INFILE {_literal(str(path))} COMPRESSION 'none' SETTINGS {values}"
-                client.command(
-                    f"INSERT INTO {table} ({names}) FROM {source} FORMAT JSONEachRow",
-                    use_database=False,
-                )
-            elif self._target.is_embedded:
-                client.raw_insert(table, columns, lines, settings=settings, fmt="JSONEachRow")
+            if not self._target.is_embedded:
+                post(client, self._table, columns, lines, settings)
+            elif path is not None:
+                insert_file(client, self._table, columns, path, settings)
             else:
-                # A generator, because the driver re-sends bytes by itself after a reset, behind our
-                # back; of one chunk, because each chunk is a system call, and each of those may
-                # cost a wait for the interpreter lock.
-                body = (chunk for chunk in [compress(lines)])
-                client.raw_insert(
-                    table, columns, body, settings=settings, fmt="JSONEachRow", compression="zstd"
-                )
+                client.raw_insert(self._table, columns, lines, settings=settings, fmt="JSONEachRow")
 
     def stored(
         self, writer_id: str, first_seq: int, last_seq: int, lines: bytes
@@ -125,13 +112,12 @@ class ClickHouse:
         Args:
             lines: The rows themselves; their days keep the query to a few partitions.
         """
-        client, _ = self._prepared()
-        if self._is_older:
+        client = self._prepared()
+        if self._columns.is_older:
             return None
         days = [day.decode() for day in _DAY.findall(lines)] or ["1970-01-01", "2149-06-06"]
-        table = f"`{self._target.database}`.`{self._target.table}`"
         query = (
-            f"SELECT seq FROM {table} "  # noqa: S608  # checked identifiers; the values are bound
+            f"SELECT seq FROM {self._table} "  # noqa: S608  # checked identifiers; the values are bound
             "WHERE writer_id = {writer_id:String} "
             "AND seq BETWEEN {first_seq:UInt64} AND {last_seq:UInt64} "
             "AND event_date BETWEEN {first_day:Date} AND {last_day:Date}"
@@ -147,7 +133,7 @@ class ClickHouse:
             with self._errors():
                 found = {row[0] for row in client.query(query, parameters).result_rows}
         except SetupError as exc:
-            if exc.code not in (47, 164, 497):
+            if exc.code not in _LOOK_UP_REFUSED:
                 raise
             # Asked again the next time: somebody may have granted it by then.
             was_possible, self._may_look_up = self._may_look_up, False
@@ -204,6 +190,7 @@ class ClickHouse:
     def close(self) -> None:
         """Close the connection, or the engine. The next call opens it again."""
         client, self._client = self._client, None
+        self._columns.forget()
         if client is not None:
             with self._errors():
                 client.close()
@@ -214,133 +201,23 @@ class ClickHouse:
             with mapped_errors(self._secrets):
                 yield
         except SetupError:
-            # What the operator mends (a table, a column) is looked at afresh by the next attempt.
-            self._columns = None
+            # An operator may have changed the table before the next attempt.
+            self._columns.forget()
             raise
 
-    def _prepared(self) -> tuple[Client, Sequence[str]]:
-        """
-        Return a connected client and the columns to name in an insert, after creating what is
-        missing.
-        """
-        if self._client is None:
-            self._client = self._connect()
-            if self._after_connect is not None:
-                self._after_connect()
-        # An older table is looked at each time: in the middle of all this it may be upgraded.
-        if self._columns is None or self._is_older:
+    def _prepared(self) -> Client:
+        """Return a connected client, with a table whose columns are known."""
+        is_new = self._client is None
+        client = self._connected()
+        if is_new and self._after_connect is not None:
+            self._after_connect()
+        if not self._columns.are_settled:
             if self._create_table:
                 self.create_table()
-            self._columns = self._usable_columns(self._client)
-        return self._client, self._columns
+            self._columns.read(client)
+        return client
 
     def _connected(self) -> Client:
         if self._client is None:
-            self._client = self._connect()
+            self._client = connect(self._target, self._secrets)
         return self._client
-
-    def _connect(self) -> Client:
-        driver = load_driver(is_embedded=self._target.is_embedded)
-        try:
-            with self._errors():
-                client: Client = driver.get_client(**connect_arguments(self._target))
-                return client
-        except (TypeError, ValueError) as exc:
-            # Its text may quote a header, such as one with a token.
-            said = shown(str(exc), self._secrets)
-            raise SetupError(f"client_options do not fit clickhouse-connect: {said}") from exc
-
-    def _usable_columns(self, client: Client) -> Sequence[str]:
-        """
-        Return the columns to name in an insert: ours, and those that the user added to the table.
-        """
-        table = f"`{self._target.database}`.`{self._target.table}`"
-        try:
-            with self._errors():
-                described = client.query(f"DESCRIBE TABLE {table}").result_rows
-        except SetupError as exc:
-            if exc.code != 497:
-                raise
-            return WRITTEN_COLUMNS
-        present = {row[0]: row[2] for row in described}
-        was_older, self._is_older = self._is_older, is_older(present)
-        if self._is_older and not was_older:
-            _logger.warning(
-                "table %s.%s has the layout of 2025: %s are not stored, and only a deduplication "
-                "window of the table keeps a retry from doubling rows. Upgrade it with: "
-                "audit-handler init",
-                self._target.database,
-                self._target.table,
-                ", ".join(name for name in WRITTEN_COLUMNS if name not in OLDER_COLUMNS),
-            )
-        written = OLDER_COLUMNS if self._is_older else WRITTEN_COLUMNS
-        missing = [name for name in written if name not in present]
-        if missing:
-            raise SetupError(
-                f"table {self._target.database}.{self._target.table} lacks the columns "
-                f"{', '.join(missing)}; "
-                "add them (ALTER TABLE ... ADD COLUMN, with the types of sql/node/2_table.sql) or "
-                "use another table",
-                code=16,
-            )
-        added = [
-            n
-            for n, default in present.items()
-            if n not in _OUR_NAMES and default not in ("MATERIALIZED", "ALIAS")
-        ]
-        return (*written, *added)
-
-
-_OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))
-
-
-def connect_arguments(target: Target) -> dict[str, Any]:
-    """Return the arguments of ``clickhouse_connect.get_client`` for *target*."""
-    if target.is_embedded:
-        return {"interface": "chdb", "path": target.path, **target.client_options}
-    return {
-        "interface": target.scheme,
-        "host": target.host,
-        "port": target.port,
-        "username": target.user or None,
-        "password": target.password,
-        "send_receive_timeout": _SEND_RECEIVE_SECONDS,
-        # A session would make a retry wait for the timed-out insert that still holds it (code 373).
-        "autogenerate_session_id": False,
-        "client_name": "audit-handler",
-        **target.client_options,
-    }
-
-
-def insert_settings(*, async_insert: bool) -> dict[str, Any]:
-    """
-    Return the settings of every insert, said explicitly because their defaults differ between
-    versions.
-    """
-    settings: dict[str, Any] = {
-        "async_insert": int(async_insert),
-        # An acknowledgement means: on the shards, not in a queue of the server that we talk to.
-        "distributed_foreground_insert": 1,
-        "deduplicate_blocks_in_dependent_materialized_views": 1,
-        # One block for one segment, or a retry could store half of it again. Also faster at 10,000
-        # rows.
-        "input_format_parallel_parsing": 0,
-        # Extras stand beside the columns in case the table has a column for them.
-        "input_format_skip_unknown_fields": 1,
-    }
-    if async_insert:
-        settings |= {"wait_for_async_insert": 1, "async_insert_deduplicate": 1}
-    return settings
-
-
-def compress(data: bytes) -> bytes:
-    """Compress with zstd level 1: to a tenth; level 3 is slower and gains nothing on JSON rows."""
-    compressed: bytes = zstd().compress(data, level=1)
-    return compressed
-
-
-def _literal(value: object) -> str:
-    """Return *value* as a ClickHouse literal."""
-    if isinstance(value, int):
-        return str(value)
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

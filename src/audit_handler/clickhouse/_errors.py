@@ -7,14 +7,15 @@ import re
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from audit_handler.clickhouse._codes import (
     DATA_CODES,
     HTTP_REMEDIES,
+    HTTP_SETUP_REMEDIES,
     SETUP_REMEDIES,
-    TOO_MANY_PARTS,
     TRANSIENT_REMEDIES,
-    VIEW_THREW,
+    Code,
 )
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 
@@ -22,12 +23,6 @@ __all__ = ["mapped_errors", "quieten_driver", "shown", "sort_error"]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
-_HTTP_SETUP_REMEDIES = {
-    401: "check user and password in the dsn",
-    403: "check user and password in the dsn, and what stands between here and ClickHouse",
-    404: "check host, port and proxy_path of the dsn: no ClickHouse answers there",
-}
-_PAYLOAD_TOO_LARGE = 413
 _SERVER_TEXT = re.compile(
     r"DB::Exception: (.*?)(?: \([A-Z0-9_]+\))?(?: \(version [^)]*\).*)?$", re.DOTALL
 )
@@ -103,10 +98,10 @@ def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
     if code is not None:
         return _sort_code(code, getattr(exc, "name", None), text, secrets)
     if status := _http_status(text):
-        if status == _PAYLOAD_TOO_LARGE:
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return DataError("HTTP status 413: the insert is too large for a proxy on the way")
-        if status in _HTTP_SETUP_REMEDIES:
-            return SetupError(f"HTTP status {status}", remedy=_HTTP_SETUP_REMEDIES[status])
+        if status in HTTP_SETUP_REMEDIES:
+            return SetupError(f"HTTP status {status}", remedy=HTTP_SETUP_REMEDIES[status])
         return TransientError(f"HTTP status {status}", remedy=HTTP_REMEDIES.get(status, ""))
     if isinstance(exc, ProgrammingError):
         return _sort_driver_refusal(text, secrets)
@@ -115,12 +110,14 @@ def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
 
 def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str]) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
-    if code in DATA_CODES or (code == TOO_MANY_PARTS and "Too many partitions" in text):
+    if code in DATA_CODES or (code == Code.TOO_MANY_PARTS and "Too many partitions" in text):
         # The server quotes the row, so its text stays out of the message; it goes to rejected/ with
         # the row.
         found = _ROW.search(text)
         row = int(found[1] or found[2]) if found else None
-        return DataError(label, code=code, row=row, is_ambiguous=code == VIEW_THREW)
+        return DataError(
+            label, code=code, row=row, is_ambiguous=code == Code.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+        )
     said = _SERVER_TEXT.search(text)
     problem = f"{label}: {shown(said[1] if said else text, secrets)}"
     if code in SETUP_REMEDIES:

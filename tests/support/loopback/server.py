@@ -336,7 +336,7 @@ def _zstd_decompressed(body: bytes) -> bytes:
 
 
 def _lz4_decompressed(body: bytes) -> bytes:
-    import lz4.frame
+    import lz4.frame  # type: ignore[import-untyped]  # it ships no types
 
     parts = []
     while body:  # the driver sends one frame per block

@@ -1,4 +1,4 @@
-"""The handler writes to a table with the layout of 2025 as it is, and sees when it is upgraded."""
+"""An insert names the columns that the table has: today's, the user's own, and those of 2025."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from audit_handler import AuditHandler
-from audit_handler.errors import SetupError
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.errors import DataError, SetupError
 from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, upgrade
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.older import create_older_table
-from tests.support.tables import Connect, rows, target_of
+from tests.support.tables import Connect, count, rows, target_of
 
 pytestmark = pytest.mark.once
 
@@ -141,3 +142,85 @@ def test_a_column_that_was_added_to_the_older_table_takes_the_extra_of_its_name(
     clickhouse.insert(rows(1, tenant="acme"), token="t")
 
     assert [{"tenant": "acme"}] == faults.query(f"SELECT tenant FROM {older}")
+
+
+def test_a_row_that_an_added_column_refuses_fits_the_standard_ones(
+    faults: LoopbackClickHouse, database: str, connect: Connect
+) -> None:
+    connect(faults.dsn(database)).insert(rows(1), token="first")
+    faults.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN tenant UInt8")
+    clickhouse = connect(faults.dsn(database))
+    with pytest.raises(DataError):
+        clickhouse.insert(rows(2, tenant="acme"), token="t")
+    clickhouse.insert(rows(2, tenant="acme"), token="t", is_standard=True)
+
+    assert 2 == count(faults, database)
+
+
+def test_a_missing_column_is_named_and_used_once_it_is_there(
+    ready: ClickHouse, faults: LoopbackClickHouse, database: str
+) -> None:
+    """
+    ClickHouse passes over a key that no column has, so a dropped column would lose its field
+    silently.
+    """
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP COLUMN user_agent")
+    for _ in range(2):
+        with pytest.raises(SetupError):
+            ready.insert(rows(2), token="t")
+    with pytest.raises(SetupError, match="lacks the columns user_agent"):
+        ready.insert(rows(2), token="t")
+    faults.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN user_agent String")
+    ready.insert(rows(2, user_agent="curl"), token="t")
+
+    assert [{"n": 1}] == faults.query(
+        f"SELECT count() AS n FROM {database}.audit_logs WHERE user_agent = 'curl'"
+    )
+
+
+def test_a_column_that_clickhouse_computes_is_not_named(
+    faults: LoopbackClickHouse, database: str, ready: ClickHouse
+) -> None:
+    faults.command(
+        f"ALTER TABLE {database}.audit_logs ADD COLUMN day_name String MATERIALIZED 'x', "
+        "ADD COLUMN who String ALIAS agent_id"
+    )
+    ready.close()
+    ready.insert(rows(2), token="t")
+
+    assert 2 == count(faults, database)
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_user_who_may_not_describe_the_table_inserts_the_standard_columns(
+    faults: LoopbackClickHouse, connect: Connect, database: str
+) -> None:
+    faults.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN tenant String")
+    faults.deny(r"^\s*DESCRIBE")
+    try:
+        connect(faults.dsn(database)).insert(rows(2, tenant="acme"), token="t")
+    finally:
+        faults.deny()
+
+    assert [{"tenant": ""}] == faults.query(
+        f"SELECT tenant FROM {database}.audit_logs WHERE seq = 2"
+    )
+
+
+def test_a_table_that_is_upgraded_column_by_column_gets_whole_rows_in_the_end(
+    faults: LoopbackClickHouse, database: str, connect: Connect, older: str
+) -> None:
+    """The rows after an attempt in the middle of it were stored without writer_id and seq."""
+    clickhouse = connect(faults.dsn(database), create_table=False)
+    clickhouse.insert(rows(1), token="t1")
+    faults.command(f"ALTER TABLE {older} ADD COLUMN writer_id String, ADD COLUMN seq UInt64")
+    with pytest.raises(SetupError, match="lacks the columns event_id"):
+        clickhouse.insert(rows(2), token="t2")
+    texts = [name for name in LACKING.split(", ") if name not in ("event_id", "writer_id", "seq")]
+    added = ", ".join(f"ADD COLUMN {name} String" for name in texts)
+    faults.command(f"ALTER TABLE {older} ADD COLUMN event_id UUID, {added}")
+    clickhouse.insert(rows(2), token="t2")
+
+    assert [{"writer_id": ""}, {"writer_id": "w"}] == faults.query(
+        f"SELECT writer_id FROM {older} ORDER BY seq"
+    )

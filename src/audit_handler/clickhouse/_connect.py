@@ -1,0 +1,59 @@
+"""Connect to a target."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from audit_handler.clickhouse._errors import mapped_errors, shown
+from audit_handler.clickhouse._loading import load_driver
+from audit_handler.errors import SetupError
+from audit_handler.target import Target
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+__all__ = ["connect", "connect_arguments"]
+
+# The driver's default is 300. An insert of 8 MiB takes well under a second, and one that hangs
+# holds up all others.
+_SEND_RECEIVE_SECONDS = 60
+
+
+def connect(target: Target, secrets: Collection[str]) -> Client:
+    """
+    Load the driver and return a connected client.
+
+    Raises:
+        TransientError, SetupError: See there.
+    """
+    # Before the mapping, which imports the driver too: this one refuses to in a forked child of
+    # chDB, and makes a fork wait for it.
+    driver = load_driver(is_embedded=target.is_embedded)
+    try:
+        with mapped_errors(secrets):
+            client: Client = driver.get_client(**connect_arguments(target))
+            return client
+    except (TypeError, ValueError) as exc:
+        # Its text may quote a header, such as one with a token.
+        said = shown(str(exc), secrets)
+        raise SetupError(f"client_options do not fit clickhouse-connect: {said}") from exc
+
+
+def connect_arguments(target: Target) -> dict[str, Any]:
+    """Return the arguments of ``clickhouse_connect.get_client`` for *target*."""
+    if target.is_embedded:
+        return {"interface": "chdb", "path": target.path, **target.client_options}
+    return {
+        "interface": target.scheme,
+        "host": target.host,
+        "port": target.port,
+        "username": target.user or None,
+        "password": target.password,
+        "send_receive_timeout": _SEND_RECEIVE_SECONDS,
+        # In a session a retry would wait for the timed-out insert that still holds it
+        # (SESSION_IS_LOCKED).
+        "autogenerate_session_id": False,
+        "client_name": "audit-handler",
+        **target.client_options,
+    }

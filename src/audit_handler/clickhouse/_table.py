@@ -1,0 +1,107 @@
+"""The columns that an insert names: the standard ones, and those that the user added."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from audit_handler.clickhouse._codes import Code
+from audit_handler.clickhouse._errors import mapped_errors
+from audit_handler.errors import SetupError
+from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older
+from audit_handler.target import Target
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+__all__ = ["InsertColumns"]
+
+_logger = logging.getLogger("audit_handler.clickhouse")
+
+_OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))
+
+
+class InsertColumns:
+    """The columns that an insert into *target*'s table names, as the table was last described."""
+
+    def __init__(self, target: Target, secrets: Collection[str]) -> None:
+        self._target = target
+        self._secrets = secrets
+        self._names: Sequence[str] = ()
+        self.is_older = False
+        """Whether the table has the layout of 2025."""
+
+    @property
+    def are_settled(self) -> bool:
+        """False before `read` and after `forget`, and for an older table: it may be upgraded."""
+        return bool(self._names) and not self.is_older
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self._names
+
+    @property
+    def standard_names(self) -> Sequence[str]:
+        """Those of ours alone."""
+        return OLDER_COLUMNS if self.is_older else WRITTEN_COLUMNS
+
+    def forget(self) -> None:
+        """Describe the table again before the next insert."""
+        self._names = ()
+
+    def read(self, client: Client) -> None:
+        """
+        Describe the table.
+
+        Raises:
+            SetupError: The table is missing, or lacks columns.
+            TransientError: See there.
+        """
+        # Nothing that is raised below may leave the columns of a table that has changed since.
+        self.forget()
+        try:
+            defaults = self._described(client)
+        except SetupError as exc:
+            if exc.code != Code.ACCESS_DENIED:
+                raise
+            self._names = WRITTEN_COLUMNS
+            return
+        was_older, self.is_older = self.is_older, is_older(defaults)
+        if self.is_older and not was_older:
+            self._warn_of_older_layout()
+        self._require(defaults)
+        added = [
+            name
+            for name, default in defaults.items()
+            if name not in _OUR_NAMES and default not in ("MATERIALIZED", "ALIAS")
+        ]
+        self._names = (*self.standard_names, *added)
+
+    def _described(self, client: Client) -> Mapping[str, str]:
+        """Return the kind of default of each column."""
+        table = f"`{self._target.database}`.`{self._target.table}`"
+        with mapped_errors(self._secrets):
+            rows = client.query(f"DESCRIBE TABLE {table}").result_rows
+        return {row[0]: row[2] for row in rows}
+
+    def _require(self, present: Collection[str]) -> None:
+        missing = [name for name in self.standard_names if name not in present]
+        if missing:
+            raise SetupError(
+                f"table {self._target.database}.{self._target.table} lacks the columns "
+                f"{', '.join(missing)}",
+                remedy="add them (ALTER TABLE ... ADD COLUMN, with the types of "
+                "sql/node/2_table.sql) or use another table",
+                code=Code.NO_SUCH_COLUMN_IN_TABLE,
+            )
+
+    def _warn_of_older_layout(self) -> None:
+        _logger.warning(
+            "table %s.%s has the layout of 2025: %s are not stored, and only a deduplication "
+            "window of the table keeps a retry from doubling rows. Upgrade it with: "
+            "audit-handler init",
+            self._target.database,
+            self._target.table,
+            ", ".join(name for name in WRITTEN_COLUMNS if name not in OLDER_COLUMNS),
+        )

@@ -1,0 +1,257 @@
+"""Every failure is sorted by what can be done, and says what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.exceptions import OperationalError
+
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
+from tests.support.commands import environment_with
+from tests.support.engines import Engine
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.tables import Connect, count, rows
+
+
+def test_a_bad_row_stores_nothing_and_is_named(
+    engine: Engine, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(engine.dsn(database))
+    bad = rows(1, 2) + rows(3, status_code="abc") + rows(4)
+    with pytest.raises(DataError) as caught:
+        clickhouse.insert(bad, token="t")
+
+    assert (27, 3) == (caught.value.code, caught.value.row)
+    assert 0 == count(engine, database)
+    assert "abc" not in str(caught.value)
+
+
+HOSTILE: dict[int, dict[str, Any]] = {
+    27: {"status_code": "abc"},
+    72: {"status_code": -1},
+    676: {"ip_address": "n/a"},
+    376: {"event_id": "no"},
+    41: {"event_time": "later"},
+    469: {"event_time": "1999-01-01 00:00:00.000000"},
+    25: {"message": "\ud800"},
+}
+
+
+@pytest.mark.parametrize("code", HOSTILE)
+def test_every_kind_of_bad_row_is_a_data_error(ready: ClickHouse, code: int) -> None:
+    """The encoder lets none of these through; a constraint or a column of the user's may."""
+    with pytest.raises(DataError) as caught:
+        ready.insert(rows(2) + rows(3, **HOSTILE[code]), token="t")
+
+    assert code == caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_stored"),
+    [
+        ("reset_before", False),
+        ("reset_during", False),
+        ("close_before", False),
+        ("execute_then_reset", True),
+    ],
+)
+def test_a_broken_connection_is_transient_unsure_and_sent_once(
+    ready: ClickHouse, faults: LoopbackClickHouse, database: str, kind: str, is_stored: bool
+) -> None:
+    """
+    The driver repeats an insert of bytes by itself; ours it must not, because only we look up
+    first.
+    """
+    faults.fault(kind)
+    with pytest.raises(TransientError) as caught:
+        ready.insert(rows(2), token="t")
+
+    assert caught.value.is_ambiguous
+    assert 1 == len(faults.requests(match="^INSERT"))
+    assert (2 if is_stored else 1) == count(faults, database)
+
+
+def test_a_timeout_is_transient_and_unsure(
+    faults: LoopbackClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(faults.dsn(database), client_options={"send_receive_timeout": 1})
+    clickhouse.insert(rows(1), token="a")
+    faults.fault("execute_then_hang")
+    with pytest.raises(TransientError) as caught:
+        clickhouse.insert(rows(2), token="b")
+
+    assert caught.value.is_ambiguous
+    assert 2 == count(faults, database)
+
+
+def test_the_driver_does_not_warn_of_what_it_raises(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(TransientError):
+        connect("http://127.0.0.1:1").insert(rows(1), token="w:1-1")
+    ours = list(caplog.messages)
+    with pytest.raises(OperationalError):
+        clickhouse_connect.get_client(dsn="http://127.0.0.1:1")
+
+    assert [] == ours
+    assert "Unexpected Http Driver Exception" in caplog.messages
+
+
+def test_a_server_that_is_away_is_transient_and_sure(connect: Connect) -> None:
+    with pytest.raises(TransientError) as caught:
+        connect("http://127.0.0.1:1").insert(rows(1), token="t")
+
+    assert not caught.value.is_ambiguous
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408])
+def test_the_pages_of_proxies_are_transient(
+    ready: ClickHouse, faults: LoopbackClickHouse, status: int
+) -> None:
+    faults.fault("http_status", status=status)
+    with pytest.raises(TransientError, match=str(status)):
+        ready.insert(rows(2), token="t")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_the_refusals_of_proxies_are_for_the_operator(
+    ready: ClickHouse, faults: LoopbackClickHouse, status: int
+) -> None:
+    faults.fault("http_status", status=status)
+    with pytest.raises(SetupError, match=f"{status}; check"):
+        ready.insert(rows(2), token="t")
+
+
+def test_an_insert_too_large_for_a_proxy_is_to_be_split(
+    ready: ClickHouse, faults: LoopbackClickHouse
+) -> None:
+    faults.fault("http_status", status=413)
+    with pytest.raises(DataError) as caught:
+        ready.insert(rows(2), token="t")
+
+    assert (None, None) == (caught.value.code, caught.value.row)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (252, TransientError),
+        (241, TransientError),
+        (202, TransientError),
+        (242, TransientError),
+        (999, TransientError),
+        (319, TransientError),
+        (123_456, TransientError),
+        (60, SetupError),
+        (81, SetupError),
+        (497, SetupError),
+        (516, SetupError),
+        (164, SetupError),
+        (27, DataError),
+        (395, DataError),
+    ],
+)
+def test_codes_are_sorted_by_what_can_be_done(
+    ready: ClickHouse, faults: LoopbackClickHouse, code: int, expected: type[DeliveryError]
+) -> None:
+    faults.fault("error", code=code, name="SOME_NAME", text="made up")
+    with pytest.raises(expected) as caught:
+        ready.insert(rows(2), token="t")
+
+    assert code == caught.value.code
+
+
+def test_too_many_partitions_is_a_fault_of_the_data(
+    ready: ClickHouse, faults: LoopbackClickHouse
+) -> None:
+    faults.fault("error", code=252, text="Too many partitions for single INSERT block")
+    with pytest.raises(DataError):
+        ready.insert(rows(2), token="t")
+
+
+def test_a_wrong_password_is_named_without_it_and_works_once_it_is_right(
+    tmp_path: Path, database: str, connect: Connect
+) -> None:
+    with LoopbackClickHouse.start(tmp_path / "db", user="app", password="right") as server:
+        server.command(f"CREATE DATABASE {database}")
+        clickhouse = connect(server.dsn("default", password="wr0ng"))
+        with pytest.raises(SetupError, match="CLICKHOUSE_PASSWORD") as caught:
+            clickhouse.insert(rows(1), token="t")
+        server.set_password("wr0ng")
+        clickhouse.insert(rows(1), token="t")
+
+        assert 516 == caught.value.code
+        assert "wr0ng" not in str(caught.value)
+        assert 1 == count(server, database)
+
+
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [
+        ({"kind": "error", "code": 252}, "raise batch_size and flush_interval_ms"),
+        ({"kind": "error", "code": 242}, "lost Keeper"),
+        ({"kind": "http_status", "status": 502}, "see the proxy between here and ClickHouse"),
+        ({"kind": "reset_before"}, "whether ClickHouse restarts"),
+    ],
+)
+def test_a_failure_that_may_pass_says_what_to_do_if_it_does_not(
+    fault: dict[str, Any], remedy: str, ready: ClickHouse, faults: LoopbackClickHouse
+) -> None:
+    faults.fault(**fault)
+    with pytest.raises(TransientError, match=remedy):
+        ready.insert(rows(1), token="t")
+
+
+def test_a_missing_certificate_is_named(connect: Connect, faults: LoopbackClickHouse) -> None:
+    dsn = f"https://127.0.0.1:{faults.port}"
+    clickhouse = connect(dsn, client_options={"ca_cert": "/nowhere/ca.pem"})
+    with pytest.raises(SetupError, match="ca_cert"):
+        clickhouse.insert(rows(1), token="t")
+
+
+OPENS_TWICE = """
+import subprocess, sys
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.errors import DeliveryError
+from audit_handler.target import Target
+
+def opened(path):
+    target = Target(scheme="chdb", path=path)
+    clickhouse = ClickHouse(target, create_table=False, async_insert=False)
+    try:
+        clickhouse.query("SELECT 1")
+    except DeliveryError as exc:
+        print(type(exc).__name__, exc)
+    return clickhouse
+
+first = opened(sys.argv[1])
+if len(sys.argv) > 2:
+    subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]])
+"""
+
+
+def test_a_directory_of_chdb_is_locked_only_where_another_process_has_it(tmp_path: Path) -> None:
+    """Whatever kept the engine from opening was said to be another process."""
+    (tmp_path / "file").write_text("")
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", OPENS_TWICE, *arguments],
+            env=environment_with({}),
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=100,
+        ).stdout
+        for arguments in ([f"{tmp_path}/db", OPENS_TWICE], [f"{tmp_path}/file/db"])
+    ]
+
+    assert "TransientError" == told[0].split()[0]
+    assert "another process has this directory open" in told[0]
+    assert "SetupError" == told[1].split()[0]
+    assert "Not a directory" in told[1]
+    assert "a directory that this user may make" in told[1]

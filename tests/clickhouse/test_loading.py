@@ -1,0 +1,114 @@
+"""Driver and engine are loaded once, and never across a fork."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from audit_handler.clickhouse._loading import load_driver, zstd
+from audit_handler.errors import SetupError
+from tests.support.commands import environment_with
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+
+
+def said_by(program: str) -> str:
+    """Run *program* in an interpreter of its own, and return what it printed."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
+        env=environment_with({}),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=100,
+    ).stdout
+
+
+def test_the_driver_is_returned() -> None:
+    assert "clickhouse_connect" == load_driver(is_embedded=False).__name__
+
+
+def test_zstd_packs_and_unpacks() -> None:
+    assert b"row" * 100 == zstd().decompress(zstd().compress(b"row" * 100))
+
+
+def test_an_engine_that_is_not_installed_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "chdb", None)
+
+    with pytest.raises(SetupError, match=r"pip install 'audit-handler\[embedded\]'"):
+        load_driver(is_embedded=True)
+
+
+def test_the_package_is_imported_without_the_driver() -> None:
+    program = (
+        "import sys, audit_handler.clickhouse; "
+        "print({'clickhouse_connect', 'chdb'} & sys.modules.keys())"
+    )
+
+    assert "set()" == said_by(program).strip()
+
+
+INHERITS = """
+import os
+from audit_handler.clickhouse._loading import load_driver
+from audit_handler.errors import SetupError
+
+load_driver(is_embedded=True)
+child = os.fork()
+if not child:
+    try:
+        load_driver(is_embedded=True)
+    except SetupError as exc:
+        os.write(1, str(exc).encode())
+    load_driver(is_embedded=False)
+    os.write(1, b"; a server works")
+    os._exit(0)
+os.waitpid(child, 0)
+os._exit(0)
+"""
+
+
+@needs_fork
+def test_a_forked_child_of_a_process_with_the_engine_is_told_and_may_use_a_server() -> None:
+    said = said_by(INHERITS)
+
+    assert "chDB was loaded before this process was forked" in said
+    assert "; a server works" in said
+
+
+# A thread is in the middle of an import, and stays there until the parent has forked.
+IMPORTS_FOR_EVER = """
+import os, threading
+from audit_handler.clickhouse import _loading
+
+_loading._FORK_PATIENCE_SECONDS = 0.01
+is_importing, may_end = threading.Event(), threading.Event()
+
+def hold():
+    with _loading._importing:
+        is_importing.set()
+        may_end.wait(60)
+
+holder = threading.Thread(target=hold)
+holder.start()
+is_importing.wait(60)
+child = os.fork()
+if not child:
+    os.write(1, _loading.load_driver(is_embedded=False).__name__.encode())
+    os._exit(0)
+os.waitpid(child, 0)
+may_end.set()
+holder.join()
+_loading.load_driver(is_embedded=False)
+os.write(1, b", and in the parent")
+"""
+
+
+@needs_fork
+def test_a_fork_does_not_wait_for_ever_and_child_and_parent_can_load_the_driver() -> None:
+    assert "clickhouse_connect, and in the parent" == said_by(IMPORTS_FOR_EVER)
