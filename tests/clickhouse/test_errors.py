@@ -254,4 +254,4 @@ def test_a_directory_of_chdb_is_locked_only_where_another_process_has_it(tmp_pat
     assert "another process has this directory open" in told[0]
     assert "SetupError" == told[1].split()[0]
     assert "Not a directory" in told[1]
-    assert "a directory that this user may make" in told[1]
+    assert "a directory that this user may create" in told[1]

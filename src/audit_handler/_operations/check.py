@@ -74,7 +74,7 @@ def require_directory(target: Target, *, may_be_made: bool = False) -> None:
     except OSError as exc:
         raise SetupError(
             f"{path} cannot be {'made' if may_be_made else 'read'}: {exc.strerror or exc}",
-            remedy="give the dsn a directory that this user may make and write to",
+            remedy="give the dsn a directory that this user may create and write to",
         ) from exc
     # An engine that holds no table has made the first two only.
     if names - {"tmp", "status"} and "metadata" not in names:

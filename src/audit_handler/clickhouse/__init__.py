@@ -1,10 +1,9 @@
 """
-ClickHouse: connect, insert, look up. The only folder that imports the driver, and it knows nothing
-of the disk.
+Connect to ClickHouse, insert, look up.
 
-Not safe to call from several threads: it belongs to the listener, which also is the one that
-imports driver and engine (chDB starts threads on import, and a forked child of a process that has
-imported it hangs in it).
+Only this folder imports the driver, and it does not know the disk. Nothing here is safe to call
+from several threads: a connection belongs to the listener. The listener's thread also imports
+driver and engine, because chDB starts threads on import, and hangs in a child that is forked later.
 """
 
 from audit_handler.clickhouse._client import ClickHouse

@@ -36,14 +36,14 @@ _LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCES
 
 class ClickHouse:
     """
-    One table of one server, or of embedded chDB. Connects on first use, and again after a set-up
-    error.
+    One table of one server, or of embedded chDB. Connects on first use, and describes the table
+    again after a set-up error.
 
     Args:
         target: The table and how to reach it.
-        create_table: Run ``sql/`` on connecting.
-        async_insert: Let the server gather inserts of many writers; the acknowledgement is waited
-            for all the same.
+        create_table: Run ``sql/`` before the first insert, and again after a set-up error.
+        async_insert: Let the server gather inserts of many writers. Each insert still waits for its
+            acknowledgement.
         after_connect: Called after each connect.
     """
 
@@ -68,8 +68,8 @@ class ClickHouse:
     @property
     def can_look_up(self) -> bool:
         """
-        False while the server refuses the look-up, and for a table with the layout of 2025;
-        deduplication then rests on the token alone.
+        False while the server refuses the look-up, and for a table with the layout of 2025. Then
+        only the token prevents duplicates.
         """
         return self._may_look_up and not self._columns.is_older
 
@@ -81,12 +81,11 @@ class ClickHouse:
 
         Args:
             lines: The rows, one JSON object a line, at most 8 MiB.
-            token: Deduplication token: an insert with a token that was stored before stores
-                nothing.
-            path: A file with exactly *lines*, which chDB reads in place; its driver would leave
-                copies behind.
-            is_standard: Name only the standard columns, so that no column added by the user can
-                refuse a row.
+            token: Deduplication token: an insert whose token was stored before stores nothing.
+            path: A file with exactly *lines*. chDB reads it in place; its driver's own insert
+                leaves copies behind.
+            is_standard: Name only the standard columns. A column that the user added then rejects
+                no row.
 
         Raises:
             TransientError, SetupError, DataError: See there.
@@ -106,11 +105,14 @@ class ClickHouse:
         self, writer_id: str, first_seq: int, last_seq: int, lines: bytes
     ) -> set[int] | None:
         """
-        Return which of the rows *first_seq* to *last_seq* of *writer_id* are stored, or None when
-        nobody may ask.
+        Return which of the rows *first_seq* to *last_seq* of *writer_id* are stored, or None where
+        the look-up is refused or the table has the layout of 2025.
 
         Args:
-            lines: The rows themselves; their days keep the query to a few partitions.
+            lines: The rows themselves; their days limit the query to a few partitions.
+
+        Raises:
+            TransientError, SetupError: See there.
         """
         client = self._prepared()
         if self._columns.is_older:
@@ -135,7 +137,7 @@ class ClickHouse:
         except SetupError as exc:
             if exc.code not in _LOOK_UP_REFUSED:
                 raise
-            # Asked again the next time: somebody may have granted it by then.
+            # The next call asks again: the right may be granted by then.
             was_possible, self._may_look_up = self._may_look_up, False
             if was_possible:
                 self._warn_of_look_up(exc)
@@ -145,8 +147,8 @@ class ClickHouse:
 
     def _warn_of_look_up(self, exc: SetupError) -> None:
         _logger.warning(
-            "rows cannot be looked up before they are sent again (%s); until that is mended only "
-            "the deduplication token keeps them from being doubled, and a table may forget it. "
+            "rows cannot be looked up before they are sent again (%s). Until this is fixed, "
+            "only the deduplication token prevents duplicates, and a table may forget it. "
             "Grant SELECT(writer_id, seq, event_date) to the user of the dsn",
             exc,
         )
@@ -156,8 +158,8 @@ class ClickHouse:
         Return the rows of a SELECT, by column name.
 
         Args:
-            parameters: Values for the ``{name:Type}`` of *sql*, filled in by the server. Times are
-                text in UTC, ``2026-11-23 04:05:06.123456``.
+            parameters: Values for each ``{name:Type}`` in *sql*; the server fills them in. Times
+                are text in UTC, ``2026-11-23 04:05:06.123456``.
 
         Raises:
             TransientError, SetupError, DataError: See there.
@@ -179,7 +181,7 @@ class ClickHouse:
 
     def create_table(self) -> None:
         """
-        Run ``sql/``: create database and table, or a cluster's tables, where they are missing.
+        Run ``sql/``: create database and table, or a cluster's tables, where one is missing.
 
         Raises:
             TransientError, SetupError: See there.

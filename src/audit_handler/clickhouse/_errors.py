@@ -1,4 +1,4 @@
-"""The driver's exceptions, mapped once to ours."""
+"""Map the driver's exceptions to ours, in one place."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["mapped_errors", "quieten_driver", "shown", "sort_error"]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
+# The driver puts "Received ClickHouse exception, code: ..." in front, and the server its version
+# behind.
 _SERVER_TEXT = re.compile(
     r"DB::Exception: (.*?)(?: \([A-Z0-9_]+\))?(?: \(version [^)]*\).*)?$", re.DOTALL
 )
-# The driver puts "Received ClickHouse exception, code: ..." in front, and the server its version
-# behind.
 _ENGINE_FILES = re.compile(
     r"Unable to open the chdb engine.*?filesystem error: (.*?)(?:, Stack trace|$)", re.DOTALL
 )
-_UNKNOWN_HOST = "check the host in the dsn: this machine cannot resolve its name"
+_UNKNOWN_HOST = "check the host in the dsn: this machine cannot resolve the name"
 _REFUSED = (
     "check host and port in the dsn, and that ClickHouse runs there: its HTTP port is 8123, or "
     "8443 with TLS, and not 9000"
@@ -51,8 +51,8 @@ _NO_TLS = (
 @contextmanager
 def mapped_errors(secrets: Collection[str]) -> Iterator[None]:
     """
-    Raise whatever the driver raises inside as one of our `DeliveryError`s, without any of
-    *secrets* in its text.
+    Raise any error of the driver as one of our `DeliveryError`s, with none of *secrets* in its
+    text.
     """
     from clickhouse_connect.driver.exceptions import Error  # loaded by the thread that uses it
 
@@ -65,16 +65,16 @@ def mapped_errors(secrets: Collection[str]) -> Iterator[None]:
         _mapping.is_on = False
 
 
+# Whether this thread is in a call whose failure we raise.
 _mapping = threading.local()
-# Says whether this thread is in a call whose failure we raise.
 
 
 def quieten_driver() -> None:
     """
-    Keep the driver and urllib3, once they are imported, from warning of every failed attempt.
+    Silence the warnings of the driver and urllib3 about attempts whose failure we raise.
 
-    The failure is raised besides, and whoever catches that tells it: the listener once, and not
-    with each retry of an outage. What the application itself does with the two is not touched.
+    The listener logs such a failure once, not with each retry of an outage. Warnings about the
+    application's own use of the two are left alone. Call this once both are imported.
     """
     for name in list(logging.root.manager.loggerDict):
         if name.startswith(("clickhouse_connect.driver.", "urllib3.connectionpool")):
@@ -88,8 +88,8 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
     """
-    Return *exc* as retryable, as a fault of the data, or as one of the set-up, with a text that is
-    safe to log.
+    Return *exc* as a `TransientError`, `SetupError` or `DataError`, with a text that is safe to
+    log.
     """
     from clickhouse_connect.driver.exceptions import ProgrammingError
 
@@ -111,7 +111,7 @@ def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
 def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str]) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
     if code in DATA_CODES or (code == Code.TOO_MANY_PARTS and "Too many partitions" in text):
-        # The server quotes the row, so its text stays out of the message; it goes to rejected/ with
+        # The server's text quotes the row, so the message leaves it out. It goes to rejected/, with
         # the row.
         found = _ROW.search(text)
         row = int(found[1] or found[2]) if found else None
@@ -127,16 +127,17 @@ def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str])
 
 def _sort_driver_refusal(text: str, secrets: Collection[str]) -> DeliveryError:
     if "readonly" in text or "unsupported setting" in text.lower():
-        return SetupError(shown(text, secrets), remedy="the user's profile must allow it")
+        return SetupError(shown(text, secrets), remedy="allow it in the user's profile")
     if found := _ENGINE_FILES.search(text):
         return SetupError(
             f"chDB cannot open its directory: {shown(found[1], secrets)}",
-            remedy="give the dsn a directory that this user may make and write to",
+            remedy="give the dsn a directory that this user may create and write to",
         )
-    # A second process on the same chDB directory (the engine gives its reason to stderr alone), a
-    # client closed at exit: both pass, and neither stored anything.
+    # Two causes are left: a second process on the same chDB directory (the engine writes that
+    # reason to stderr only), and a client that was closed at exit. Both pass, and neither stored
+    # anything.
     hint = (
-        "another process has this directory open: chDB belongs to one at a time"
+        "another process has this directory open: chDB allows one at a time"
         if "Unable to open the chdb engine" in text
         else ""
     )
@@ -157,12 +158,12 @@ def _sort_transport_error(exc: Exception, text: str, secrets: Collection[str]) -
             f"TLS: {shown(str(tls_fault or exc), secrets)}",
             remedy="see ca_cert, client_cert and server_host_name in client_options",
         )
-    # Refused, unknown host, no answer to the handshake: the request never left.
-    never_left = isinstance(reason, NewConnectionError | ConnectTimeoutError)
+    # Refused, unknown host, no answer to the handshake: no request was sent.
+    was_not_sent = isinstance(reason, NewConnectionError | ConnectTimeoutError)
     return TransientError(
         shown(str(reason or text), secrets),
         remedy=_transport_remedy(reason),
-        is_ambiguous=not never_left,
+        is_ambiguous=not was_not_sent,
     )
 
 
@@ -192,7 +193,7 @@ def _http_status(text: str) -> int | None:
 
 
 def shown(text: str, secrets: Collection[str]) -> str:
-    """Return *text* on one line, shortened, and without *secrets*."""
+    """Return *text* on one line, cut to 300 characters, with *secrets* masked."""
     line = " ".join(text.split())
     for secret in secrets:
         line = line.replace(secret, "***")

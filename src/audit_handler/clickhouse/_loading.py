@@ -1,9 +1,9 @@
 """
-Loading driver and engine: by the thread that uses them, and never across a fork.
+Load driver and engine: in the thread that uses them, and never during a fork.
 
-A fork in the middle of an import leaves the child with module locks whose holder is gone, and its
-own import would wait for ever. So a fork waits for the import, a fraction of a second once in the
-life of a process.
+A fork in the middle of an import leaves the child with module locks that nothing releases, and the
+child's own import would wait for ever. So a fork waits for the import: a fraction of a second, once
+in the life of a process.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from audit_handler.errors import SetupError
 
 __all__ = ["load_driver", "zstd"]
 
+# Ten times the import on a slow machine. Not for ever: a program that forks while it imports may
+# hold the lock of a module that our import waits for.
 _FORK_PATIENCE_SECONDS = 5.0
-# Ten times what the import takes on a slow machine. Not for ever: a program that forks while it
-# imports may hold the lock of a module that our import waits for.
 
-# What the driver itself loads late: in the middle of a request is no better moment for a fork.
+# The driver itself loads these later, in the middle of a request, where a fork does the same harm.
 _LATE_MODULES = (
     "clickhouse_connect.driver.httpclient",
     "encodings.idna",
@@ -40,16 +40,16 @@ _engine_was_inherited = False
 
 def load_driver(*, is_embedded: bool) -> ModuleType:
     """
-    Import clickhouse-connect, and chDB where it is needed, and return the former.
+    Import clickhouse-connect, for an embedded target chDB too, and return clickhouse-connect.
 
     Raises:
         SetupError: chDB is not installed, or cannot work in this process.
     """
     if is_embedded and _engine_was_inherited:
         raise SetupError(
-            "chDB was loaded before this process was forked, and hangs in such a child; the rows "
-            "are kept for the "
-            "parent. Use a ClickHouse server for several processes, or fork before the first audit"
+            "chDB was loaded before this process was forked, and would hang here; the rows stay in "
+            "the spool for the parent",
+            remedy="use a ClickHouse server for several processes, or fork before the first audit",
         )
     with _importing:
         driver = importlib.import_module("clickhouse_connect")
@@ -60,7 +60,8 @@ def load_driver(*, is_embedded: bool) -> ModuleType:
                 importlib.import_module("chdb")
             except ImportError as exc:
                 raise SetupError(
-                    "chdb:// needs chDB: pip install 'audit-handler[embedded]'"
+                    "chdb:// needs chDB",
+                    remedy="install it with: pip install 'audit-handler[embedded]'",
                 ) from exc
         quieten_driver()
         return driver
@@ -81,7 +82,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _importing, _engine_was_inherited  # facts about this process
+    global _importing, _engine_was_inherited  # both belong to the process
     _importing = threading.Lock()
     _engine_was_inherited = _engine_was_inherited or "chdb" in sys.modules
 

@@ -1,4 +1,4 @@
-"""What delivery needs of ClickHouse."""
+"""The interface between delivery and ClickHouse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Destination"]
 
 
 class Destination(Protocol):
-    """What the listener needs of ClickHouse."""
+    """The calls of `ClickHouse` that delivery makes."""
 
     def insert(
         self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
