@@ -1,10 +1,10 @@
 """
-Move: rows that wait for one target, sent to another.
+Move: send rows that wait for one target to another.
 
-A row that waits for one table must never end in another by itself, so a process adopts only what is
-under its own target. When the dsn has changed for good, an operator says so with this. What dead
-writers left is renamed from the old target's directory into the new one's, and is then what dead
-writers of the new target left: any process of it would deliver it, by the same rules.
+A row that waits for one table must never end in another by itself, so a process adopts only rows
+under its own target. When the dsn has changed for good, an operator moves them: the directories of
+dead writers are renamed from the old target's directory into the new one's. From then on they are
+dead writers of the new target, and any process of it would deliver them by the same rules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from audit_handler._delivery.attempt import Delivery
 from audit_handler._operations.replay import spool_of
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SpoolError
-from audit_handler.spool import Files, adopt_dead_writers, rejected_directory
+from audit_handler.spool import (
+    Files,
+    SegmentGone,
+    SegmentUnreadable,
+    adopt_dead_writers,
+    rejected_directory,
+)
 from audit_handler.status import Counters
 
 __all__ = ["Delivered", "deliver", "remove_target", "rename_target"]
@@ -25,19 +31,19 @@ __all__ = ["Delivered", "deliver", "remove_target", "rename_target"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """What became of the rows that waited for a target."""
+    """The outcome for the rows that waited for a target."""
 
     stored: int
     rejected: int
-    """Rows that ClickHouse refused; they are in the target's ``rejected/``."""
+    """Rows that ClickHouse rejected; they are in the target's ``rejected/``."""
 
 
 def rename_target(files: Files, old: Path, new: Path) -> int:
     """
-    Put what dead writers left in the directory *old* of one target into *new*, that of another, and
-    what was refused too; return how many rows. Writers that live stay.
+    Move the directories of dead writers, and rejected files, from the target directory *old* to
+    *new*. Return how many rows were moved. Writers that live stay.
 
-    May be interrupted and repeated: each writer goes over in one step, under its own name.
+    May be interrupted and repeated: each writer moves in one step, under its own name.
 
     Raises:
         SpoolError: A replay of the old target is running.
@@ -66,7 +72,8 @@ def _rename_rejected(files: Files, old: Path, new: Path) -> int:
     rows = 0
     try:
         files.make_directory(new)
-        # Sorted, so that a file's reasons go before it: rows without them would be a riddle.
+        # The names are sorted, so the reasons of a file move before it: nothing explains rows
+        # without them.
         for name in names:
             if name.endswith(".ndjson"):
                 rows += files.read(old / name).count(b"\n")
@@ -79,7 +86,7 @@ def _rename_rejected(files: Files, old: Path, new: Path) -> int:
 
 
 def remove_target(files: Files, directory: Path) -> None:
-    """Remove the directory of a target from which all has gone; else leave it."""
+    """Remove the directory of a target if nothing is left in it."""
     with suppress(OSError):
         if files.names(rejected_directory(directory)) == ["lock"]:
             files.unlink(rejected_directory(directory) / "lock")
@@ -89,11 +96,12 @@ def remove_target(files: Files, directory: Path) -> None:
 
 def deliver(files: Files, directory: Path, destination: Destination) -> Delivered:
     """
-    Deliver what dead writers left in the *directory* of *destination*'s target, as a handler does
-    it: what may be stored already is looked up first.
+    Deliver what dead writers left in the *directory* of *destination*'s target, as a handler would:
+    rows that may be stored already are looked up first.
 
     Raises:
-        TransientError, SetupError: ClickHouse does not take them; they wait in *directory*.
+        TransientError, SetupError: ClickHouse did not store the rows; they wait in *directory*.
+        SpoolError: A file was removed meanwhile, or cannot be read; the rest waits in *directory*.
         OSError: The spool's disk refused.
     """
     counters = Counters()
@@ -101,7 +109,18 @@ def deliver(files: Files, directory: Path, destination: Destination) -> Delivere
     try:
         spool.adopt()
         while (segment := spool.get(timeout=0.0)) is not None:
-            Delivery(segment, spool, destination, counters).run()
+            try:
+                Delivery(segment, spool, destination, counters).run()
+            except SegmentGone as exc:
+                raise SpoolError(
+                    f"{segment.path} was removed by another process before its {segment.rows} rows "
+                    "were acknowledged; run this again to deliver the other rows"
+                ) from exc
+            except SegmentUnreadable as exc:
+                raise SpoolError(
+                    f"the disk cannot read {segment.path}; its {segment.rows} rows were not sent. "
+                    "Move the file elsewhere, and run this again to deliver the other rows"
+                ) from exc
             spool.task_done()
     finally:
         spool.close()
