@@ -1,3 +1,4 @@
 """
-What operators run: checks, test rows, replays, moves. Nothing here prints; the command line does.
+Operations that operators run: checks, test rows, replays, moves. They print nothing; the command
+line does.
 """

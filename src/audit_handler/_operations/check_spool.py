@@ -1,6 +1,6 @@
 """
-What a step of ``audit-handler check`` finds, and the step that needs no ClickHouse: is the spool
-usable, and what was left in it?
+The findings of ``audit-handler check``, and its step about the spool: whether it can be used, and
+which rows were left in it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one step has found."""
+    """One result of one step."""
 
     step: str
     state: str
-    """``ok``, ``warning`` (it works, but), ``failed``, or ``skipped`` after a failure."""
+    """``ok``, ``warning`` (it works, with a risk), ``failed``, or ``skipped`` after a failure."""
     detail: str
     remedy: str = ""
-    """What to do; empty where all is well."""
+    """What to do; empty where nothing is to be done."""
 
 
 def check_spool(settings: Settings, files: Files) -> Iterator[Finding]:
-    """Yield what is found of the spool: whether it can be used, and what was left in it."""
+    """Yield findings: whether the spool can be used, and which rows were left in it."""
     directory = settings.spool_dir
     if directory is None:
         yield Finding(
@@ -57,7 +57,7 @@ def check_spool(settings: Settings, files: Files) -> Iterator[Finding]:
 
 
 def _try_spool(settings: Settings, files: Files, directory: Path) -> Finding:
-    # Where it is missing, what can be made beside it can be made in it.
+    # If the directory is missing, the handler will create it: try in the nearest one that exists.
     there = next(path for path in (directory, *directory.parents) if path.exists())
     trial = there / f".check-{os.getpid()}"
     try:
@@ -70,7 +70,7 @@ def _try_spool(settings: Settings, files: Files, directory: Path) -> Finding:
             files.close(handle)
         lock = files.lock(trial / "lock")
         if lock is None:
-            raise OSError(0, "this file system has no locks that work")
+            raise OSError(0, "file locks do not work on this file system")
         lock.release()
     finally:
         with suppress(OSError):
@@ -86,7 +86,7 @@ def _try_spool(settings: Settings, files: Files, directory: Path) -> Finding:
             state=WARNING,
             detail=detail,
             remedy=f"max_spool_bytes lets {settings.max_spool_bytes // 1024**2:,} MiB "
-            "wait: make room, or set AUDIT_MAX_SPOOL_BYTES lower",
+            "wait: free disk space, or lower AUDIT_MAX_SPOOL_BYTES",
         )
     return Finding(step="spool", state=OK, detail=detail)
 
@@ -116,7 +116,7 @@ def _left_in_spool(settings: Settings, files: Files, directory: Path) -> Iterato
         yield Finding(
             step="spool",
             state=WARNING,
-            detail=f"{refused:,} rows were refused by ClickHouse",
-            remedy="see the reasons with: audit-handler spool; mend them, then: "
+            detail=f"ClickHouse rejected {refused:,} rows",
+            remedy="see the reasons with: audit-handler spool; fix them, then run: "
             "audit-handler replay",
         )

@@ -1,4 +1,4 @@
-"""Test audits through the real handler, counted on the other side."""
+"""Log test events through the real handler, and count them in ClickHouse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOOK_SECONDS = 0.1  # Often enough for a progress bar.
 
 
 class Client(Protocol):
-    """What counting needs of `audit_handler.clickhouse.ClickHouse`."""
+    """The call of `audit_handler.clickhouse.ClickHouse` that counting makes."""
 
     def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None
@@ -31,23 +31,23 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What became of the test audits."""
+    """The outcome for the test events."""
 
     run: str
-    """*session_id* of every one of them."""
+    """*session_id* of all of them."""
     sent: int
-    """How often the logger was called."""
+    """Events that were logged."""
     arrived: int
-    """How many of them are in the table, as ClickHouse counts."""
+    """Events that are in the table, as ClickHouse counts them."""
     doubled: int
-    """How many of them are there more than once."""
+    """Surplus rows of events that are stored more than once."""
     dropped: int
-    """How many of them the spool did not take."""
+    """Events that the spool did not accept."""
     batches: int
     seconds: float
     """From the first logger call to the last acknowledgement."""
     last_error: str
-    """The handler's last trouble; empty when there was none."""
+    """The handler's last error; empty if there was none."""
 
     @property
     def is_whole(self) -> bool:
@@ -67,15 +67,15 @@ def load(
     on_progress: Callable[[int, int], object],
 ) -> Loaded:
     """
-    Log *rows* audits of 20 users through *handler*, close it, and count what has arrived.
+    Log *rows* events of 20 users through *handler*, close it, and count the rows in the table.
 
     Args:
-        handler: Made for this; closed in the end.
+        handler: Used for this alone; it is closed at the end.
         client: A connection to the same table.
-        rows: How many.
+        rows: Number of events.
         timeout: Seconds to wait for the last acknowledgement.
-        on_progress: Called with the rows logged and the rows acknowledged so far; the latter may
-            include rows of processes that ended before.
+        on_progress: Called with the number of rows logged and of rows acknowledged so far; the
+            latter may include rows of processes that ended before.
 
     Raises:
         DeliveryError: The rows cannot be counted.
@@ -92,7 +92,7 @@ def load(
         status = handler.status()
         on_progress(rows, status.rows_stored)
         if not status.rows_waiting:
-            break  # What is not stored by now was dropped or refused.
+            break  # Rows that are not stored by now were dropped or rejected.
     seconds = time.monotonic() - started
     status = handler.status()
     on_progress(rows, status.rows_stored)
@@ -147,9 +147,9 @@ def _records(rows: int, run: str) -> Iterator[logging.LogRecord]:
 
 def _count(client: Client, target: Target, writer_id: str) -> tuple[int, int]:
     """
-    Return how many different rows of the writer there are, and how many more.
+    Return how many different rows of the writer are stored, and how many duplicates.
 
-    Asked as the handler itself asks, because its user may read these three columns only.
+    Reads only the three columns of the handler's own look-up: its user may have no right to others.
     """
     table = f"`{target.database}`.`{target.table}`"
     (row,) = client.query(

@@ -1,4 +1,4 @@
-"""Replay: rows that ClickHouse once refused, offered again after what refused them was mended."""
+"""Replay: send rejected rows again, after the cause was fixed."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """What became of the rejected rows of one target."""
+    """The outcome for the rejected rows of one target."""
 
     stored: int
-    """Rows that ClickHouse took now."""
+    """Rows that ClickHouse has stored now."""
     known: int
-    """Rows that it had already."""
+    """Rows that were stored before."""
     refused: int
-    """Rows that it refused again; they stay where they are, with the new reason."""
+    """Rows that were rejected again; they stay in ``rejected/``, with the new reason."""
 
 
 def spool_of(files: Files, target_directory: Path) -> Spool:
     """
-    Return a spool to work on what lies in *target_directory*; no row is put into it, so its bounds
-    are those of nobody.
+    Return a spool for the files in *target_directory*. No row is put into it, so its limits have no
+    effect.
     """
     return Spool(
         files,
@@ -49,14 +49,15 @@ def spool_of(files: Files, target_directory: Path) -> Spool:
 
 def replay(files: Files, target_directory: Path, destination: Destination) -> Replayed:
     """
-    Offer every row in ``rejected/`` again, each by itself, under the token that it had.
+    Send every row in ``rejected/`` again, one by one, each under the token that it had.
 
-    May be interrupted and repeated: what is stored is looked up first where that is possible, and
-    leaves its file in any case.
+    May be interrupted and repeated: where the look-up is possible it comes first, and a stored row
+    is removed from its file in any case.
 
     Raises:
         SpoolError: Another replay of this target is running.
-        TransientError, SetupError: ClickHouse cannot be asked; the rest stays where it is.
+        TransientError, SetupError: ClickHouse does not answer, or not to this user; the rest stays
+            where it is.
     """
     directory = rejected_directory(target_directory)
     names = [name for name in files.names(directory) if name.endswith(".ndjson")]
@@ -76,14 +77,14 @@ def replay(files: Files, target_directory: Path, destination: Destination) -> Re
 
 
 class _Batch:
-    """One file of ``rejected/``, and the reasons beside it."""
+    """One file of ``rejected/``, with the file of reasons beside it."""
 
     def __init__(self, spool: Spool, path: Path) -> None:
         self._spool = spool
         self._path = path
 
     def offer(self, destination: Destination, counts: dict[str, int]) -> None:
-        """Offer each row; those that are refused again stay, with their new reasons."""
+        """Send each row; those that are rejected again stay, with their new reasons."""
         lines = self._spool.files.read(self._path).splitlines(keepends=True)
         refused: list[bytes] = []
         reasons: list[dict[str, Any]] = []
@@ -100,8 +101,8 @@ class _Batch:
                 counts[outcome] += 1
                 done += 1
         finally:
-            # Also when ClickHouse is away in the middle: where nobody can look up what is stored, a
-            # row that stays here is stored again.
+            # Also when ClickHouse goes away in the middle: without the look-up, a stored row that
+            # stayed here would be stored again.
             left = refused + lines[done:]
             if left and done == len(lines):
                 self._spool.set_aside(
@@ -111,7 +112,7 @@ class _Batch:
                 self._spool.set_aside(self._path.name, b"".join(left))
         if not left:
             self._spool.files.unlink(self._path)
-            with suppress(FileNotFoundError):  # Somebody has read it and thrown it away.
+            with suppress(FileNotFoundError):  # An operator may have deleted it.
                 self._spool.files.unlink(self._reasons)
 
     @property
@@ -123,14 +124,14 @@ class _Batch:
         Return ``stored`` or ``known``.
 
         Raises:
-            DataError: The row is refused, or the line holds none.
+            DataError: ClickHouse rejects the row, or the line holds none.
         """
         writer_id, seq = _number(line)
         if seq is None:
             raise DataError("the line holds no row: it was damaged, or edited")
         if destination.stored(writer_id, seq, seq, line):
             return "known"
-        # A file, for chDB to read in place: its driver would leave copies behind.
+        # chDB reads a file in place; its driver's own insert leaves copies behind.
         path = self._spool.set_aside("replay.part", line)
         try:
             destination.insert(line, token=f"{writer_id}:{seq}-{seq}", path=path)
@@ -140,7 +141,7 @@ class _Batch:
 
 
 def _number(line: bytes) -> tuple[str, int | None]:
-    """Return writer and number of a row; no number where the line is no row."""
+    """Return writer and *seq* of a row; the *seq* is None where the line holds no row."""
     try:
         row = json.loads(line)
         return str(row["writer_id"]), int(row["seq"])

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from dotenv import dotenv_values
 
-from audit_handler._operations.check import require_directory
+from audit_handler._operations.embedded import require_directory
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.errors import ConfigurationError, SetupError

@@ -1,0 +1,76 @@
+"""The steps about the server: connection, clock, database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_handler._operations.check_server import ServerSteps
+from audit_handler.target import Target
+from tests.support.findings import findings
+from tests.support.loopback import LoopbackClickHouse
+
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
+
+
+class ClockServer:
+    """A server that knows the time only."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        assert "now64" in sql
+        assert parameters is None
+        return [{"now": int(self.now * 1e6)}]
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None: ...
+
+
+def test_the_connection_names_server_version_and_user(dsn: str) -> None:
+    detail = findings(dsn)["connection"].detail
+
+    assert ", ClickHouse 2" in detail
+    assert detail.endswith(", as default")
+
+
+def test_check_of_clocks_that_differ_names_ntp(dsn: str) -> None:
+    found = findings(dsn, now=lambda: time.time() - 3600)["clock"]
+
+    assert ("warning", "the server's clock is 3600") == (found.state, found.detail[:26])
+    assert "NTP" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "state"),
+    [(10.0, 10.0, "ok"), (8.1, 8.1, "ok"), (7.9, 7.9, "warning"), (0.0, 17.0, "ok")],
+    ids=["same", "near", "behind", "slow answer"],
+)
+def test_clocks_differ_only_by_what_the_answer_cannot_have_taken(
+    before: float, after: float, state: str
+) -> None:
+    readings = iter([before, after])
+    steps = ServerSteps(ClockServer(10.0), Target(scheme="http", host="h"), lambda: next(readings))
+    (found,) = steps.clock()
+
+    assert state == found.state
+
+
+def test_an_embedded_database_has_no_clock_of_its_own(tmp_path: Path) -> None:
+    target = Target(scheme="chdb", path=str(tmp_path))
+
+    assert [] == list(ServerSteps(ClockServer(0.0), target, time.time).clock())
+
+
+def test_a_missing_database_names_init_and_those_that_are_visible(
+    faults: LoopbackClickHouse, database: str
+) -> None:
+    found = findings(faults.dsn(database))["database"]
+
+    assert ("failed", True) == (found.state, found.detail.startswith(f"{database} is missing"))
+    assert "default" in found.detail.partition("; visible: ")[2]
+    assert "audit-handler init" in found.remedy

@@ -1,0 +1,82 @@
+"""The steps about the table: its columns, and how it deduplicates."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit_handler._operations.check_table import TableSteps
+from tests.support.findings import findings
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.older import create_older_table
+from tests.support.tables import Connect, target_of
+
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
+
+
+def test_a_missing_table_names_init(dsn: str) -> None:
+    found = findings(dsn, table="trail")
+
+    assert ("failed", True) == (found["table"].state, "audit-handler init" in found["table"].remedy)
+    assert "skipped" == found["deduplication"].state
+
+
+def test_a_missing_column_is_named(dsn: str, faults: LoopbackClickHouse, database: str) -> None:
+    faults.command(f"ALTER TABLE {database}.audit_logs DROP COLUMN user_agent")
+    found = findings(dsn)["table"]
+
+    assert ("failed", f"{database}.audit_logs lacks the columns user_agent") == (
+        found.state,
+        found.detail,
+    )
+
+
+def test_a_user_who_may_not_read_mutations_is_not_told_of_any(
+    dsn: str, faults: LoopbackClickHouse
+) -> None:
+    faults.deny(r"system\.mutations")
+    try:
+        found = findings(dsn)["table"]
+    finally:
+        faults.deny()
+
+    assert ("ok", True) == (found.state, "is as it should be" in found.detail)
+
+
+def test_an_older_table_is_known_to_later_steps(
+    faults: LoopbackClickHouse, database: str, connect: Connect
+) -> None:
+    create_older_table(faults, database)
+    dsn = faults.dsn(database)
+    steps = TableSteps(connect(dsn), target_of(dsn, database))
+    (layout,) = steps.columns()
+    (deduplication,) = steps.deduplication()
+
+    assert steps.is_older
+    assert ("warning", "warning") == (layout.state, deduplication.state)
+    assert "has the layout of 2025" in layout.detail
+    assert "no columns to look rows up by" in deduplication.detail
+
+
+def test_a_window_of_none_is_a_warning_with_the_statement(
+    dsn: str, faults: LoopbackClickHouse, database: str
+) -> None:
+    table = f"{database}.audit_logs"
+    faults.command(f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 0")
+    found = findings(dsn)["deduplication"]
+
+    assert "warning" == found.state
+    assert "only the look-up" in found.detail
+    assert found.remedy == (
+        f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 10000"
+    )
+
+
+def test_a_table_that_holds_no_rows_sends_the_question_to_an_administrator(
+    faults: LoopbackClickHouse, database: str, connect: Connect
+) -> None:
+    faults.command(f"CREATE DATABASE {database}")
+    faults.command(f"CREATE TABLE {database}.audit_logs (a UInt8) ENGINE = Memory")
+    dsn = faults.dsn(database)
+    (found,) = TableSteps(connect(dsn), target_of(dsn, database)).deduplication()
+
+    assert ("warning", True) == (found.state, "as an administrator" in found.remedy)
