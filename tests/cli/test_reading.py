@@ -9,16 +9,12 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from audit_handler import AuditHandler
-from audit_handler.clickhouse import ClickHouse
-from audit_handler.config import Settings
-from audit_handler.trail import Filter, Period, Trail
 from tests.support.commands import audit, command, environment_with, program, run
 from tests.support.loopback import LoopbackClickHouse
 
@@ -239,39 +235,6 @@ def test_tail_goes_on_after_a_failure_and_says_so_once(
 
     assert ("HTTP status 502", "trying again\n") == (failed[:15], failed[-13:])
     assert ("ClickHouse answers again\n", "ARRIVE") == (again, arrived["action"])
-
-
-@pytest.fixture
-def trail(dsn: str, faults: LoopbackClickHouse, database: str) -> Iterator[Trail]:
-    """The trail of *dsn*, and five rows more that share an id."""
-    faults.command(
-        f"INSERT INTO {database}.audit_logs (event_time, action) "
-        "SELECT now() - intDiv(number, 3), 'NO_ID' FROM numbers(5)"
-    )
-    target = Settings.resolve({"dsn": dsn}, {}).target
-    connection = ClickHouse(target, create_table=False, async_insert=False)
-    yield Trail(connection, target)
-    connection.close()
-
-
-NOW = datetime.now(timezone.utc)
-LATELY = Period(since=NOW - timedelta(hours=1), until=NOW + timedelta(hours=1))
-
-
-def test_the_pages_of_what_arrived_hold_each_event_also_where_they_share_an_id(
-    trail: Trail,
-) -> None:
-    events = list(trail.arrived(Filter(period=LATELY), since=f"{LATELY.since:%F %T}", page=2))
-
-    assert (11, 5) == (len(events), sum(event["action"] == "NO_ID" for event in events))
-
-
-def test_the_pages_of_all_events_hold_each_event_also_where_they_share_an_id(
-    trail: Trail,
-) -> None:
-    events = list(trail.every(Filter(period=LATELY), page=2))
-
-    assert (11, 5) == (len(events), sum(event["action"] == "NO_ID" for event in events))
 
 
 def test_show_marks_what_changed_and_lets_no_control_character_through(dsn: str) -> None:

@@ -1,4 +1,4 @@
-"""Which numbers of each writer are missing from the trail, or stand in it twice."""
+"""Find the numbers of each writer that are missing from the trail, or in it twice."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 __all__ = ["Completeness", "completeness"]
 
+# Days around the period that are searched for a number before it counts as missing; None is
+# everywhere. The row before the first one of a busy writer lies within a day, that of a quiet one
+# within weeks. The whole table is read only for writers with missing numbers.
 _DAYS_AROUND = (1, 16, 256, None)
-# How far around the period a number is looked for before it counts as missing, at last everywhere.
-# The row before the first one of a busy writer lies within a day, that of a quiet one within weeks;
-# all of the table is read only for writers that miss something.
 
 _Ask = Callable[[str, Mapping[str, Any]], list[dict[str, Any]]]
 _Gap = tuple[int, int]
@@ -28,11 +28,11 @@ class Completeness:
     first_seq: int
     last_seq: int
     missing: int
-    """Numbers that no row of the table has, and whose next row lies in the period."""
+    """Numbers that no row of the table has, if the next row lies in the period."""
     repeated: int
     """Rows that are stored more than once."""
     gaps: tuple[_Gap, ...]
-    """First and last number of each run that is missing."""
+    """First and last number of each missing run."""
     first_time: str
     last_time: str
 
@@ -50,8 +50,8 @@ def completeness(
     Args:
         ask: Returns the rows of a SELECT.
         table: The table's name in SQL.
-        writers: The answer to ``sql/queries/completeness.sql`` for the period.
-        period: Its ends, in UTC.
+        writers: The rows of ``sql/queries/completeness.sql`` for the period.
+        period: Its first moment and the first one after it, in UTC.
     """
     gaps: dict[str, tuple[_Gap, ...]] = {}
     suspects = [row for row in writers if row["missing"] or row["before_first"]]
@@ -86,8 +86,8 @@ def _gaps(
     days: int | None,
 ) -> dict[str, tuple[_Gap, ...]]:
     """
-    Return the runs of numbers that no row has within *days* around the period, and whose next row
-    is one of the period's, by writer.
+    Return, by writer, the runs of numbers that no row has within *days* around the period. Only
+    runs whose next row lies in the period count.
     """
     parameters: dict[str, Any] = {"writers": [row["writer_id"] for row in writers]}
     around = ""
