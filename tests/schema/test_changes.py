@@ -1,4 +1,4 @@
-"""changes() tells what a table lacks; what it proposes mends that, and leaves the rest alone."""
+"""changes() reports what a table lacks; its statements add that, and leave the rest alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def table(clickhouse: ClickHouse, target: Target) -> str:
     return f"{target.database}.{target.table}"
 
 
-def mend(clickhouse: ClickHouse, target: Target) -> list[str]:
+def fix(clickhouse: ClickHouse, target: Target) -> list[str]:
     """Run what is proposed, and return what was found."""
     found = changes(clickhouse, target)
     for change in found:
@@ -49,7 +49,7 @@ def mend(clickhouse: ClickHouse, target: Target) -> list[str]:
 def test_where_nothing_is_all_is_made(clickhouse: ClickHouse, target: Target) -> None:
     name = target.database
 
-    assert [f"database {name} is missing", f"table {name}.audit_logs is missing"] == mend(
+    assert [f"database {name} is missing", f"table {name}.audit_logs is missing"] == fix(
         clickhouse, target
     )
     assert [] == changes(clickhouse, target)
@@ -80,7 +80,7 @@ def test_what_is_missing_is_added_where_it_belongs(
     before = faults.command(f"DESCRIBE TABLE {table}")
     clickhouse.command(f"ALTER TABLE {table} {damage}")
 
-    assert [what.format(table)] == mend(clickhouse, target)
+    assert [what.format(table)] == fix(clickhouse, target)
     assert [] == changes(clickhouse, target)
     assert before == faults.command(f"DESCRIBE TABLE {table}")
     assert [{"n": 1}] == clickhouse.query(f"SELECT count() AS n FROM {table}")
@@ -111,7 +111,7 @@ def test_a_column_of_another_type_is_told_and_never_changed(
         change.what,
         change.sql,
     )
-    assert "MODIFY COLUMN by hand" in change.remedy
+    assert "MODIFY COLUMN; or use another table" in change.remedy
 
 
 @pytest.mark.parametrize("missing", ["action", "event_time", "agent_id", "event_date"])

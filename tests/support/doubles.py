@@ -11,10 +11,9 @@ from audit_handler.errors import DeliveryError
 
 class SteppingClock:
     """
-    A clock that stands still until somebody waits on it, and then jumps to the end of the wait.
+    A clock that stands still until it is waited on, and then jumps to the end of the wait.
 
-    For tests on one thread. A wait without an end is an error there, since nobody would ever end
-    it.
+    For tests on one thread, where a wait without an end would never end; it is an error.
     """
 
     def __init__(self) -> None:
@@ -39,7 +38,7 @@ class ScriptedDestination:
     A table in memory. Before it takes an insert it plays the next step of its script.
 
     A step is None (take the rows), an exception (raise it, take nothing), or a pair of an exception
-    and True (take the rows and raise it all the same). When the script is over, inserts are taken.
+    and True (take the rows, and raise it). After the last step, inserts are taken.
     """
 
     def __init__(self, *script: DeliveryError | tuple[DeliveryError, bool] | None) -> None:

@@ -1,8 +1,8 @@
 """
-The table: its columns, the SQL files that make it and ask it, and what a table that exists lacks.
+The table: its columns, the SQL that creates and queries it, and the upgrade of an existing one.
 
-The SQL is in ``sql/``, plain files of one statement each that ``clickhouse-client`` runs as they
-are; this room only fills in other names than ``audit_db`` and ``audit_logs``.
+The SQL is in ``sql/``: plain files of one statement each, which ``clickhouse-client`` runs
+unchanged. This folder fills in other names than ``audit_db`` and ``audit_logs``.
 """
 
 from audit_handler.schema._changes import Change, Client, Table, changes, existing_table

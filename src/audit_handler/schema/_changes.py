@@ -1,4 +1,4 @@
-"""What a table that exists lacks, and the statements that add it."""
+"""Compare an existing table with ``sql/``, and return the statements that add what is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Change", "Client", "Table", "changes", "existing_table"]
 
 
 class Client(Protocol):
-    """A connection to ClickHouse, as `audit_handler.clickhouse.ClickHouse` is one."""
+    """A connection to ClickHouse; `audit_handler.clickhouse.ClickHouse` is one."""
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a SELECT, by column name."""
@@ -34,9 +34,9 @@ class Change:
     what: str
     """The difference in words: ``"column trace_id is missing"``."""
     sql: str | None
-    """The statement that adds what is missing, or None where that would not mend it."""
+    """The statement that adds the missing part, or None where no statement can."""
     remedy: str = ""
-    """What to do where *sql* is None."""
+    """What to do if *sql* is None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,26 +53,27 @@ class Table:
 
     @property
     def holds_rows(self) -> bool:
+        """Whether the table itself stores rows; false for a Distributed table or a view."""
         return self.engine.endswith("MergeTree")
 
     @property
     def is_older(self) -> bool:
-        """Whether it has the layout of 2025."""
+        """Whether the table has the layout of 2025."""
         return is_older(self.columns)
 
 
 def changes(client: Client, target: Target) -> list[Change]:
     """
-    Return what *target*'s database and tables lack, with the statements that add it, in the order
-    to run them; none when all is as ``sql/`` says. Changes nothing itself.
+    Return the differences between *target*'s database and tables and ``sql/``, with the statements
+    that add what is missing, in the order to run them. Changes nothing itself.
 
-    The operator's own columns, indexes, retention and settings are left alone. Data is never
-    rewritten: an index that is added holds for rows to come, until it is materialized, and a column
-    of another type is told, without a statement, because to change a type may cut what is stored.
+    The operator's own columns, indexes, retention and settings are left alone. No statement
+    rewrites data: a new index covers new rows only, until it is materialized. A column of another
+    type is reported without a statement, because a change of type may truncate stored values.
 
     Raises:
-        SetupError: A table of that name is no audit table.
-        DeliveryError: ClickHouse cannot be asked; see `TransientError` and `SetupError`.
+        SetupError: A table of that name is not an audit table.
+        DeliveryError: ClickHouse did not answer; see `TransientError` and `SetupError`.
     """
     return [change for sql in statements(target) for change in _changes_of(client, sql, target)]
 
@@ -100,19 +101,20 @@ def existing_table(client: Client, database: str, table: str) -> Table | None:
     return Table(columns={row["name"]: row["type"] for row in columns}, **found[0])
 
 
+# Every layout has these; a table without one of them serves another purpose.
 _AUDIT_COLUMNS = frozenset({"event_time", "event_date", "agent_id", "action"})
-# Every layout has them; without one of them it is somebody's table for something else.
 _NOT_DISTRIBUTED = (
     "rename it, and run: audit-handler init --cluster; or use another name with --table"
 )
 _HOLDS_NO_ROWS = "name the table under it with --table, or its cluster with --cluster"
 _OTHER_KEY = (
-    "a table keeps its keys: it can be used, and questions read more of it than they need; or make "
-    "another with: audit-handler init --table NAME, and copy the rows with INSERT INTO ... SELECT"
+    "the keys of a table cannot be changed. It can be used, but queries read more than they need; "
+    "or create another with: audit-handler init --table NAME, and copy the rows with "
+    "INSERT INTO ... SELECT"
 )
 _OTHER_TYPE = (
-    "it is not changed, because that may cut what is stored: look at the rows, then ALTER TABLE "
-    "... MODIFY COLUMN by hand; or use another table with --table"
+    "a change may truncate stored values, so it is left to you: look at the rows, then run ALTER "
+    "TABLE ... MODIFY COLUMN; or use another table with --table"
 )
 _UPGRADE = "upgrade it with: audit-handler init"
 
@@ -125,7 +127,7 @@ _SETTING = re.compile(r"(\w+) = (\d+)")
 
 
 def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]:
-    """Yield what the database or table of the statement *create* lacks."""
+    """Yield the differences of the database or table that the statement *create* creates."""
     ((kind, database, name),) = _CREATED.findall(create)
     if kind == "DATABASE":
         known = client.query(
@@ -161,7 +163,7 @@ def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]
 
 
 def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterator[Change]:
-    """Yield what a table that holds the rows lacks."""
+    """Yield the differences of a table that holds the rows."""
     if not table.holds_rows:
         yield Change(
             what=f"{name} is a {table.engine} table, which holds no rows itself",

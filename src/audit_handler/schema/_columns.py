@@ -1,4 +1,4 @@
-"""The columns of the table: one list that record, SQL, documentation and tests agree with."""
+"""The columns of the table: one list for record, SQL, documentation and tests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["COLUMNS", "OLDER_COLUMNS", "WRITTEN_COLUMNS", "Kind", "is_older"]
 
 
 class Kind(Enum):
-    """How a value gets into its column."""
+    """How a value is converted for its column, and who fills it."""
 
     TEXT = "text"
-    """Text as it is; anything else as its JSON or ``str()``."""
+    """Text as it is; other values as JSON or ``str()``."""
     CONTENT = "content"
-    """Bodies, headers, values: objects become JSON text, and text is searched for secrets too."""
+    """Bodies, headers, values: objects become JSON text, and text is searched for secrets."""
     UINT16 = "a whole number from 0 to 65535"
     UINT32 = "a whole number from 0 to 4294967295"
     IP = "an IPv4 or IPv6 address"
@@ -23,11 +23,12 @@ class Kind(Enum):
     TIME = "a time from 2020 to a day ahead"
     UUID = "a UUID"
     RECORD = "record"
-    """Filled by the handler from the record itself; an extra of this name goes to *metadata*."""
+    """The handler fills it from the record; an extra of this name goes to *metadata*."""
     SERVER = "server"
-    """Filled by ClickHouse; never sent."""
+    """ClickHouse fills it; it is never sent."""
 
 
+# Every column of ``audit_logs``, in the table's order.
 COLUMNS: Mapping[str, Kind] = MappingProxyType(
     {
         "event_id": Kind.UUID,
@@ -69,12 +70,11 @@ COLUMNS: Mapping[str, Kind] = MappingProxyType(
         "ingested_at": Kind.SERVER,
     }
 )
-"""Every column of ``audit_logs``, in the table's order."""
 
+# The columns that an insert names. ClickHouse fills *event_date* and *ingested_at* itself.
 WRITTEN_COLUMNS: tuple[str, ...] = tuple(
     name for name, kind in COLUMNS.items() if kind is not Kind.SERVER
 )
-"""The columns that an insert names. *event_date* and *ingested_at* are ClickHouse's own."""
 
 _SINCE_2026 = frozenset(
     {
@@ -92,14 +92,12 @@ _SINCE_2026 = frozenset(
     }
 )
 
+# The columns that an insert names while the table has the layout of 2025. Without *writer_id* and
+# *seq*, stored rows cannot be looked up there.
 OLDER_COLUMNS: tuple[str, ...] = tuple(name for name in WRITTEN_COLUMNS if name not in _SINCE_2026)
-"""
-The columns that an insert names where the table still has the layout of 2025. It has no
-*writer_id* and no *seq*, so nobody can tell there which rows are stored.
-"""
 
 
 def is_older(columns: Iterable[str]) -> bool:
-    """Return whether *columns* are the layout of 2025: all of it, and nothing since."""
+    """Return whether *columns* are the layout of 2025: all of it, and no newer column."""
     present = frozenset(columns)
     return present.issuperset(OLDER_COLUMNS) and present.isdisjoint(_SINCE_2026)

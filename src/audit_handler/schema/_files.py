@@ -1,4 +1,4 @@
-"""The files of ``sql/``, with other names filled in."""
+"""Read the files of ``sql/``, and fill in other names."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = [
     "statements",
 ]
 
+# How long a row is kept by default; the files of ``sql/`` say the same.
 DEFAULT_RETENTION = "2 YEAR"
-"""How long a row is kept when nobody says: what the files of ``sql/`` themselves say."""
 
 _PARAMETER = re.compile(r"\{(\w+):([^{}]+)\}")
 _RETENTION = re.compile(r"\s*([1-9]\d{0,4})\s*(DAY|WEEK|MONTH|YEAR)S?\s*", re.IGNORECASE)
@@ -37,10 +37,10 @@ def statements(target: Target, *, retention: str = DEFAULT_RETENTION) -> list[st
 
     Args:
         retention: How long a row is kept, like ``"2 YEAR"``, ``"18 MONTH"`` or ``"400 DAY"``. A
-            table that exists keeps its own; see `retention_statements`.
+            table that exists keeps its own retention; see `retention_statements`.
 
     Raises:
-        ConfigurationError: *retention* is none of these.
+        ConfigurationError: *retention* is not like these.
     """
     return scripts(_layout(target), target, retention=retention)
 
@@ -59,7 +59,7 @@ def retention_statements(target: Target, retention: str) -> list[str]:
 
 def access_statements(target: Target) -> list[str]:
     """
-    Return the statements that give access, in the order to run them: roles and what they may, the
+    Return the statements that give access, in the order to run them: roles and their grants, the
     readers' settings profile, and one user for each role. Each may be run again.
 
     The statements that create users have the parameters ``{writer_password:String}``,
@@ -69,17 +69,17 @@ def access_statements(target: Target) -> list[str]:
 
 
 def query_names() -> list[str]:
-    """Return the names of the questions in ``sql/queries/``, sorted."""
+    """Return the names of the queries in ``sql/queries/``, sorted."""
     return sorted(path.stem for path in (sql_directory() / "queries").glob("*.sql"))
 
 
 def query(name: str, target: Target) -> str:
     """
-    Return the question *name* of ``sql/queries/`` for *target*'s table. Its parameters stand in it
-    as ``{name:Type}``, for the server to fill in; ``docs/QUERIES.md`` lists them.
+    Return the query *name* of ``sql/queries/`` for *target*'s table. The server fills in its
+    parameters, ``{name:Type}``; ``docs/QUERIES.md`` lists them.
 
     Raises:
-        ConfigurationError: There is no such question.
+        ConfigurationError: There is no such query.
     """
     if name not in query_names():
         raise ConfigurationError(
@@ -89,20 +89,19 @@ def query(name: str, target: Target) -> str:
 
 
 def parameters(sql: str) -> dict[str, str]:
-    """Return the types of the ``{name:Type}`` in *sql*, by name, in the order of the text."""
+    """Return the types of the parameters ``{name:Type}`` in *sql*, by name, in order."""
     return dict(_PARAMETER.findall(sql))
 
 
 def scripts(directory: str, target: Target, *, retention: str = DEFAULT_RETENTION) -> list[str]:
-    """Return the statements in *directory* of ``sql/``, one a file, in the order to run them."""
+    """Return the statements in *directory* of ``sql/``, one per file, in the order to run them."""
     names = sorted(path.name for path in (sql_directory() / directory).glob("*.sql"))
     return [script(f"{directory}/{name}", target, retention=retention) for name in names]
 
 
 def script(path: str, target: Target, *, retention: str = DEFAULT_RETENTION) -> str:
     """
-    Return the one statement of the file *path* in ``sql/``, with *target*'s names and *retention*
-    in it.
+    Return the statement in the file *path* of ``sql/``, with *target*'s names and *retention*.
     """
     sql = (sql_directory() / path).read_text(encoding="utf-8")
     return _with_retention(_with_names(sql, target), retention)
@@ -122,8 +121,8 @@ def _with_names(sql: str, target: Target) -> str:
     """
     Put the target's names into *sql*.
 
-    Text replacement, because ON CLUSTER, AS and GRANT refuse query parameters; the names are
-    checked identifiers.
+    By text replacement, because ON CLUSTER, AS and GRANT do not accept query parameters. The names
+    are checked identifiers.
     """
     names = {"audit_db": target.database, "audit_logs": target.table}
     for suffix in ("_local", "_before_upgrade", "_local_before_upgrade"):
@@ -138,7 +137,7 @@ def _with_retention(sql: str, retention: str) -> str:
     given = _RETENTION.fullmatch(retention)
     if not given:
         raise ConfigurationError(
-            f"retention={retention!r} is no length of time; use one like 2 YEAR, 18 MONTH or "
+            f"retention={retention!r} is not a length of time; use one like 2 YEAR, 18 MONTH or "
             "400 DAY"
         )
     interval = f"INTERVAL {given[1]} {given[2].upper()}"

@@ -1,12 +1,12 @@
 """
-From the layout of 2025 to today's: a new table takes the place of the older one, which is set aside
-and copied into it month by month.
+Upgrade a table from the layout of 2025 to today's: rename the older table, create a new one in its
+place, and copy month by month.
 
-The handler may go on writing all the while: to the older table, then, from one statement to the
-next, to the new one. Every step looks at what is there, so an upgrade that was interrupted goes on
-where it stopped, and one that is done changes nothing. The SQL is in ``sql/upgrade/``.
+The handler may write all the while: first to the older table, then, from one statement to the next,
+to the new one. Every step looks at the tables first, so an interrupted upgrade continues where it
+stopped, and a finished one changes nothing. The SQL is in ``sql/upgrade/``.
 
-Set aside means renamed: ``audit_logs_before_upgrade`` stays until the operator drops it.
+The renamed table, ``audit_logs_before_upgrade``, stays until the operator drops it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ from audit_handler.target import Target
 
 __all__ = ["Month", "Upgrade", "upgrade", "upgrade_statements"]
 
+# The first pass copies, the last one finds all months equal. In between, a month may get rows from
+# an insert that was running in the server when the table was renamed.
 _PASSES = 4
-"""
-The first copies, the last finds all equal. In between, a month may have got rows from an insert
-that was under way in the server when the table was set aside.
-"""
 _TTL = re.compile(r"\bTTL event_date \+ toInterval(Day|Week|Month|Year)\((\d+)\)")
 
 
@@ -37,23 +35,23 @@ class Month:
     month: int
     """202511 for November 2025."""
     rows: int
-    """Rows of the older table that are to be in the new one."""
+    """Rows of the older table that belong into the new one."""
     copied: int
-    """Rows of them that are in the new one."""
+    """Those of them that are in the new table."""
     left_behind: int
-    """Rows that are not copied: older than what is kept, or of a time before 2020."""
+    """Rows that are not copied: older than the retention, or from before 2020."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
-    """What `upgrade` has done."""
+    """The outcome of `upgrade`."""
 
     was_set_aside: bool
-    """Whether this run has put the new table into the older one's place."""
+    """Whether this run has put the new table in the older one's place."""
     months: tuple[Month, ...]
-    """Every month of the older table; empty when there is none."""
+    """Every month of the older table; empty if there is no older table."""
     copied_months: int
-    """How many of them this run has copied; the others were whole before."""
+    """Number of months that this run has copied; the others were complete before."""
 
 
 def upgrade(
@@ -64,21 +62,21 @@ def upgrade(
     on_month: Callable[[Month, int], object] = lambda _month, _left: None,
 ) -> Upgrade:
     """
-    Bring *target*'s table from the layout of 2025 to today's, and return when every month of it is
-    copied and counted.
+    Upgrade *target*'s table from the layout of 2025 to today's. Return when every month is copied
+    and counted.
 
-    Run it again after an interruption, and once more before the older table is dropped: it then
-    says that nothing was left to do. One at a time.
+    Run it again after an interruption, and once more before the older table is dropped: that run
+    copies nothing. Never run two at a time.
 
     Args:
-        retention: How long the new table keeps a row; no effect once it exists. Rows that are older
+        retention: How long the new table keeps a row; no effect once the table exists. Older rows
             are not copied.
-        on_month: Called after each month that was copied, with it and the number of months left.
+        on_month: Called after the copy of each month, with the month and the number of months left.
 
     Raises:
-        SetupError: There is no such table, or it cannot be upgraded; the text says what to do.
-        DeliveryError: ClickHouse failed on the way, a copy is running already, or a month's rows do
-            not agree in number. Run it again.
+        SetupError: The table does not exist or cannot be upgraded; the text says what to do.
+        DeliveryError: ClickHouse failed on the way, another copy is running, or a month's numbers
+            of rows differ. Run it again.
     """
     name = f"{target.table}_local" if target.cluster else target.table
     was_set_aside = _replace_table(client, target, name, retention)
@@ -95,9 +93,9 @@ def upgrade(
             copied.add(month.month)
             on_month(replace(month, copied=month.rows), left)
     raise TransientError(
-        f"{target}: of {', '.join(str(month.month) for month in unequal)} the new table does not "
-        "have as many rows as the older one; something still writes to the older one, or copies "
-        "too. Run the upgrade again"
+        f"{target}: the new table does not have as many rows of "
+        f"{', '.join(str(month.month) for month in unequal)} as the older one; another process "
+        "still writes to the older one, or copies too. Run the upgrade again"
     )
 
 
@@ -105,11 +103,11 @@ def upgrade_statements(
     client: Client, target: Target, *, retention: str = DEFAULT_RETENTION
 ) -> list[str]:
     """
-    Return the SQL that `upgrade` would run from here on, in order; none where nothing is left to
-    do. The copy of a month is in it once, for all of them.
+    Return the SQL that `upgrade` would run now, in order; none if nothing is left to do. The
+    statement that copies a month is in the list once, for all months.
 
     Raises:
-        DeliveryError: ClickHouse cannot be asked.
+        DeliveryError: ClickHouse did not answer.
     """
     name = f"{target.table}_local" if target.cluster else target.table
     table = existing_table(client, target.database, name)
@@ -135,8 +133,8 @@ def _layout(target: Target) -> str:
 
 def _replace_table(client: Client, target: Target, name: str, retention: str) -> bool:
     """
-    Set an older table aside and put a new one into its place, or go on with that where it was
-    interrupted. Return whether an older table was set aside now.
+    Rename an older table and create a new one in its place, or continue an interrupted attempt.
+    Return whether an older table was renamed now.
     """
     table = existing_table(client, target.database, name)
     aside = existing_table(client, target.database, f"{name}_before_upgrade")
@@ -164,8 +162,8 @@ def _replace_table(client: Client, target: Target, name: str, retention: str) ->
         for sql in statements(target, retention=retention):
             client.command(sql)
     except DeliveryError:
-        # The application is writing: better the older table than none. After a kill there is none
-        # until the next run, and the rows wait in the spool.
+        # The application is writing: the older table is better than none. After a kill there is no
+        # table until the next run, and the rows wait in the spool.
         if is_older and existing_table(client, target.database, name) is None:
             client.command(script(f"{directory}/put_back.sql", target))
         raise
@@ -173,7 +171,7 @@ def _replace_table(client: Client, target: Target, name: str, retention: str) ->
 
 
 def _replace_front(client: Client, target: Target) -> None:
-    """Drop the Distributed table that knows the older columns; give the older rows their own."""
+    """Drop the Distributed table with the older columns; create one for the older rows."""
     front = existing_table(client, target.database, target.table)
     if front is not None and front.engine != "Distributed":
         raise SetupError(
@@ -187,7 +185,7 @@ def _replace_front(client: Client, target: Target) -> None:
 
 
 def _months(client: Client, target: Target, name: str) -> tuple[Month, ...]:
-    """Return the months of the older table, oldest first, and how much of each is copied."""
+    """Return the months of the older table, oldest first, with the rows of each that are copied."""
     retention = _retention(client, target, name)
     copied = client.query(script("upgrade/copied.sql", target))
     rows_by_month = {row["month"]: row["rows"] for row in copied}
@@ -198,11 +196,11 @@ def _months(client: Client, target: Target, name: str) -> tuple[Month, ...]:
 
 
 def _copy(client: Client, target: Target, name: str, month: Month) -> None:
-    """Copy *month* whole, after taking away what an interrupted copy has left of it."""
+    """Remove the rows that an interrupted copy of *month* has left, and copy the month."""
     if client.query(script("upgrade/running.sql", target))[0]["copies"]:
         raise TransientError(
-            f"{target}: a month is being copied already, perhaps by an upgrade that was "
-            "interrupted: its last statement goes on in the server. Run the upgrade again later"
+            f"{target}: a month is being copied already, perhaps by an interrupted upgrade, whose "
+            "last statement still runs in the server. Run the upgrade again later"
         )
     parameters = {"month": month.month}
     if month.copied:
@@ -212,7 +210,7 @@ def _copy(client: Client, target: Target, name: str, month: Month) -> None:
 
 
 def _retention(client: Client, target: Target, name: str) -> str:
-    """Return how long the new table keeps its rows; for ever, if it has another TTL or none."""
+    """Return how long the new table keeps its rows; for ever if it has another TTL, or none."""
     table = existing_table(client, target.database, name)
     found = _TTL.search(table.ddl) if table is not None else None
     return f"{found[2]} {found[1]}" if found else "100 YEAR"
