@@ -84,7 +84,7 @@ def as_user(target: Target, name: str) -> Target:
 
 
 def give_access(admin: ClickHouse, target: Target) -> None:
-    """Create the users with the passwords of this run, whoever created them before."""
+    """Create the users with the passwords of this run, even if an earlier run created them."""
     on_cluster = f" ON CLUSTER '{target.cluster}'" if target.cluster else ""
     for name in ("writer", "reader", "auditor"):
         admin.command(f"DROP USER IF EXISTS audit_{name}{on_cluster}")

@@ -78,7 +78,7 @@ def test_what_is_lacking_is_said_once(
 
 
 @pytest.mark.usefixtures("older")
-def test_nobody_can_be_asked_which_rows_are_stored_until_it_is_upgraded(
+def test_rows_cannot_be_looked_up_until_the_older_table_is_upgraded(
     faults: LoopbackClickHouse, database: str, connect: Connect
 ) -> None:
     clickhouse = connect(faults.dsn(database), create_table=False)

@@ -49,7 +49,7 @@ def target(server: LoopbackClickHouse, database: str) -> Target:
 
 @pytest.fixture
 def clickhouse(target: Target) -> Iterator[ClickHouse]:
-    """A connected room with a table of three rows."""
+    """A connection to a table of three rows."""
     clickhouse = ClickHouse(target, create_table=True, async_insert=False)
     clickhouse.insert(rows(1, 2, 3), token="t")
     yield clickhouse

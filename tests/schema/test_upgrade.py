@@ -1,4 +1,4 @@
-"""From the layout of 2025 to today's: every row arrives, whatever interrupts and whoever writes."""
+"""From the layout of 2025 to today's: every row arrives, despite interruptions and writers."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_row_that_reaches_the_older_table_late_is_copied_too(
     assert [] == misnumbered(faults, older)
 
 
-def test_a_table_that_somebody_still_writes_to_is_an_error(
+def test_an_older_table_that_is_still_written_to_is_an_error(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target, older: str
 ) -> None:
     late = f"INSERT INTO {older}_before_upgrade (resource_id) VALUES ('late')"

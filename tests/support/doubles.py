@@ -1,4 +1,4 @@
-"""Doubles that are passed in: a clock that never waits, a ClickHouse that answers by script."""
+"""Doubles to pass in: a clock that never waits, a ClickHouse that follows a script."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SteppingClock:
 
 class ScriptedDestination:
     """
-    A table in memory. Before it takes an insert it plays the next step of its script.
+    A table in memory. Each insert first plays the next step of the script.
 
     A step is None (take the rows), an exception (raise it, take nothing), or a pair of an exception
     and True (take the rows, and raise it). After the last step, inserts are taken.

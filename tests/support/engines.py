@@ -1,4 +1,4 @@
-"""What a test needs of a ClickHouse, whichever it is."""
+"""One interface to every ClickHouse that tests use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 class Engine(Protocol):
-    """What a test needs of a ClickHouse, whichever it is."""
+    """A ClickHouse that a test can ask."""
 
     def dsn(self, database: str = "audit_db") -> str: ...
 
@@ -17,7 +17,7 @@ class Engine(Protocol):
 
 
 class RealServer:
-    """A ClickHouse server, asked through the driver."""
+    """A real ClickHouse server, asked through the driver."""
 
     def __init__(self, url: str) -> None:
         import clickhouse_connect
@@ -37,8 +37,7 @@ class RealServer:
 
 def completeness(engine: Engine, table: str) -> list[dict[str, Any]]:
     """
-    Return rows, gaps and repeats of each writer: how an auditor tells that nothing is missing or
-    doubled.
+    Return rows, gaps and repeats of each writer, as an auditor counts them.
     """
     return engine.query(
         "SELECT count() AS rows, max(seq) - uniqExact(seq) AS gaps, "

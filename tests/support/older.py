@@ -1,4 +1,4 @@
-"""A table with the layout of 2025, as users of the system that came before may have it."""
+"""A table with the layout of 2025, as users of the previous system may have it."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class World:
         Start *program*; it prints the number of each audit whose call has returned.
 
         Args:
-            environment: Variables besides the world's own.
+            environment: Variables in addition to the world's own.
             wrapper: A command, with its arguments, that the interpreter's command is appended to.
         """
         source = prelude + textwrap.dedent(program)
@@ -93,7 +93,7 @@ class World:
         return [int(line) for line in printed.splitlines()]
 
     def finish(self) -> None:
-        """Run what an operator would: the same application once more."""
+        """Run the same application once more, as an operator would."""
         self.run("assert handler.flush() and handler.close()")
 
     @contextmanager
@@ -116,13 +116,13 @@ class World:
         row: str = "processes, however they begin and end",
     ) -> None:
         """
-        Check that what was acknowledged is stored once, with no gap and no repeat in any writer's
+        Check that every acknowledged row is stored once, with no gap and no repeat in any writer's
         numbering.
 
         Args:
             acknowledged: The numbers whose calls have returned.
-            surplus: So many more rows may be stored, of calls that were cut off before they could
-                say so.
+            surplus: How many more rows may be stored: of calls that were cut off before they
+                returned.
             row: The row of the failure table, for the report.
         """
         with self.server() as server:

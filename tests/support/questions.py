@@ -1,4 +1,4 @@
-"""The questions of ``sql/queries/``, asked of rows that answer them."""
+"""Rows for the queries of ``sql/queries/``, and their answers."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ def record(number: int) -> logging.LogRecord:
 
 
 def ask(clickhouse: ClickHouse, name: str, target: Target, table: str = "") -> list[dict[str, Any]]:
-    """Ask the question *name* of *target*'s table, or of *table*."""
+    """Run the query *name* on *target*'s table, or on *table*."""
     sql = query(name, replace(target, table=table or target.table))
     return clickhouse.query(sql, {key: ARGUMENTS[key] for key in re.findall(r"\{(\w+):", sql)})

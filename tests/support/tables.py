@@ -1,4 +1,4 @@
-"""Rows as the spool writes them, and the tables that take them."""
+"""Rows as the spool writes them, and tables to store them in."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ def rows(*numbers: int, **fields: Any) -> bytes:
 
 
 def target_of(dsn: str, database: str, **fields: Any) -> Target:
+    """Return the target that *dsn* names, with another *database* and other *fields*."""
     parsed = {**parse_dsn(dsn, port=None, user=None, password=None), "database": database}
     parsed["client_options"] = {**parsed["client_options"], **fields.pop("client_options", {})}
     return Target(**parsed, **fields)
 
 
 def count(server: Engine, database: str) -> int:
+    """Return the number of rows in *database*'s table."""
     return int(server.query(f"SELECT count() AS n FROM {database}.audit_logs")[0]["n"])

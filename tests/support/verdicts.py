@@ -1,5 +1,5 @@
 """
-Verdicts: what was acknowledged against what is stored, and the report that they are collected in.
+Verdicts compare acknowledged rows with stored ones; a report collects them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ __all__ = ["Verdict", "report", "verdict_on"]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the table says about one test's rows."""
+    """The rows of one test, as the table has them."""
 
     acknowledged: int
     """Logger calls that returned."""
     stored: int
-    """Different rows of them that are stored."""
+    """Different rows of those calls that are stored."""
     lost: int
     """Acknowledged rows that are neither stored nor reported."""
     doubled: int
-    """Rows that are stored once too often."""
+    """Surplus copies of rows."""
     unacknowledged: int
     """Stored rows whose call was cut off by a kill before it returned."""
     reported: int
@@ -41,7 +41,7 @@ def verdict_on(
     Compare *table* with the numbers of the calls that returned, and each writer's *seq* with 1, 2,
     3 ...
 
-    A gap in the numbering counts as lost, and a repeat as doubled, whatever the rows say.
+    A gap in the numbering counts as lost, and a repeat as doubled, even if all numbers are there.
     """
     numbers = engine.query(
         f"SELECT resource_id, count() AS n FROM {table} WHERE resource_type = 'number' "

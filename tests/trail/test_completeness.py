@@ -75,7 +75,7 @@ def test_too_few_rows_are_exit_code_1(dsn: str) -> None:
 def test_rows_that_only_the_spool_has_are_told_and_rejected_ones_are_exit_code_1(
     dsn: str, faults: LoopbackClickHouse, database: str, make_handler: Callable[..., AuditHandler]
 ) -> None:
-    """They are the last ones of their writers, so no number in the table tells of them."""
+    """They are the last ones of their writers, so no gap in the table shows them."""
     handler = make_handler(dsn, flush_interval_ms=3_600_000)
     audit(handler)
     waiting = run("verify-completeness", "--dsn", dsn)

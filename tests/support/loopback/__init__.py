@@ -22,7 +22,7 @@ from urllib.parse import quote
 __all__ = ["LoggedRequest", "LoopbackClickHouse", "LoopbackError"]
 
 SERVER = Path(__file__).with_name("server.py")
-# A start takes 0.4 to 1.5 s; a minute leaves room for a loaded machine and still ends before
+# A start takes 0.4 to 1.5 s; a minute is enough for a loaded machine and still ends before
 # pytest-timeout would.
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0

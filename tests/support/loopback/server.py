@@ -125,7 +125,7 @@ INFILE_NOISE = re.compile(
 
 class ClickHouseError(Exception):
     """
-    An error that the client is told the way ClickHouse tells it.
+    An error to answer in ClickHouse's own form.
     """
 
     def __init__(self, code: int, name: str, text: str) -> None:
@@ -226,8 +226,8 @@ class Engine:
         database = f"{path}?config-file={config}" if config else str(path)
         self._connect: Callable[[], Any] = lambda: chdb.connect(database)
         self._keeper = self._connect()  # the engine lives as long as one connection does
-        # Bodies that a killed predecessor left behind; chDB's lock is ours by now, so nobody else
-        # is writing there.
+        # Bodies that a killed predecessor left behind. This process has chDB's lock by now, so no
+        # other one writes there.
         self._bodies = path / "loopback_bodies"
         shutil.rmtree(self._bodies, ignore_errors=True)
         self._bodies.mkdir()
@@ -445,7 +445,7 @@ class Fault:
 
 def matches(pattern: str, statement: str) -> bool:
     """
-    Search *pattern* in *statement*, whatever the case.
+    Search *pattern* in *statement*, ignoring case.
     """
     return re.search(pattern, statement, re.IGNORECASE) is not None
 
@@ -902,7 +902,7 @@ class ControlHandler(Handler):
             result = self._operations()[self.path.lstrip("/")](**arguments)
         except ClickHouseError as exc:
             self.send(Answer(400, {}, f"Code: {exc.code}. {exc.text} ({exc.name})".encode()))
-        except Exception as exc:  # whatever it is, the test that asked should read it
+        except Exception as exc:  # the test that asked should see any error
             self.send(Answer(400, {}, f"{type(exc).__name__}: {exc}".encode()))
         else:
             self.send(Answer(200, {}, json.dumps(result).encode()))
