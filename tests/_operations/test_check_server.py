@@ -66,11 +66,28 @@ def test_an_embedded_database_has_no_clock_of_its_own(tmp_path: Path) -> None:
     assert [] == list(ServerSteps(ClockServer(0.0), target, time.time).clock())
 
 
+@pytest.mark.usefixtures("dsn")
 def test_a_missing_database_names_init_and_those_that_are_visible(
     faults: LoopbackClickHouse, database: str
 ) -> None:
-    found = findings(faults.dsn(database))["database"]
+    other = f"not_{database}"
+    found = findings(faults.dsn(other), database=other)["database"]
 
-    assert ("failed", True) == (found.state, found.detail.startswith(f"{database} is missing"))
-    assert "default" in found.detail.partition("; visible: ")[2]
+    assert ("failed", True) == (found.state, found.detail.startswith(f"{other} is missing"))
+    assert ", " in found.detail.partition("; visible: ")[2]
     assert "audit-handler init" in found.remedy
+
+
+def test_a_database_is_found_among_more_than_are_shown(
+    faults: LoopbackClickHouse, database: str
+) -> None:
+    """It was said to be missing when its table was, and 50 others came before it."""
+    others = [f"a{number}_{database}" for number in range(50)]
+    for name in (database, *others):
+        faults.command(f"CREATE DATABASE {name}")
+    found = findings(faults.dsn(database))
+    for name in others:
+        faults.command(f"DROP DATABASE {name}")
+
+    assert ("ok", "failed") == (found["database"].state, found["table"].state)
+    assert f"visible: {database}, a0_" in found["database"].detail

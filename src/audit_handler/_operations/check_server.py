@@ -62,9 +62,12 @@ class ServerSteps:
 
     def database(self) -> Iterator[Finding]:
         """Look whether this user sees the database."""
+        # Its own first: a server may have more than are shown.
         names = self._connection.query(
             "SELECT name FROM system.databases "
-            "WHERE lower(name) NOT IN ('system', 'information_schema') ORDER BY name LIMIT 50"
+            "WHERE lower(name) NOT IN ('system', 'information_schema') "
+            "ORDER BY name != {database:String}, name LIMIT 50",
+            {"database": self._target.database},
         )
         visible = ", ".join(row["name"] for row in names) or "none"
         if any(row["name"] == self._target.database for row in names) or existing_table(
