@@ -646,7 +646,7 @@ def test_load_without_a_table_names_init_at_once(faults: LoopbackClickHouse, dat
 
     assert 3 == result.exit_code
     assert "audit-handler init" in result.stderr
-    assert [] == faults.requests(match="^INSERT")
+    assert [] == faults.requests(match=f"^INSERT INTO `{database}`")
 
 
 def test_load_reads_no_more_than_the_application_itself_may(
