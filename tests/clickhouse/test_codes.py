@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import pytest
 
 from audit_handler.clickhouse._codes import (
@@ -11,6 +13,7 @@ from audit_handler.clickhouse._codes import (
     SETUP_REMEDIES,
     TRANSIENT_REMEDIES,
     Code,
+    HttpStatus,
 )
 from tests.support.engines import Engine
 
@@ -26,6 +29,12 @@ def test_every_code_has_the_name_that_the_engine_gives_it(engine: Engine) -> Non
     )
 
     assert CODES == {row["name"]: row["code"] for row in found}
+
+
+def test_every_status_has_its_usual_name() -> None:
+    statuses = {name: code for name, code in vars(HttpStatus).items() if not name.startswith("_")}
+
+    assert statuses == {name: HTTPStatus[name] for name in statuses}
 
 
 def test_every_code_that_has_a_name_is_in_one_of_the_tables() -> None:

@@ -8,7 +8,6 @@ waiting loses no row, rejecting could.
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Final
 
 __all__ = [
@@ -18,10 +17,12 @@ __all__ = [
     "SETUP_REMEDIES",
     "TRANSIENT_REMEDIES",
     "Code",
+    "HttpStatus",
 ]
 
 
-# Plain integers: an IntEnum of this size takes 1 to 5 ms of every import of the package.
+# Plain integers, here and below: an IntEnum of this size, or importing http, takes 1 to 5 ms of
+# every import of the package.
 class Code:
     """Error codes, under ClickHouse's own names."""
 
@@ -116,6 +117,21 @@ class Code:
     TABLE_IS_PERMANENTLY_READ_ONLY: Final = 774
     KEEPER_EXCEPTION: Final = 999
     TABLE_SIZE_LIMIT_EXCEEDED: Final = 1016
+
+
+class HttpStatus:
+    """Statuses of answers that are not ClickHouse's own, named as in `http.HTTPStatus`."""
+
+    UNAUTHORIZED: Final = 401
+    FORBIDDEN: Final = 403
+    NOT_FOUND: Final = 404
+    REQUEST_TIMEOUT: Final = 408
+    REQUEST_ENTITY_TOO_LARGE: Final = 413
+    TOO_MANY_REQUESTS: Final = 429
+    INTERNAL_SERVER_ERROR: Final = 500
+    BAD_GATEWAY: Final = 502
+    SERVICE_UNAVAILABLE: Final = 503
+    GATEWAY_TIMEOUT: Final = 504
 
 
 # ClickHouse rejects at least one row, now and later; nothing of the insert was stored.
@@ -265,19 +281,19 @@ _PROXY = "see the proxy between here and ClickHouse, and whether ClickHouse runs
 
 # The same for the status of an answer that is not ClickHouse's own.
 HTTP_REMEDIES: dict[int, str] = {
-    HTTPStatus.REQUEST_TIMEOUT: _PROXY,
-    HTTPStatus.TOO_MANY_REQUESTS: f"{_LOAD}; or a proxy on the way limits the rate of requests",
-    HTTPStatus.INTERNAL_SERVER_ERROR: _PROXY,
-    HTTPStatus.BAD_GATEWAY: _PROXY,
-    HTTPStatus.SERVICE_UNAVAILABLE: _PROXY,
-    HTTPStatus.GATEWAY_TIMEOUT: f"{_PROXY}, and how long the proxy waits for an answer",
+    HttpStatus.REQUEST_TIMEOUT: _PROXY,
+    HttpStatus.TOO_MANY_REQUESTS: f"{_LOAD}; or a proxy on the way limits the rate of requests",
+    HttpStatus.INTERNAL_SERVER_ERROR: _PROXY,
+    HttpStatus.BAD_GATEWAY: _PROXY,
+    HttpStatus.SERVICE_UNAVAILABLE: _PROXY,
+    HttpStatus.GATEWAY_TIMEOUT: f"{_PROXY}, and how long the proxy waits for an answer",
 }
 HTTP_SETUP_REMEDIES: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "check user and password in the dsn",
-    HTTPStatus.FORBIDDEN: (
+    HttpStatus.UNAUTHORIZED: "check user and password in the dsn",
+    HttpStatus.FORBIDDEN: (
         "check user and password in the dsn, and any proxy between here and ClickHouse"
     ),
-    HTTPStatus.NOT_FOUND: (
+    HttpStatus.NOT_FOUND: (
         "check host, port and proxy_path of the dsn: no ClickHouse answers there"
     ),
 }

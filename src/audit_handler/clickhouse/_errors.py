@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 
 from audit_handler.clickhouse._codes import (
     DATA_CODES,
@@ -16,6 +15,7 @@ from audit_handler.clickhouse._codes import (
     SETUP_REMEDIES,
     TRANSIENT_REMEDIES,
     Code,
+    HttpStatus,
 )
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 
@@ -98,7 +98,7 @@ def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
     if code is not None:
         return _sort_code(code, getattr(exc, "name", None), text, secrets)
     if status := _http_status(text):
-        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        if status == HttpStatus.REQUEST_ENTITY_TOO_LARGE:
             return DataError("HTTP status 413: the insert is too large for a proxy on the way")
         if status in HTTP_SETUP_REMEDIES:
             return SetupError(f"HTTP status {status}", remedy=HTTP_SETUP_REMEDIES[status])
