@@ -422,7 +422,7 @@ def test_rows_that_a_close_left_are_delivered_by_the_next_handler(
     faults.fault("http_status", status=503, times=-1)
     for _ in range(3):
         log.info("x", extra=AUDIT)
-    pipeline = first._pipeline
+    pipeline = first._pipelines.open
     assert pipeline is not None
     assert not first.close(0.2)
     # Its thread may still be in a request; it gives the rows up as it ends.
@@ -463,7 +463,7 @@ def test_status_and_repr_answer_while_an_append_hangs(
     """The spool's lock is held across a write, and a status page must not hang with the disk."""
     handler = make_handler("http://127.0.0.1:1", logger=log.name, flush_interval_ms=3_600_000)
     log.info("x", extra=AUDIT)
-    pipeline = handler._pipeline
+    pipeline = handler._pipelines.open
     assert pipeline is not None
     answers: list[tuple[int, float]] = []
 
@@ -486,7 +486,7 @@ def test_status_counts_on_while_the_handler_is_being_closed(
     handler = make_handler(faults.dsn(database), logger=log.name, retry_max_ms=10_000)
     faults.fault("http_status", status=503, times=1_000_000)
     log.info("x", extra=AUDIT)
-    pipeline = handler._pipeline
+    pipeline = handler._pipelines.open
     assert pipeline is not None
     seen: list[tuple[int, int]] = []
     wait = pipeline.spool.flush

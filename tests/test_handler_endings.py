@@ -147,7 +147,7 @@ def test_a_finalizers_audit_is_taken_on_a_listeners_thread(
     """Garbage is collected on any thread; it was passed over there, and nobody was told."""
     handler = make_handler(faults.dsn(database), logger=log.name)
     log.info("a", extra=AUDIT)
-    pipeline = handler._pipeline
+    pipeline = handler._pipelines.open
     assert pipeline is not None
     is_done = threading.Event()
     real = pipeline.spool.adopt
@@ -178,7 +178,7 @@ def test_raise_also_fails_closed_for_a_defect_of_ours(
     """The call returned, and the row was neither stored nor refused. The record was printed."""
     handler = make_handler("http://127.0.0.1:1", logger=log.name, on_full="raise")
     log.info("a", extra=AUDIT)
-    pipeline = handler._pipeline
+    pipeline = handler._pipelines.open
     assert pipeline is not None
 
     def fails(*_: Any, **__: Any) -> None:
@@ -210,7 +210,7 @@ def test_a_row_that_is_not_synced_is_no_dropped_one(
         flush_interval_ms=3_600_000,
     )
     log.info("a", extra=AUDIT)
-    pipeline = handler._pipeline
+    pipeline = handler._pipelines.open
     assert pipeline is not None
     real, files = pipeline.spool.files.sync, pipeline.spool.files
 
@@ -442,7 +442,7 @@ def test_what_was_closed_before_it_began_begins_no_more(
 
     assert not started[0].listener.is_alive
     assert started[0].spool.is_closed
-    assert started[0] is not handler._pipeline
+    assert started[0] is not handler._pipelines.open
     assert 1 == handler.status().rows_waiting
 
 

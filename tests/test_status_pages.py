@@ -31,7 +31,7 @@ def test_pages_answer_while_the_disk_hangs(make_handler: MakeHandler, log: loggi
     """The spool's lock is held across a write; an event loop must not wait for it."""
     made = make_handler(NOBODY, logger=log.name, flush_interval_ms=3_600_000)
     log.info("x", extra=AUDIT)
-    pipeline = made._pipeline
+    pipeline = made._pipelines.open
     assert pipeline is not None
     answers: list[int] = []
 

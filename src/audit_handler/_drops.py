@@ -1,17 +1,24 @@
-"""Rows that were dropped: counted, and told in the trail itself once there is room again."""
+"""Dropped rows: counted, logged, and reported in the trail once the spool accepts rows again."""
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-__all__ = ["Drops"]
+from audit_handler.errors import SpoolError, SpoolUnsynced
+from audit_handler.status import Counters
+
+__all__ = ["DropReport", "Drops"]
+
+_logger = logging.getLogger("audit_handler.handler")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drops:
-    """Rows that were dropped since the last one that was taken; times in Unix seconds."""
+    """The rows that were dropped since the last accepted one; times in Unix seconds."""
 
     rows: int
     first: float
@@ -22,7 +29,7 @@ class Drops:
         return replace(self, rows=self.rows + later.rows, last=max(self.last, later.last))
 
     def record(self) -> logging.LogRecord:
-        """Return the audit that tells of them."""
+        """Return the audit event that reports them."""
         return logging.makeLogRecord(
             {
                 "name": "audit_handler.handler",
@@ -41,6 +48,75 @@ class Drops:
                 },
             }
         )
+
+
+class DropReport:
+    """
+    Counts the rows that the spool did not accept, logs the first one, and reports all of them in
+    the trail.
+
+    Safe to call from several threads and from signal handlers.
+
+    Args:
+        counters: Counted into.
+        now: Returns Unix seconds.
+    """
+
+    def __init__(self, counters: Counters, now: Callable[[], float]) -> None:
+        self._counters = counters
+        self._now = now
+        # Reentrant, for a signal handler.
+        self._lock = threading.RLock()
+        self.pending: Drops | None = None
+        """The drops that the trail does not report yet. Logger calls read it without the lock."""
+        self._is_unsynced = False
+
+    def note(self, exc: SpoolError) -> None:
+        """Count one dropped row, and log it if it is the first. `SpoolUnsynced` drops none."""
+        if isinstance(exc, SpoolUnsynced):
+            self._note_unsynced(exc)
+            return
+        now = self._now()
+        with self._lock:
+            self._counters.rows_dropped += 1
+            kind, drops = type(exc).__name__, self._counters.drops
+            drops[kind] = drops.get(kind, 0) + 1
+            is_first = self._add(Drops(rows=1, first=now, last=now, reason=str(exc)))
+        if is_first:
+            _logger.error("An audit row was dropped, and later rows may be too: %s", exc)
+
+    def report(self, put: Callable[[logging.LogRecord, float], None]) -> None:
+        """
+        Report the pending drops, in the log and as an audit event.
+
+        Call it when a row was accepted. If the report is not accepted, the next call repeats it.
+
+        Args:
+            put: Puts a record into the spool; its second argument is the seconds to wait.
+        """
+        with self._lock:
+            drops, self.pending = self.pending, None
+        if not drops:
+            return  # Another thread was faster.
+        _logger.warning("The spool accepts audit rows again; %d were dropped", drops.rows)
+        try:
+            put(drops.record(), 0.0)
+        except SpoolUnsynced:
+            pass  # The row is accepted.
+        except Exception:  # noqa: BLE001  # reported with the next row that is accepted
+            self._add(drops)
+
+    def _note_unsynced(self, exc: SpoolUnsynced) -> None:
+        if not self._is_unsynced:
+            self._is_unsynced = True
+            _logger.error("%s; later rows may not be synced either", exc)
+
+    def _add(self, drops: Drops) -> bool:
+        """Add *drops* to the pending ones; return whether they are the first."""
+        with self._lock:
+            before = self.pending
+            self.pending = before + drops if before else drops
+            return before is None
 
 
 def _utc_text(unix_seconds: float) -> str:

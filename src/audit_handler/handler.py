@@ -1,34 +1,25 @@
-"""`AuditHandler`: the logging handler. Its life cycle, `flush`, `close`, `status`."""
+"""`AuditHandler`, the logging handler: it accepts records, and opens and closes their pipeline."""
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
 import traceback
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
-
-import orjson
 
 from audit_handler._clock import SystemClock
 from audit_handler._delivery.listener import is_listening
 from audit_handler._delivery.pipeline import Pipeline
-from audit_handler._drops import Drops
+from audit_handler._delivery.pipelines import Pipelines
+from audit_handler._drops import DropReport
 from audit_handler._process import registry
 from audit_handler._record.redaction import Redactor
 from audit_handler.config import Settings
-from audit_handler.errors import (
-    ConfigurationError,
-    SpoolClosed,
-    SpoolError,
-    SpoolUnavailable,
-    SpoolUnsynced,
-)
+from audit_handler.errors import ConfigurationError, SpoolClosed, SpoolError, SpoolUnavailable
 from audit_handler.spool import DiskFiles, Files, MemoryFiles, has_leftovers
-from audit_handler.status import Counters, Status
+from audit_handler.status import Counters, Status, count_by_user
 
 __all__ = ["AuditHandler", "open_handlers"]
 
@@ -37,47 +28,47 @@ _logger = logging.getLogger("audit_handler.handler")
 
 class AuditHandler(logging.Handler):
     """
-    Stores audit records in ClickHouse: once, whole, whatever happens in between.
+    Stores audit events in ClickHouse, each exactly once.
 
-    A record that carries an ``action`` is an audit; others pass by. The call returns when the row
-    is in the spool, and a background thread brings it to ClickHouse. Safe to call from several
-    threads and from signal handlers; a forked child gets a writer of its own with its first audit.
-    All arguments but *level* can come from the environment, see `audit_handler.config`; units,
-    ranges and defaults are explained there too.
+    A record that carries an ``action`` is an audit event; other records are ignored. The logger
+    call returns when the row is in the spool, and a background thread sends it to ClickHouse. Safe
+    to call from several threads and from signal handlers. A forked child gets a writer of its own
+    with its first audit event. All arguments but *level* can come from the environment;
+    `audit_handler.config` explains units, ranges and defaults.
 
     Args:
         dsn: ``https://user:password@host:8443/database``, ``http://host``, ``chdb:///directory`` or
             ``chdb://memory`` (``CLICKHOUSE_URL``).
-        level: Least level of a record, as in `logging.Handler`.
-        database: The table's database.
+        level: Lowest level of a record, as in `logging.Handler`.
+        database: The database of the table.
         table: The table.
-        cluster: Name of the cluster, where *create_table* is to create the tables of one.
+        cluster: Name of the cluster on which *create_table* creates the tables.
         profile: ``low``, ``medium`` or ``high``: batch sizes for that much traffic.
-        batch_size: Rows in one insert at most.
-        batch_bytes: Bytes in one insert at most.
-        flush_interval_ms: Milliseconds that a row waits for company at most.
+        batch_size: The most rows in one insert.
+        batch_bytes: The most bytes in one insert.
+        flush_interval_ms: The most milliseconds that a row waits for others to fill its insert.
         spool_dir: Directory of the spool, by default in the user's state directory; ``"memory"``
-            for none.
-        max_spool_bytes: Bytes that may wait.
-        on_full: ``block``, ``drop`` or ``raise`` when no more rows can be taken.
-        block_timeout: Seconds that ``block`` waits for room.
+            for a spool without a disk.
+        max_spool_bytes: The most bytes that may wait.
+        on_full: ``block``, ``drop`` or ``raise`` when the spool accepts no more rows.
+        block_timeout: Seconds that ``block`` waits for space.
         fsync: ``never``, ``batch`` or ``always``.
         capture: ``audit`` or ``all``.
         service_name: Default of the column.
-        redact_keys: Parts of key names to redact besides the default ones.
+        redact_keys: Parts of key names to redact in addition to the default ones.
         redact_default_keys: False to redact *redact_keys* only.
-        max_value_bytes: Bytes of one value before it is cut.
-        async_insert: Let the server gather the inserts of many small writers.
+        max_value_bytes: The most bytes of one value; a longer one is cut.
+        async_insert: Let the server combine the inserts of many small writers.
         create_table: Create database and table on connecting; by default for chDB only.
         shutdown_timeout: Seconds that `flush`, `close` and the end of the process wait for
             ClickHouse.
-        retry_min_ms: Milliseconds, bound of the first wait before a retry.
-        retry_max_ms: Milliseconds, bound of any wait before a retry.
+        retry_min_ms: Milliseconds, upper bound of the first wait before a retry.
+        retry_max_ms: Milliseconds, upper bound of any wait before a retry.
         client_options: Arguments of ``clickhouse_connect.get_client``: TLS, proxies, token,
             settings.
 
     Raises:
-        ConfigurationError: An argument or environment variable cannot work.
+        ConfigurationError: An argument or environment variable is not valid.
     """
 
     def __init__(
@@ -114,7 +105,7 @@ class AuditHandler(logging.Handler):
             for name, value in locals().items()
             if name not in ("self", "level", "__class__")
         }
-        # Before logging knows this handler: it would flush one that was never made, at the end.
+        # Before logging knows this handler: at exit, logging would flush one that was never made.
         settings = Settings.resolve(options, os.environ)
         super().__init__(level)
         self._set_up(settings)
@@ -122,10 +113,10 @@ class AuditHandler(logging.Handler):
     @classmethod
     def from_settings(cls, settings: Settings) -> AuditHandler:
         """
-        Return a handler with *settings*, whatever the environment says.
+        Return a handler with *settings*, without reading the environment.
 
         Raises:
-            ConfigurationError: *spool_dir* cannot be made.
+            ConfigurationError: *spool_dir* cannot be created.
         """
         handler = cls.__new__(cls)
         logging.Handler.__init__(handler)
@@ -137,56 +128,42 @@ class AuditHandler(logging.Handler):
         self.redactor = Redactor(
             settings.redact_keys, use_default_keys=settings.redact_default_keys
         )
-        """What is taken out of its rows."""
-        self._captures_all = self.settings.capture == "all"
-        self._block_timeout = (
-            self.settings.block_timeout if self.settings.on_full == "block" else 0.0
-        )
+        """Removes secrets from the rows of this handler."""
+        self._captures_all = settings.capture == "all"
+        self._block_timeout = settings.block_timeout if settings.on_full == "block" else 0.0
         self._clock = SystemClock()
         self.is_closed = False
-        """Whether `close` was called, and no audit came since."""
-        self._directory = (
-            self.settings.spool_dir or Path("/memory")
-        ) / self.settings.target.directory_name
+        """Whether `close` was called, and no audit event came since."""
+        self._directory = (settings.spool_dir or Path("/memory")) / settings.target.directory_name
         self._reset()
         try:
             self._files.make_directory(self._directory)
         except OSError as exc:
             raise ConfigurationError(
-                f"spool_dir={self.settings.spool_dir} cannot be made ({exc.strerror}); give a "
-                "writable local directory, "
-                "or 'memory' for a spool that does not survive a crash"
+                f"spool_dir={settings.spool_dir} cannot be created ({exc.strerror}); give a "
+                "writable local directory, or 'memory' for a spool that does not survive a crash"
             ) from exc
         registry.register(self)
         if has_leftovers(self._files, self._directory):
-            # Rows of a process that died wait here, and must not wait for our first audit too.
+            # Rows of a dead process wait here. They must not wait for our first audit event too.
             self._opened()
 
     def _reset(self) -> None:
-        """
-        Start afresh, as when made: in a forked child nothing is left of what the parent had open.
-        """
-        self._state_lock = threading.RLock()
+        """Set the state of a new handler. A forked child must not use what its parent has open."""
         self._counters = Counters()
-        self._pipeline: Pipeline | None = None
-        self._earlier: tuple[int, tuple[Pipeline, ...]] = (0, ())
-        """
-        Rows that pipelines before took and delivered, and those pipelines that were closed and have
-        not delivered all of theirs.
-        """
-        self._drops: Drops | None = None
-        self._is_unsynced = False
+        self._pipelines = Pipelines()
+        self._drops = DropReport(self._counters, self._clock.time)
         self._files: Files = MemoryFiles() if self.settings.spool_dir is None else DiskFiles()
 
-    # Taking records
+    # Accepting records
 
     def handle(self, record: logging.LogRecord) -> bool:
         """
-        Take *record* if it is an audit, without the handler's lock: the spool has its own, held for
-        one write.
+        Accept *record* if it is an audit event.
 
-        With ``capture="all"`` the records of this package are not taken, nor what is logged while a
-        listener delivers: the handlers would feed each other.
+        Does not take the handler's lock: the spool has a lock of its own, held for one write. With
+        ``capture="all"`` two kinds of records are ignored, or handlers would feed each other: those
+        of this package, and those that are logged while a listener delivers.
         """
         if self.filters:
             passed: Any = self.filter(record)
@@ -206,55 +183,61 @@ class AuditHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """
-        Put *record* into the spool. When this returns, its row survives the end of the process.
+        Put *record* into the spool. When this returns, the row survives the end of the process.
 
         Raises:
-            SpoolError: With ``on_full="raise"`` only: the row was not taken, or, as `SpoolUnsynced`
-                says, not synced.
+            SpoolError: With ``on_full="raise"`` only: the row was not accepted, or, if this is a
+                `SpoolUnsynced`, it was accepted and not synced.
         """
         try:
             while True:
-                pipeline = self._pipeline or self._opened()
+                pipeline = self._pipelines.open or self._opened()
                 try:
                     pipeline.put(record, self._block_timeout)
                     break
                 except SpoolClosed:
-                    # Closed by another thread, or by a later dictConfig, while this handler is
-                    # still attached.
-                    self._forget(pipeline)
+                    # Closed by another thread, or by a later dictConfig while this handler is still
+                    # attached.
+                    self._pipelines.forget(pipeline)
         except SpoolError as exc:
             self._note_refused(exc)
             if self.settings.on_full == "raise":
                 raise
         except OSError as exc:
             if exc.errno is None:
-                raise  # a signal handler has raised it, as in TimeoutError("too slow")
+                raise  # a signal handler raised it, as in TimeoutError("too slow")
             self._note_defect(exc, record)
         except Exception as exc:  # noqa: BLE001  # our bug does not break the application
             self._note_defect(exc, record)
         else:
-            if self._drops is not None:
-                self._tell_drops(pipeline)
+            if self._drops.pending is not None:
+                self._drops.report(pipeline.put)
+
+    def _note_refused(self, exc: SpoolError) -> None:
+        # The spool calls it, so the spool and the listener's thread keep this handler alive, and
+        # with it the closed pipelines that the end of the process waits for.
+        self._drops.note(exc)
 
     def _note_defect(self, exc: Exception, record: logging.LogRecord) -> None:
         unforeseen = _unforeseen(exc)
-        self._note_dropped(unforeseen)
+        self._drops.note(unforeseen)
         self.handleError(record)
         if self.settings.on_full == "raise":
             raise unforeseen from exc
 
     def handleError(self, record: logging.LogRecord) -> None:
         """
-        Called for a defect of this package. Does nothing: it is counted, and logged as a drop.
+        Do nothing. `emit` calls it for a defect of this package, which is counted and logged as a
+        drop.
 
-        The stdlib's would print the record, which nobody has redacted.
+        The standard library's method would print the record, which is not redacted.
         """
 
     def can_take(self) -> bool:
         """
-        Whether the spool would take a row now: it has room, and its disk takes writes.
+        Return whether the spool would accept a row now: it has space, and its disk is writable.
 
-        For those who must not act without an audit: ask before, with ``on_full="raise"``.
+        With ``on_full="raise"``, ask before an action that must not happen without an audit event.
         """
         try:
             self._opened().spool.check_room()
@@ -264,68 +247,31 @@ class AuditHandler(logging.Handler):
 
     def may_wait(self) -> bool:
         """
-        Whether a call now may keep its caller waiting: for room, with ``on_full="block"``, or for
-        the disk, with ``fsync="always"``.
+        Return whether a logger call now may wait: for space, with ``on_full="block"``, or for the
+        disk, with ``fsync="always"``.
 
-        For those who must not wait, as an event loop: ask before, and log in a thread.
+        A caller that must not wait, as an event loop, asks before and logs in a thread.
         """
         if self.settings.fsync == "always":
             return True
         return self.settings.on_full == "block" and not self.can_take()
 
-    def _note_refused(self, exc: SpoolError) -> None:
-        """Take note of a row that was not taken, or not synced."""
-        if not isinstance(exc, SpoolUnsynced):
-            self._note_dropped(exc)
-        elif not self._is_unsynced:
-            self._is_unsynced = True
-            _logger.error("%s; and so may be the following", exc)
-
-    def _note_dropped(self, exc: SpoolError) -> None:
-        now = self._clock.time()
-        with self._state_lock:
-            self._counters.rows_dropped += 1
-            kind, drops = type(exc).__name__, self._counters.drops
-            drops[kind] = drops.get(kind, 0) + 1
-            is_news = self._add_drops(Drops(rows=1, first=now, last=now, reason=str(exc)))
-        if is_news:
-            _logger.error("an audit row was dropped, and the following may be: %s", exc)
-
-    def _add_drops(self, drops: Drops) -> bool:
-        """Remember *drops* until they can be told; return whether they are the first ones."""
-        with self._state_lock:
-            before = self._drops
-            self._drops = before + drops if before else drops
-            return before is None
-
-    def _tell_drops(self, pipeline: Pipeline) -> None:
-        """Say, in the log and in the trail itself, how many rows were dropped and when."""
-        with self._state_lock:
-            drops, self._drops = self._drops, None
-        if not drops:
-            return  # Another thread was faster.
-        _logger.warning("audit rows are taken again; %d were dropped", drops.rows)
-        try:
-            pipeline.put(drops.record(), 0.0)
-        except SpoolUnsynced:
-            pass  # it is taken all the same
-        except Exception:  # noqa: BLE001  # told with the next row that is taken
-            self._add_drops(drops)
-
     # Life cycle
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
         """
-        Send what waits, and wait until ClickHouse has acknowledged it.
+        Send the waiting rows, and wait until ClickHouse has acknowledged them.
 
         Returns within *timeout* seconds (by default *shutdown_timeout*). True only if every row
-        emitted before the call is stored; False also when any was rejected, dropped or lost since
-        the handler was made, see `status`.
+        emitted before the call is stored. False also when any row was rejected, dropped or lost
+        since the handler was made, see `status`.
         """
-        left = self._left()
-        # What was closed before it was delivered is taken over by the next one.
-        pipeline = self._opened() if left else self._pipeline
-        return self._told(pipeline is None or pipeline.flush(self._seconds(timeout), left))
+        timeout = self.settings.shutdown_timeout if timeout is None else timeout
+        left = self._pipelines.left()
+        # The rows that a closed pipeline left are adopted by the next one.
+        pipeline = self._opened() if left else self._pipelines.open
+        is_flushed = pipeline is None or pipeline.flush(timeout, left)
+        return is_flushed and not self._counters.has_missing_rows()
 
     def close(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
         """
@@ -336,84 +282,55 @@ class AuditHandler(logging.Handler):
         arrives later opens the handler again: a later ``dictConfig`` closes handlers that are still
         attached to a logger.
         """
-        with self._state_lock:
-            pipeline = self._pipeline
-            if pipeline is not None:
-                rows, closed = self._earlier
-                self._earlier = (rows, (*closed, pipeline))
-            self._pipeline = None
+        with self._pipelines.lock:
+            pipeline = self._pipelines.close_open()
             self.is_closed = True
             registry.forget_open(self)
         super().close()
         if pipeline is not None:
             registry.note_closing(pipeline)
-            pipeline.close(self._seconds(timeout))
-        return self._told(not self._left())
+            pipeline.close(self.settings.shutdown_timeout if timeout is None else timeout)
+        return not self._pipelines.left() and not self._counters.has_missing_rows()
 
     def status(self) -> Status:
         """
-        Return the counts of this moment. Takes no lock, so it never waits for a disk or for
-        ClickHouse; neither are they all of exactly the same instant.
+        Return the current counts.
+
+        Takes no lock, so it never waits for a disk or for ClickHouse; the counts are not all of
+        exactly the same instant.
         """
-        # In this order: `close` adds a pipeline there before it takes it away here.
-        pipeline = self._pipeline
-        rows_emitted, closed = self._earlier
-        pipelines = dict.fromkeys(filter(None, (pipeline, *closed)))
-        # What a closed one has left counts there, until it is taken over here.
-        taken_over = pipeline.spool.adopted_writers if pipeline else ()
-        spools = [p.spool for p in pipelines if p.spool.writer_id not in taken_over]
-        counters = self._counters
-        return Status(
+        return Status.of(
+            self._counters,
+            self._pipelines.spools(),
             target=str(self.settings.target),
-            rows_emitted=rows_emitted + sum(p.spool.last_seq for p in pipelines),
-            rows_dropped=counters.rows_dropped,
-            drops=dict(counters.drops),
-            rows_adopted=counters.rows_adopted,
-            rows_stored=counters.rows_stored,
-            rows_rejected=counters.rows_rejected,
-            rows_lost=counters.rows_lost,
-            rows_waiting=sum(spool.waiting_rows for spool in spools),
-            bytes_waiting=sum(spool.waiting_bytes for spool in spools),
+            rows_emitted=self._pipelines.rows_emitted(),
             max_spool_bytes=self.settings.max_spool_bytes,
-            is_full=any(spool.is_full for spool in spools),
-            oldest_waiting_seconds=max((spool.oldest_age() for spool in spools), default=0.0),
-            batches_stored=counters.batches_stored,
-            retries=counters.retries,
-            last_error=counters.last_error,
         )
 
     def waiting_by_user(self, max_bytes: int = 16 * 1024 * 1024) -> tuple[dict[str, int], bool]:
         """
-        Count the waiting rows by *agent_id*, by reading them; ``""`` is nobody.
+        Count the waiting rows by *agent_id*, by reading them; ``""`` counts the rows without one.
 
-        Takes as long as the disk takes for *max_bytes*; not for an event loop.
+        Takes as long as the disk takes for *max_bytes*; do not call it in an event loop.
 
         Returns:
-            The counts, and whether all rows were read. Rows that come or go meanwhile may be in
-            the counts or not.
+            The counts, and whether all rows were read. The counts may or may not include rows that
+            come or go meanwhile.
         """
-        counts: dict[str, int] = {}
-        pipeline = self._pipeline
-        for line in pipeline.spool.peek(max_bytes) if pipeline else ():
-            if line is None:
-                return counts, False
-            # The last one may be half written.
-            with suppress(orjson.JSONDecodeError):
-                user = orjson.loads(line).get("agent_id", "")
-                counts[user] = counts.get(user, 0) + 1
-        return counts, True
+        pipeline = self._pipelines.open
+        return count_by_user(pipeline.spool.peek(max_bytes) if pipeline else ())
 
     @property
     def writer_id(self) -> str:
         """
         The id under which the rows of this process are numbered now, as in the column; empty before
-        the first one. A forked child, and a handler that was closed and opened again, has another.
+        the first row. A forked child gets another one, and so does a handler that opens again.
         """
-        pipeline = self._pipeline
+        pipeline = self._pipelines.open
         return pipeline.spool.writer_id if pipeline else ""
 
     def __repr__(self) -> str:
-        pipeline = self._pipeline
+        pipeline = self._pipelines.open
         waiting = pipeline.spool.waiting_rows if pipeline else 0
         return (
             f"<{type(self).__name__} {self.settings.target} "
@@ -421,8 +338,9 @@ class AuditHandler(logging.Handler):
         )
 
     def _opened(self) -> Pipeline:
-        with self._state_lock:
-            pipeline = self._pipeline
+        """Return the open pipeline with its listener started; open one if there is none."""
+        with self._pipelines.lock:
+            pipeline = self._pipelines.open
             if pipeline is None:
                 if registry.is_exiting() and not self._files.is_durable:
                     raise SpoolUnavailable(
@@ -441,58 +359,31 @@ class AuditHandler(logging.Handler):
                     on_refused=self._note_refused,
                     delivers=not registry.is_exiting(),
                 )
-                # An audit on top of this one may have been faster.
-                pipeline = self._pipeline = self._pipeline or pipeline
+                pipeline = self._pipelines.add(pipeline)
                 self.is_closed = False
                 registry.keep_open(self)
-        # Without the lock, since it may log; and again where a call before was interrupted in it.
+        # Without the lock, since it may log. Also for a pipeline that was open: the call that
+        # opened it may have been interrupted here.
         pipeline.start()
         return pipeline
 
-    def _forget(self, pipeline: Pipeline) -> None:
-        with self._state_lock:
-            if self._pipeline is pipeline:
-                rows, closed = self._earlier
-                self._earlier = (rows, (*closed, pipeline))
-                self._pipeline = None
-
-    def _left(self) -> list[Pipeline]:
-        """Return the closed pipelines whose rows are not all delivered, by whomever."""
-        with self._state_lock:
-            rows, closed = self._earlier
-            left = [pipeline for pipeline in closed if pipeline.spool.has_rows()]
-            # One that is not closed yet may still take a row that was on its way.
-            done = [p for p in closed if p not in left and p.spool.is_closed]
-            rows += sum(pipeline.spool.last_seq for pipeline in done)
-            self._earlier = (rows, tuple(p for p in closed if p not in done))
-        return left
-
-    def _told(self, is_flushed: bool) -> bool:
-        counters = self._counters
-        return is_flushed and not (
-            counters.rows_rejected or counters.rows_dropped or counters.rows_lost
-        )
-
-    def _seconds(self, timeout: float | None) -> float:
-        return self.settings.shutdown_timeout if timeout is None else timeout
-
     def abandon(self) -> None:
-        """Let go of the parent's spools and threads; called in a forked child."""
-        pipelines = [self._pipeline, *self._earlier[1]]
+        """Release the spools and threads of the parent; called in a forked child."""
+        parents = self._pipelines
         self._reset()
-        for pipeline in filter(None, pipelines):
-            pipeline.spool.abandon()
+        parents.abandon()
 
     def note_lost(self) -> None:
-        """Tell of the rows that end with the process, of a spool in memory; called at its end."""
-        rows = 0 if self._files.is_durable else sum(p.spool.waiting_rows for p in self._left())
+        """Count and log the rows in memory that end with the process; called at its end."""
+        left = () if self._files.is_durable else self._pipelines.left()
+        rows = sum(pipeline.spool.waiting_rows for pipeline in left)
         if rows:
             self._counters.rows_lost += rows
             _logger.error("%d audit rows are lost: they were in memory as the process ended", rows)
 
 
 def _unforeseen(exc: Exception) -> SpoolUnavailable:
-    """Return what is said of a defect of ours: where, and nothing of what was logged."""
+    """Return an error that says where *exc* was raised, and nothing of the record."""
     frame = traceback.extract_tb(exc.__traceback__)[-1]
     return SpoolUnavailable(
         f"{type(exc).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno}), "
@@ -501,8 +392,8 @@ def _unforeseen(exc: Exception) -> SpoolUnavailable:
 
 
 def open_handlers() -> list[AuditHandler]:
-    """Return the handlers of this process that are not closed, by target."""
-    # Nothing else is registered.
+    """Return the handlers of this process that are not closed, ordered by target."""
+    # The registry knows handlers of this class only.
     known = cast("list[AuditHandler]", registry.handlers())
     return sorted(
         (handler for handler in known if not handler.is_closed),

@@ -1,18 +1,23 @@
-"""What the handler has done so far, in numbers."""
+"""The state of a handler in numbers: running counters, and a snapshot of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
-__all__ = ["Counters", "Status"]
+import orjson
+
+__all__ = ["Counters", "Status", "count_by_user"]
 
 
 @dataclass(slots=True)
 class Counters:
     """
-    The running counts of one handler. Each field has one writer: the logger calls under their lock,
-    or the listener.
+    The running counts of one handler.
+
+    Each field has one writer: the logger calls under their lock, or the listener.
     """
 
     rows_dropped: int = 0
@@ -25,11 +30,30 @@ class Counters:
     retries: int = 0
     last_error: str = ""
 
+    def has_missing_rows(self) -> bool:
+        """Return whether any row was rejected, dropped or lost."""
+        return bool(self.rows_rejected or self.rows_dropped or self.rows_lost)
+
+
+class Waiting(Protocol):
+    """The numbers of a spool that a status needs. No call takes a lock."""
+
+    @property
+    def waiting_rows(self) -> int: ...
+
+    @property
+    def waiting_bytes(self) -> int: ...
+
+    @property
+    def is_full(self) -> bool: ...
+
+    def oldest_age(self) -> float: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """
-    A handler at one moment. Counts are since the handler was made, in this process.
+    A handler at one moment. Counts start when the handler is made, in this process.
 
     Every row that was emitted here or adopted is stored, rejected, lost or waiting.
     """
@@ -37,20 +61,20 @@ class Status:
     target: str
     """Where the rows go, without credentials."""
     rows_emitted: int
-    """Rows that logger calls handed over and the spool took."""
+    """Rows of logger calls that the spool accepted."""
     rows_dropped: int
-    """Rows that the spool did not take: it was full, or the disk refused."""
+    """Rows that the spool did not accept: it was full, or the disk failed."""
     drops: Mapping[str, int]
     """The dropped rows by the kind of error, as in ``{"SpoolFull": 12}``."""
     rows_adopted: int
-    """Rows taken over from processes that ended before theirs were delivered."""
+    """Rows taken over from processes that ended before their rows were delivered."""
     rows_stored: int
     """Rows that ClickHouse acknowledged."""
     rows_rejected: int
-    """Rows that ClickHouse cannot take; they are in ``rejected/`` with the reason."""
+    """Rows that ClickHouse does not accept; they are in ``rejected/`` with the reason."""
     rows_lost: int
     """
-    Rows whose segment somebody else removed from the spool, or the disk does not give back; and
+    Rows whose segment another program removed from the spool, or that the disk does not return; and
     those that a spool in memory held when the process ended.
     """
     rows_waiting: int
@@ -58,16 +82,68 @@ class Status:
     bytes_waiting: int
     """Bytes in the spool."""
     max_spool_bytes: int
-    """Bytes that may wait."""
+    """The most bytes that may wait."""
     is_full: bool
-    """Whether there is no room for a row of the usual size."""
+    """Whether the spool has no space for a row of the usual size."""
     oldest_waiting_seconds: float
-    """Seconds for which the oldest row in the spool has waited; 0.0 when none waits."""
+    """Seconds for which the oldest row in the spool has waited; 0.0 when no row waits."""
     batches_stored: int
+    """Segments whose rows are all stored or in ``rejected/``."""
     retries: int
     """Inserts that had to be tried again."""
     last_error: str
     """
-    The last trouble with ClickHouse, without secrets; empty when there was none, or none since the
-    last success.
+    The last failure of a delivery, without secrets; empty when none has failed since the last
+    success.
     """
+
+    @classmethod
+    def of(
+        cls,
+        counters: Counters,
+        spools: Sequence[Waiting],
+        *,
+        target: str,
+        rows_emitted: int,
+        max_spool_bytes: int,
+    ) -> Status:
+        """Return the status of the handler with *counters*, whose rows wait in *spools*."""
+        return cls(
+            target=target,
+            rows_emitted=rows_emitted,
+            rows_dropped=counters.rows_dropped,
+            drops=dict(counters.drops),
+            rows_adopted=counters.rows_adopted,
+            rows_stored=counters.rows_stored,
+            rows_rejected=counters.rows_rejected,
+            rows_lost=counters.rows_lost,
+            rows_waiting=sum(spool.waiting_rows for spool in spools),
+            bytes_waiting=sum(spool.waiting_bytes for spool in spools),
+            max_spool_bytes=max_spool_bytes,
+            is_full=any(spool.is_full for spool in spools),
+            oldest_waiting_seconds=max((spool.oldest_age() for spool in spools), default=0.0),
+            batches_stored=counters.batches_stored,
+            retries=counters.retries,
+            last_error=counters.last_error,
+        )
+
+
+def count_by_user(lines: Iterable[bytes | None]) -> tuple[dict[str, int], bool]:
+    """
+    Count encoded rows by *agent_id*; ``""`` counts the rows without one.
+
+    Args:
+        lines: The rows; None means that more rows follow, which were not read.
+
+    Returns:
+        The counts, and whether all rows were read.
+    """
+    counts: dict[str, int] = {}
+    for line in lines:
+        if line is None:
+            return counts, False
+        # The last one may be half written.
+        with suppress(orjson.JSONDecodeError):
+            user = orjson.loads(line).get("agent_id", "")
+            counts[user] = counts.get(user, 0) + 1
+    return counts, True

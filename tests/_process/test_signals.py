@@ -145,7 +145,7 @@ def test_code_that_holds_the_spools_lock_is_interrupted(world: World) -> None:
         INSTALL
         + """
 for number in range(50): audit(number)
-lock = handler._pipeline.spool.lock
+lock = handler._pipelines.open.spool.lock
 with lock:
     os.kill(os.getpid(), signal.SIGTERM)
     for number in range(50, 100): audit(number)
@@ -231,7 +231,7 @@ def test_children_have_a_delivery_of_their_own(world: World) -> None:
         install_signal_handlers()
         for number in range(100): audit(number)
         ready, is_ready = os.pipe()
-        with handler._pipeline.spool.lock:  # so the parent's delivery goes on until we let it
+        with handler._pipelines.open.spool.lock:  # so the parent's delivery goes on until we let it
             os.kill(os.getpid(), signal.SIGTERM)
             child = os.fork()
             if child == 0:

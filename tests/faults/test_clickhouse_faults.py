@@ -847,7 +847,7 @@ def test_rows_wait_for_the_old_dsn_and_are_reported_by_the_new_one(
     old = make_application(faults, dsn="http://127.0.0.1:1/" + database)
     old.audit(100)
     lines.wait("does not take rows")
-    pipeline = old.handler._pipeline
+    pipeline = old.handler._pipelines.open
     assert pipeline is not None
     old.handler.close(0.0)
     pipeline.listener.stop()

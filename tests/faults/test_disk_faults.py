@@ -99,7 +99,7 @@ assert handler.status().rows_waiting == 0
         refused = [-number for number in numbers + more if number < 0]
 
         assert "No space left on device" in complaints
-        assert 1 == complaints.count("an audit row was dropped")
+        assert 1 == complaints.count("An audit row was dropped")
         assert 1 <= len(refused) <= 51
         fault = f"disk full, on_full={on_full!r}, {len(refused)} refused"
         judge(ROW, fault, server, world.table, taken)

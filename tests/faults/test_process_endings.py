@@ -64,12 +64,12 @@ def test_a_later_dict_config_closes_it_while_threads_log(world: World, judge: Ju
         for number in range(3000, 3500):
             audit(number)
             if number % 100 == 50:
-                closed.append(handler._pipeline)
+                closed.append(handler._pipelines.open)
                 logging._addHandlerRef(handler)  # the configuration before knew it
                 logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
         for thread in threads: thread.join()
         assert log.handlers == [handler]
-        assert len({*closed, handler._pipeline}) == 6
+        assert len({*closed, handler._pipelines.open}) == 6
         """
     )
 

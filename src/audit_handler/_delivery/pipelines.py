@@ -1,0 +1,101 @@
+"""The pipelines of one handler: the open one, and the closed ones whose rows still wait."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from audit_handler._delivery.pipeline import Pipeline
+from audit_handler.spool import Spool
+
+__all__ = ["Pipelines"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """The closed pipelines, replaced as a whole: readers take no lock."""
+
+    pipelines: tuple[Pipeline, ...] = ()
+    delivered_rows: int = 0
+    """Rows of the pipelines that were closed and delivered, and are forgotten."""
+
+
+class Pipelines:
+    """
+    The open pipeline of a handler and those that were closed before it.
+
+    A closed pipeline stays here until its rows are delivered, by its own listener, by the listener
+    of a later pipeline, or by another process. Methods that change something hold `lock`. The
+    others take no lock, so they never wait for a disk or for ClickHouse.
+    """
+
+    def __init__(self) -> None:
+        # Reentrant, for a signal handler.
+        self.lock = threading.RLock()
+        self.open: Pipeline | None = None
+        """The pipeline that accepts rows. Logger calls read it without the lock."""
+        self._closed = _Closed()
+
+    def add(self, pipeline: Pipeline) -> Pipeline:
+        """Open *pipeline*, unless another one is open; return the open one."""
+        with self.lock:
+            # An audit event of a signal handler, on top of this call, may have been faster.
+            opened = self.open = self.open or pipeline
+            return opened
+
+    def close_open(self) -> Pipeline | None:
+        """Move the open pipeline, if there is one, to the closed ones; return it to be closed."""
+        with self.lock:
+            pipeline = self.open
+            if pipeline is not None:
+                self.forget(pipeline)
+            return pipeline
+
+    def forget(self, pipeline: Pipeline) -> None:
+        """Move *pipeline* to the closed ones, if it is the open one."""
+        with self.lock:
+            if self.open is pipeline:
+                closed = self._closed
+                # First added there, then taken away here: `_all` sees it at every moment.
+                others = tuple(other for other in closed.pipelines if other is not pipeline)
+                self._closed = _Closed((*others, pipeline), closed.delivered_rows)
+                self.open = None
+
+    def left(self) -> list[Pipeline]:
+        """Return the closed pipelines with undelivered rows, and forget those without."""
+        with self.lock:
+            closed = self._closed
+            left = [pipeline for pipeline in closed.pipelines if pipeline.spool.has_rows()]
+            # A spool that is not closed yet may still accept a row that is on its way.
+            done = [p for p in closed.pipelines if p not in left and p.spool.is_closed]
+            self._closed = _Closed(
+                tuple(pipeline for pipeline in closed.pipelines if pipeline not in done),
+                closed.delivered_rows + sum(pipeline.spool.last_seq for pipeline in done),
+            )
+        return left
+
+    def rows_emitted(self) -> int:
+        """Return how many rows all pipelines accepted, the forgotten ones included."""
+        _, pipelines, delivered_rows = self._all()
+        return delivered_rows + sum(pipeline.spool.last_seq for pipeline in pipelines)
+
+    def spools(self) -> list[Spool]:
+        """Return the spools that hold the waiting rows, each row in one of them."""
+        opened, pipelines, _ = self._all()
+        # The rows that a closed pipeline left count there until the open one adopts them.
+        adopted = opened.spool.adopted_writers if opened else ()
+        return [p.spool for p in pipelines if p.spool.writer_id not in adopted]
+
+    def abandon(self) -> None:
+        """Release, in a forked child, the spools of the parent. These pipelines end here."""
+        for pipeline in self._all()[1]:
+            pipeline.spool.abandon()
+
+    def _all(self) -> tuple[Pipeline | None, list[Pipeline], int]:
+        """Return the open pipeline, all that are known, and the rows of the forgotten ones."""
+        # In this order: `forget` adds a pipeline there before it takes it away here.
+        opened = self.open
+        closed = self._closed
+        known = [] if opened is None else [opened]
+        known += [pipeline for pipeline in closed.pipelines if pipeline is not opened]
+        return opened, known, closed.delivered_rows
