@@ -18,13 +18,10 @@ import yaml
 import audit_handler
 from audit_handler import AuditHandler, ConfigurationError, SpoolFull
 from audit_handler.schema import WRITTEN_COLUMNS
+from tests.support.delivery import AUDIT, MakeHandler
 from tests.support.engines import Engine, completeness
 from tests.support.hostile import HOSTILE_VALUES
 from tests.support.loopback import LoopbackClickHouse
-
-MakeHandler = Callable[..., AuditHandler]
-
-AUDIT = {"action": "CREATE", "resource_type": "order", "resource_id": "o-17"}
 
 
 def test_an_audit_becomes_one_row_with_all_it_said(
@@ -437,91 +434,6 @@ def test_rows_that_a_close_left_are_delivered_by_the_next_handler(
     assert [{"n": 4}] == faults.query(f"SELECT count() AS n FROM {database}.audit_logs")
 
 
-def test_status_counts_what_happened(
-    faults: LoopbackClickHouse, database: str, make_handler: MakeHandler, log: logging.Logger
-) -> None:
-    handler = make_handler(faults.dsn(database), logger=log.name)
-    faults.fault("http_status", status=503, times=2)
-    for _ in range(5):
-        log.info("x", extra=AUDIT)
-    assert handler.flush()
-    status = handler.status()
-
-    assert (5, 5, 0, 0, 2, "") == (
-        status.rows_emitted,
-        status.rows_stored,
-        status.rows_waiting,
-        status.bytes_waiting,
-        status.retries,
-        status.last_error,
-    )
-
-
-def test_status_and_repr_answer_while_an_append_hangs(
-    make_handler: MakeHandler, log: logging.Logger
-) -> None:
-    """The spool's lock is held across a write, and a status page must not hang with the disk."""
-    handler = make_handler("http://127.0.0.1:1", logger=log.name, flush_interval_ms=3_600_000)
-    log.info("x", extra=AUDIT)
-    pipeline = handler._pipelines.open
-    assert pipeline is not None
-    answers: list[tuple[int, float]] = []
-
-    def ask() -> None:
-        status = handler.status()
-        answers.append((status.rows_waiting, status.oldest_waiting_seconds))
-
-    with pipeline.spool.lock:
-        thread = threading.Thread(target=ask)
-        thread.start()
-        thread.join(30)
-
-    assert 1 == answers[0][0]
-    assert 0.0 < answers[0][1] < 30.0
-
-
-def test_status_counts_on_while_the_handler_is_being_closed(
-    faults: LoopbackClickHouse, database: str, make_handler: MakeHandler, log: logging.Logger
-) -> None:
-    handler = make_handler(faults.dsn(database), logger=log.name, retry_max_ms=10_000)
-    faults.fault("http_status", status=503, times=1_000_000)
-    log.info("x", extra=AUDIT)
-    pipeline = handler._pipelines.open
-    assert pipeline is not None
-    seen: list[tuple[int, int]] = []
-    wait = pipeline.spool.flush
-
-    def flush(_timeout: float) -> bool:
-        status = handler.status()
-        seen.append((status.rows_emitted, status.rows_waiting))
-        return wait(0.0)
-
-    pipeline.spool.flush = flush  # type: ignore[method-assign]  # a look at the middle of close
-    handler.close(0.0)
-    log.handlers.clear()
-
-    assert [(1, 1)] == seen
-    assert 1 == handler.status().rows_emitted
-
-
-def test_status_tells_the_dropped_rows_by_the_kind_of_error(
-    make_handler: MakeHandler, log: logging.Logger
-) -> None:
-    handler = make_handler(
-        "http://127.0.0.1:1",
-        logger=log.name,
-        on_full="drop",
-        max_spool_bytes=65_536,
-        batch_bytes=65_536,
-    )
-    for _ in range(20):
-        log.info("x", extra={**AUDIT, "request_body": "x" * 8_000})
-    status = handler.status()
-
-    assert {"SpoolFull": status.rows_dropped} == status.drops
-    assert 20 == status.rows_dropped + status.rows_emitted
-
-
 def test_nothing_of_ours_shows_the_password(
     make_handler: MakeHandler, log: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -559,54 +471,6 @@ def test_raise_fails_the_logger_call(make_handler: MakeHandler, log: logging.Log
 
     with pytest.raises(SpoolFull, match="max_spool_bytes"):
         log.info("does not fit", extra={**AUDIT, "new_value": "y" * 60_000})
-
-
-def test_drop_counts_and_says_so_once(
-    make_handler: MakeHandler, log: logging.Logger, caplog: pytest.LogCaptureFixture
-) -> None:
-    handler = make_handler(
-        "http://127.0.0.1:1",
-        logger=log.name,
-        on_full="drop",
-        batch_bytes=65_536,
-        max_spool_bytes=65_536,
-    )
-    for _ in range(200):
-        log.info("x", extra={**AUDIT, "new_value": "y" * 1_000})
-    status = handler.status()
-    said = [record for record in caplog.records if "was dropped" in record.getMessage()]
-
-    assert 200 == status.rows_emitted + status.rows_dropped
-    assert status.rows_dropped > 100
-    assert 1 == len(said)
-
-
-def test_what_was_dropped_is_told_in_the_trail_itself(
-    faults: LoopbackClickHouse, database: str, make_handler: MakeHandler, log: logging.Logger
-) -> None:
-    handler = make_handler(
-        faults.dsn(database),
-        logger=log.name,
-        on_full="drop",
-        batch_bytes=65_536,
-        max_spool_bytes=65_536,
-    )
-    faults.fault("http_status", status=503, times=-1)
-    for _ in range(100):
-        log.info("x", extra={**AUDIT, "new_value": "y" * 2_000})
-    faults.clear_faults()
-    handler.flush()
-    dropped = handler.status().rows_dropped
-    log.info("x", extra=AUDIT)
-    handler.flush()
-    told = faults.query(
-        "SELECT outcome, JSONExtractInt(metadata, 'rows_dropped') AS n, error_message "
-        f"FROM {database}.audit_logs WHERE action = 'AUDIT_DROPPED'"
-    )
-
-    assert dropped > 0
-    assert [("failure", dropped)] == [(row["outcome"], row["n"]) for row in told]
-    assert "max_spool_bytes=65,536" in told[0]["error_message"]
 
 
 def test_block_waits_no_longer_than_its_bound(

@@ -5,22 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audit_handler import AuditHandler, SpoolUnavailable, SpoolUnsynced
-from audit_handler import handler as handler_module
-from audit_handler._delivery import listener
+from audit_handler import AuditHandler, SpoolUnavailable
 from audit_handler._process.registry import handlers
+from tests.support.delivery import AUDIT, MakeHandler, stored_messages
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import PRELUDE, World
-
-MakeHandler = Callable[..., AuditHandler]
-
-AUDIT = {"action": "CREATE", "resource_type": "order", "resource_id": "o-17"}
 
 MEMORY = """
 import logging, os, sys, threading
@@ -44,65 +38,6 @@ def world(tmp_path: Path, database: str, loopback: LoopbackClickHouse) -> World:
     if not hasattr(os, "fork"):
         pytest.skip("no forks on this system")
     return World(tmp_path, loopback.dsn(database), database, loopback)
-
-
-def stored(server: LoopbackClickHouse, database: str) -> list[str]:
-    rows = server.query(f"SELECT message FROM {database}.audit_logs ORDER BY message")
-    return [row["message"] for row in rows]
-
-
-@pytest.mark.parametrize("spool", ["disk", "memory"])
-def test_rows_that_a_close_left_are_not_said_to_be_delivered(
-    spool: str,
-    faults: LoopbackClickHouse,
-    database: str,
-    make_handler: MakeHandler,
-    log: logging.Logger,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The handler forgot them with what it had closed. In memory they were sent by both."""
-    monkeypatch.setattr(listener, "_ADOPT_SECONDS", 0.05)
-    options = {"spool_dir": "memory"} if spool == "memory" else {}
-    handler = make_handler(faults.dsn(database), logger=log.name, **options)
-    faults.fault("http_status", status=503, times=-1)
-    log.info("a", extra=AUDIT)
-    answers = [handler.close(0.1), handler.flush(0.1), handler.close(0.1)]
-    log.info("b", extra=AUDIT)
-    answers.append(handler.flush(0.1))
-    faults.clear_faults()
-
-    assert [False, False, False, False] == answers
-    assert handler.flush(60.0)
-    assert ["a", "b"] == stored(faults, database)
-    assert (2, 0, 0) == (
-        handler.status().rows_emitted,
-        handler.status().rows_waiting,
-        handler.status().bytes_waiting,
-    )
-
-
-def test_a_thread_that_cannot_be_started_is_started_later(
-    faults: LoopbackClickHouse,
-    database: str,
-    make_handler: MakeHandler,
-    log: logging.Logger,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """At a limit of threads, or with Ctrl-C in the first audit, nothing was ever delivered."""
-
-    def fails(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    handler = make_handler(faults.dsn(database), logger=log.name)
-    monkeypatch.setattr(threading.Thread, "start", fails)
-    log.info("a", extra=AUDIT)
-    log.info("b", extra=AUDIT)
-    monkeypatch.undo()
-
-    assert 1 == caplog.text.count("can't start new thread")
-    assert handler.flush()
-    assert ["a", "b"] == stored(faults, database)
 
 
 def test_handlers_that_capture_all_do_not_feed_each_other(
@@ -164,7 +99,7 @@ def test_a_finalizers_audit_is_taken_on_a_listeners_thread(
     assert is_done.wait(60.0)
 
     assert handler.flush()
-    assert ["a", "b", "c"] == stored(faults, database)
+    assert ["a", "b", "c"] == stored_messages(faults, database)
 
 
 @pytest.mark.parametrize("error", [MemoryError("hunter2"), OSError(5, "Input/output error")])
@@ -191,45 +126,6 @@ def test_raise_also_fails_closed_for_a_defect_of_ours(
     assert (1, 1) == (handler.status().rows_emitted, handler.status().rows_dropped)
     ours = [one.getMessage() for one in caplog.records if one.name.startswith("audit_handler")]
     assert "hunter2" not in "".join([*ours, *capsys.readouterr()])
-
-
-@pytest.mark.parametrize("on_full", ["raise", "drop"])
-def test_a_row_that_is_not_synced_is_no_dropped_one(
-    on_full: str,
-    faults: LoopbackClickHouse,
-    database: str,
-    make_handler: MakeHandler,
-    log: logging.Logger,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    handler = make_handler(
-        faults.dsn(database),
-        logger=log.name,
-        on_full=on_full,
-        fsync="always",
-        flush_interval_ms=3_600_000,
-    )
-    log.info("a", extra=AUDIT)
-    pipeline = handler._pipelines.open
-    assert pipeline is not None
-    real, files = pipeline.spool.files.sync, pipeline.spool.files
-
-    def fails(_handle: int) -> None:
-        files.sync = real  # type: ignore[method-assign]
-        raise OSError(5, "Input/output error")
-
-    files.sync = fails  # type: ignore[method-assign]
-    raised = []
-    try:
-        log.info("b", extra=AUDIT)
-    except SpoolUnsynced as exc:
-        raised.append(exc)
-
-    assert handler.flush()
-    assert (on_full == "raise") == bool(raised)
-    assert 1 == caplog.text.count("cannot be synced")
-    assert 0 == handler.status().rows_dropped
-    assert ["a", "b"] == stored(faults, database)
 
 
 def test_a_handler_that_nobody_holds_any_more_still_delivers(
@@ -393,84 +289,3 @@ def test_a_signal_handlers_first_audit_in_the_middle_of_a_fork_is_taken(world: W
     )
 
     world.assert_whole(acknowledged)
-
-
-def test_an_audit_on_top_of_the_first_one_opens_nothing_twice(
-    faults: LoopbackClickHouse,
-    database: str,
-    make_handler: MakeHandler,
-    log: logging.Logger,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """One of the two pipelines was forgotten, with the row in it."""
-    handler = make_handler(faults.dsn(database), logger=log.name)
-    real = handler_module.Pipeline
-
-    def interrupted(*args: Any, **options: Any) -> Any:
-        monkeypatch.undo()
-        log.info("a", extra=AUDIT)
-        return real(*args, **options)
-
-    monkeypatch.setattr(handler_module, "Pipeline", interrupted)
-    log.info("b", extra=AUDIT)
-
-    assert handler.flush()
-    assert 2 == handler.status().rows_emitted
-    assert ["a", "b"] == stored(faults, database)
-
-
-def test_what_was_closed_before_it_began_begins_no_more(
-    make_handler: MakeHandler, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two threads delivered one spool, and told of rows that they had lost."""
-    handler = make_handler("http://127.0.0.1:1", logger=log.name)
-    real, started = handler_module.Pipeline.start, list[handler_module.Pipeline]()
-
-    def start(pipeline: handler_module.Pipeline) -> None:
-        monkeypatch.undo()
-        started.append(pipeline)
-        closing = threading.Thread(target=handler.close, args=(0.0,))
-        closing.start()
-        closing.join(60.0)
-        real(pipeline)
-
-    monkeypatch.setattr(handler_module.Pipeline, "start", start)
-    log.info("x", extra=AUDIT)
-    thread = started[0].listener._thread
-    assert thread is not None
-    thread.join(60.0)
-
-    assert not started[0].listener.is_alive
-    assert started[0].spool.is_closed
-    assert started[0] is not handler._pipelines.open
-    assert 1 == handler.status().rows_waiting
-
-
-def test_a_close_right_after_the_first_audit_waits_for_its_delivery(
-    faults: LoopbackClickHouse,
-    database: str,
-    make_handler: MakeHandler,
-    log: logging.Logger,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The thread was started, and had not come to its first line: its rows were left behind."""
-    may_run, real = threading.Event(), listener.Listener._run
-
-    def late(self: listener.Listener) -> None:
-        assert may_run.wait(60.0)
-        real(self)
-
-    def drain(self: listener.Listener) -> None:
-        monkeypatch.undo()
-        self.drain()
-        may_run.set()
-
-    monkeypatch.setattr(listener.Listener, "_run", late)
-    monkeypatch.setattr(listener.Listener, "drain", drain)
-    handler = make_handler(faults.dsn(database), logger=log.name)
-    log.info("a", extra=AUDIT)
-    is_closed = handler.close()
-    may_run.set()
-
-    assert is_closed
-    assert ["a"] == stored(faults, database)

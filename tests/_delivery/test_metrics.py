@@ -47,13 +47,14 @@ def points(reader: InMemoryMetricReader) -> dict[Key, Any]:
     return {
         (
             metric.name,
-            str(point.attributes["audit.target"]).rpartition(" ")[2],
-            str(point.attributes.get("error.type", "")),
+            str(attributes["audit.target"]).rpartition(" ")[2],
+            str(attributes.get("error.type", "")),
         ): point
         for resource in data.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
         for point in metric.data.data_points
+        for attributes in [point.attributes or {}]
     }
 
 

@@ -71,8 +71,8 @@ def test_clickhouse_is_down_at_start_and_for_long(
     app.audit(100)
     assert app.handler.flush()
 
-    assert 1 == len(lines.matching("does not take rows"))
-    assert 1 == len(lines.matching("takes rows again"))
+    assert 1 == len(lines.matching("does not accept rows"))
+    assert 1 == len(lines.matching("accepts rows again"))
     # 2,000 rows that waited came as full segments, not as one for each of the twenty flushes.
     assert len(app.inserts()) <= 41
     judge(DOWN, "not there at start, then for 20 retries", own_server, app.table, app.acknowledged)
@@ -88,11 +88,11 @@ def test_clickhouse_goes_away_between_two_segments(
         assert app.handler.flush()
         own_server.stop()
         app.audit(100)
-        lines.wait("does not take rows", outage)
+        lines.wait("does not accept rows", outage)
         own_server.restart()
         app.audit(100)
         assert app.handler.flush()
-        lines.wait("takes rows again", outage)
+        lines.wait("accepts rows again", outage)
 
     judge(DOWN, "stopped and started again", own_server, app.table, app.acknowledged, trials=3)
 
@@ -256,7 +256,7 @@ def test_a_proxy_answers_instead(
 
     met = [entry for entry in app.inserts() if entry["fault"] == "http_status"]
     assert [(status, is_stored)] * times == [(entry["status"], entry["executed"]) for entry in met]
-    assert lines.matching(f"does not take rows.*{status}")
+    assert lines.matching(f"does not accept rows.*{status}")
     outcome = "stored all the same" if is_stored else "refused"
     judge(BUSY, f"HTTP {status}, {outcome}", faults, app.table, app.acknowledged)
 
@@ -299,7 +299,7 @@ def test_clickhouse_is_overloaded(
 
     met = [entry for entry in app.inserts() if entry["fault"] == "error"]
     assert [is_stored] * times == [entry["executed"] for entry in met]
-    assert 1 == len(lines.matching(f"does not take rows: code {code} .{OVERLOADS[code]}"))
+    assert 1 == len(lines.matching(f"does not accept rows: code {code} .{OVERLOADS[code]}"))
     outcome = "stored all the same" if is_stored else "refused"
     judge(BUSY, f"code {code}, {outcome}", faults, app.table, app.acknowledged)
 
@@ -317,7 +317,7 @@ def test_clickhouse_really_has_too_many_parts(
         "parts_to_delay_insert = 1, parts_to_throw_insert = 1"
     )
     app.audit(100)
-    lines.wait("does not take rows: code 252")
+    lines.wait("does not accept rows: code 252")
     faults.command(
         f"ALTER TABLE {app.table} RESET SETTING parts_to_delay_insert, parts_to_throw_insert"
     )
@@ -406,14 +406,14 @@ def test_the_set_up_is_wrong_until_somebody_mends_it(
         assert app.handler.flush()
     with break_it(faults, app):
         app.audit(100)
-        lines.wait("until somebody mends this")
+        lines.wait("rejects inserts")
         for _ in range(5):
             assert not app.handler.flush(0.02)
     assert app.handler.flush()
     app.audit(100)
     assert app.handler.flush()
 
-    (said,) = lines.matching("until somebody mends this", logging.ERROR)
+    (said,) = lines.matching("rejects inserts", logging.ERROR)
     assert lines.matching(remedy) == [said]
     assert app.handler.status().retries >= 1
     judge(SETUP, f"{fault}, {when}", faults, app.table, app.acknowledged)
@@ -430,14 +430,14 @@ def test_a_wrong_password_until_it_is_right(
     with LoopbackClickHouse.start(path, user="app", password="another") as server:
         app = make_application(server, dsn=server.dsn(database, password="hunter2"))
         app.audit(100)
-        lines.wait("until somebody mends this.*check user and password")
+        lines.wait("rejects inserts.*check user and password")
         for _ in range(5):
             assert not app.handler.flush(0.02)
         server.set_password("hunter2")
         assert app.handler.flush()
         server.set_password("changed while running")
         app.audit(100)
-        lines.wait("until somebody mends this.*check user and password", 2)
+        lines.wait("rejects inserts.*check user and password", 2)
         server.set_password("hunter2")
         assert app.handler.flush()
         app.audit(100)
@@ -827,7 +827,7 @@ def test_everything_logs_at_debug_through_the_root_logger_while_connections_brea
     assert [] == strangers
     assert [("faults.chat", 300), (app.log.name, 600)] == [(r["logger"], r["n"]) for r in loggers]
     assert len([entry for entry in app.inserts() if entry["fault"]]) >= 3
-    assert lines.matching("does not take rows")
+    assert lines.matching("does not accept rows")
     judge(DRIVER, "capture='all' on the root logger", faults, app.table, app.acknowledged)
 
 
@@ -846,7 +846,7 @@ def test_rows_wait_for_the_old_dsn_and_are_reported_by_the_new_one(
 ) -> None:
     old = make_application(faults, dsn="http://127.0.0.1:1/" + database)
     old.audit(100)
-    lines.wait("does not take rows")
+    lines.wait("does not accept rows")
     pipeline = old.handler._pipelines.open
     assert pipeline is not None
     old.handler.close(0.0)

@@ -53,14 +53,14 @@ def test_the_server_is_killed_while_it_inserts(
         unfinished += any(entry["phase"] != "finished" for entry in app.inserts())
         own_server.kill()
         app.audit(100)
-        lines.wait("does not take rows", kill)
+        lines.wait("does not accept rows", kill)
         own_server.restart()
-        lines.wait("takes rows again", kill)
+        lines.wait("accepts rows again", kill)
     assert app.handler.flush(120.0)
     app.audit(100)
     assert app.handler.flush()
 
-    assert kills == len(lines.matching("does not take rows"))
+    assert kills == len(lines.matching("does not accept rows"))
     assert app.handler.status().retries >= kills
     fault = f"{'with' if window else 'without'} tokens, {unfinished} with an insert under way"
     judge(ROW, fault, own_server, app.table, app.acknowledged, trials=kills)

@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
-from audit_handler._delivery.listener import Listener
+from audit_handler._delivery.listener import Listener, State
 from audit_handler.errors import (
     DataError,
     DeliveryError,
@@ -347,14 +346,14 @@ class App:
         """
         Take over what the dead left, and deliver some segments, as the listener's thread does.
         """
-        self.listener._is_draining = True
+        self.listener.state = State.DRAINING
         for _ in range(segments):
             segment = self.listener.dequeue(True)
             if segment is None:
                 break
             self.listener.handle(segment)
             self.spool.task_done()
-        self.listener._is_draining = False
+        self.listener.state = State.NEW
 
     def try_to_deliver(self) -> None:
         """Deliver one segment while the server fails; the listener is stopped after the script."""
@@ -367,25 +366,23 @@ class App:
         def stop(seconds: float) -> None:
             nonlocal tries
             tries -= 1
-            self.listener._is_stopping = tries <= 0
+            if tries <= 0:
+                self.listener.state = State.STOPPING
             pause(seconds)
 
         self.listener._pause = stop  # type: ignore[method-assign]
-        try:
-            self.listener.handle(segment)
-        except Empty:
-            return
-        self.spool.task_done()
+        if self.listener.handle(segment):
+            self.spool.task_done()
 
     def close(self) -> None:
         """Deliver what waits, and close, as at the end of a process."""
         self.listener.drain()
-        self.listener._run()
+        self.listener.serve()
 
     def leave(self) -> None:
         """Close without delivering what waits."""
-        self.listener._is_stopping = True
-        self.listener._run()
+        self.listener.stop()
+        self.listener.serve()
 
     def spool_of_a_child(self) -> Spool:
         """

@@ -1,4 +1,4 @@
-"""Doubles to pass in: a clock that never waits, a ClickHouse that follows a script."""
+"""Doubles that are passed in: a clock that never waits, a ClickHouse that answers by script."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from audit_handler.errors import DeliveryError
 
 class SteppingClock:
     """
-    A clock that stands still until it is waited on, and then jumps to the end of the wait.
+    A clock that stands still until a test waits on it, and then jumps to the end of the wait.
 
-    For tests on one thread, where a wait without an end would never end; it is an error.
+    For tests on one thread. A wait without an end is an error there, since nothing would end it.
+    *on_wait* is called after each wait.
     """
 
     def __init__(self) -> None:
         self.now = 1_000.0
         self.unix_offset = 1_790_000_000.0
         self.waits: list[float] = []
+        self.on_wait: Callable[[], object] = lambda: None
 
     def time(self) -> float:
         return self.unix_offset + self.now
@@ -31,14 +33,15 @@ class SteppingClock:
         assert timeout is not None, "this wait would never end"
         self.waits.append(timeout)
         self.now += timeout
+        self.on_wait()
 
 
 class ScriptedDestination:
     """
-    A table in memory. Each insert first plays the next step of the script.
+    A table in memory. Before it takes an insert it plays the next step of its script.
 
     A step is None (take the rows), an exception (raise it, take nothing), or a pair of an exception
-    and True (take the rows, and raise it). After the last step, inserts are taken.
+    and True (take the rows and raise it all the same). When the script is over, inserts are taken.
     """
 
     def __init__(self, *script: DeliveryError | tuple[DeliveryError, bool] | None) -> None:

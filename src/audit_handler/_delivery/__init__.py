@@ -1,3 +1,1 @@
-"""
-From the spool to ClickHouse: the listener, one attempt, and what a handler has while it is open.
-"""
+"""Delivery from the spool to ClickHouse: the pipeline of a handler, its listener, one attempt."""

@@ -1,10 +1,10 @@
 """
-One segment's way into ClickHouse: insert, look up what is unsure, split around rows that cannot be
-taken, set those aside.
+The delivery of one segment: insert it, look up rows that may be stored already, split it around
+rows that ClickHouse rejects, and set those rows aside.
 
-What is still to be done is a list of row ranges. A range's deduplication token is the range itself,
-so the same rows always go under the same token, and a part never under the token of the whole: a
-token drops whatever else comes with it.
+The remaining work is a list of row ranges. The deduplication token of a range is the range itself:
+the same rows always go under the same token, and a part never goes under the token of the whole. A
+token makes ClickHouse drop any other rows that come with it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ __all__ = ["Delivery"]
 
 _logger = logging.getLogger("audit_handler.listener")
 
+# So many bad rows are taken out by the number that the server names. Then halves are tried, which
+# shows sooner whether any row of the segment can be stored.
 _PULLED_ROWS = 10
-# So many bad rows are pulled out by the number that the server names; then halves are tried, which
-# tells sooner whether anything of the segment can be stored.
+
+# After so many bad rows from both ends of a segment, without a good one, the table is at fault and
+# not the rows.
 _DRIFT_ROWS = 20
-# So many bad rows from both ends of a segment and not one good one: not the rows are at fault but
-# the table.
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class _Part:
     first: int
     last: int
     is_unsure: bool = False
-    """Whether they may be stored already."""
+    """Whether the rows may be stored already."""
 
     @property
     def rows(self) -> int:
@@ -49,7 +50,7 @@ class Delivery:
     """
     Delivers one segment. Belongs to the listener's thread.
 
-    Call `run` until it returns; after an exception it goes on where it stopped.
+    Call `run` until it returns; after an exception it continues where it stopped.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Delivery:
         self._spool = spool
         self._destination = destination
         self._counters = counters
-        # Attempted before we had it: by a process that died, so nobody knows how it ended.
+        # Attempted by a process that died: the outcome is unknown.
         self._todo = [_Part(segment.first_seq, segment.last_seq, is_unsure=segment.was_attempted)]
         self._segment = segment
         self._rejected: dict[int, DataError] = {}
@@ -67,20 +68,20 @@ class Delivery:
 
     def run(self) -> None:
         """
-        Do what is left. When this returns, each row is stored, or set aside with the server's
-        reason.
+        Deliver the remaining rows. When this returns, each row is stored, or set aside with the
+        server's reason.
 
         Raises:
-            TransientError: Worth another call later.
-            SetupError: Worth another call once an operator has mended it.
-            SegmentGone: Somebody removed the segment.
-            SegmentUnreadable: The disk does not give it back.
-            OSError: The spool's disk refused.
+            TransientError: A later call may succeed.
+            SetupError: A later call may succeed, once an operator has fixed the setup.
+            SegmentGone: Another program removed the segment.
+            SegmentUnreadable: The disk does not return the segment.
+            OSError: The disk of the spool failed.
         """
         self._segment, content = self._spool.attempting(self._segment)
         self._deliver(content)
         if self._rejected and not self._was_tried_again:
-            # The table may have been mended while its rows were tried one after the other.
+            # The table may have been fixed while its rows were tried one by one.
             self._was_tried_again = True
             self._todo = [_Part(seq, seq) for seq in sorted(self._rejected)]
             self._rejected.clear()
@@ -94,8 +95,8 @@ class Delivery:
             if part.is_unsure:
                 self._todo[0:1] = self._missing(part, content)
                 continue
-            # Whatever is raised from here on, also by what is done about it: they may be stored,
-            # unless the failure says that they are not.
+            # From here on the rows may be stored, whatever is raised, also by the code that handles
+            # it. Only a failure that is not ambiguous says that they are not.
             self._todo[0] = _Part(part.first, part.last, is_unsure=True)
             try:
                 self._insert(part, content)
@@ -132,7 +133,7 @@ class Delivery:
             self._destination.insert(lines, token=token, path=path, is_standard=is_standard)
         finally:
             if path is not None:
-                # The insert has its outcome; what is left of the file is for recovery to remove.
+                # The insert has its outcome. If the file stays, recovery removes it.
                 with suppress(OSError):
                     self._spool.files.unlink(path)
 
@@ -156,13 +157,12 @@ class Delivery:
 
     def _split(self, part: _Part, exc: DataError, content: bytes) -> list[_Part]:
         """
-        Return smaller parts to try after *exc*; a row by itself is stored without the user's
+        Return smaller parts to try after *exc*. A part of one row is stored without the user's
         columns, or rejected.
         """
         if part.rows == 1:
             try:
-                # What was meant for the user's own columns stands in metadata too, so leaving them
-                # out loses nothing.
+                # Loses nothing: the values of the user's own columns are in metadata too.
                 self._insert(part, content, is_standard=True)
                 self._count_stored(1)
             except DataError as still:
@@ -175,24 +175,23 @@ class Delivery:
             pieces = [(part.first, bad - 1), (bad, bad), (bad + 1, part.last)]
             return [_Part(first, last) for first, last in pieces if first <= last]
         middle = (part.first + part.last) // 2
-        # The end first: if the rows at the beginning are bad, a good one there shows that the table
-        # is not at fault.
+        # The end first: if the rows at the beginning are bad, a good row at the end shows that the
+        # table is not at fault.
         return [_Part(middle + 1, part.last), _Part(part.first, middle)]
 
     def _blame_table(self, exc: DataError) -> None:
         self._rejected.clear()
         self._todo = [_Part(self._segment.first_seq, self._segment.last_seq, is_unsure=True)]
         raise SetupError(
-            f"the table takes none of {_DRIFT_ROWS} rows ({exc}); compare its columns with "
-            "sql/node/2_table.sql. "
-            "The rows are kept",
+            f"the table accepts none of {_DRIFT_ROWS} rows ({exc}); compare its columns with "
+            "sql/node/2_table.sql",
             code=exc.code,
         )
 
     def _set_aside(self, content: bytes) -> None:
         """
-        Write the rejected rows and the server's reasons to ``rejected/``; the same names again
-        after a crash.
+        Write the rejected rows and the server's reasons to ``rejected/``, after a crash again under
+        the same names.
         """
         segment = self._segment
         name = f"{segment.writer_id}-{segment.first_seq}-{segment.last_seq}"
@@ -206,16 +205,16 @@ class Delivery:
             for seq in seqs
         ]
         rows = b"".join(self._lines(_Part(seq, seq), content) for seq in seqs)
-        # The reasons first: rows without a reason would be a riddle, reasons without rows are not
-        # looked at.
+        # The reasons first: rows without a reason cannot be explained, and reasons without rows
+        # are never read.
         self._spool.set_aside(
             f"{name}.error.json", json.dumps({"rows": reasons}, indent=1).encode()
         )
         path = self._spool.set_aside(f"{name}.ndjson", rows)
         self._counters.rows_rejected += len(seqs)
         _logger.error(
-            "ClickHouse cannot take %d of %d rows (%s); they are in %s with the reasons beside "
-            "them",
+            "ClickHouse rejects %d of %d rows: %s. They are in %s, with the reasons in the file "
+            "beside it",
             len(seqs),
             segment.rows,
             self._rejected[seqs[0]],

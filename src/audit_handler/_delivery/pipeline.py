@@ -1,4 +1,4 @@
-"""What a handler has while it is open, put together: an encoder, a spool, and its listener."""
+"""The pipeline of an open handler: an encoder, a spool, and the listener that empties it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audit_handler import context
 from audit_handler._clock import Clock
-from audit_handler._delivery.listener import Listener
+from audit_handler._delivery.listener import Listener, State
 from audit_handler._delivery.metrics import Timed
 from audit_handler._record.encoder import RecordEncoder
 from audit_handler._record.redaction import Redactor
@@ -22,8 +22,11 @@ __all__ = ["Pipeline"]
 
 _logger = logging.getLogger("audit_handler.handler")
 
+# After so long a call tries again to start a thread. A failure costs the call some 20 us.
 _START_SECONDS = 1.0
-# After so long a call tries to start a thread again. To fail costs the call some 20 us.
+
+# Looked up here: `put` compares with it for each record.
+_NEW = State.NEW
 
 
 class Pipeline:
@@ -31,15 +34,15 @@ class Pipeline:
     An encoder, a spool and its listener. Safe to call from several threads.
 
     Args:
-        settings: What the handler was told.
-        redactor: What is taken out of the rows.
+        settings: The settings of the handler.
+        redactor: Removes secrets from the rows.
         files: The file operations of the spool.
         directory: The target's directory in the spool.
         counters: Counted into.
         clock: Time and waiting.
         after_connect: Called by the listener after each connect.
         on_refused: See `Spool`.
-        delivers: False leaves the rows to the next process.
+        delivers: False starts no listener and leaves the rows to the next process.
     """
 
     def __init__(
@@ -55,8 +58,6 @@ class Pipeline:
         delivers: bool,
     ) -> None:
         self._clock = clock
-        self._is_settled = not delivers
-        """Whether the listener was started, or is not to be."""
         self._next_start = 0.0
         self._is_warned = False
         self.encoder = RecordEncoder(
@@ -94,26 +95,27 @@ class Pipeline:
             retry_min=settings.retry_min_ms / 1000,
             retry_max=settings.retry_max_ms / 1000,
         )
+        if not delivers:
+            self.listener.retire()
 
     def start(self) -> None:
         """
-        Start the listener, unless it was started; if that cannot be, the rows wait, and a later
-        call tries again.
+        Start the listener, unless it was started.
+
+        If no thread can be started, the rows wait, and a later call tries again.
         """
-        if self._is_settled or self._clock.monotonic() < self._next_start:
+        if self.listener.state is not _NEW or self._clock.monotonic() < self._next_start:
             return
         self._next_start = self._clock.monotonic() + _START_SECONDS
         try:
-            # Here already when the call before was interrupted behind it.
-            if not self.listener.was_started:
-                self.listener.start()
-            self._is_settled = True
+            self.listener.start()
         except RuntimeError as exc:
-            # No more threads to be had, or, from Python 3.12 on, the interpreter is ending.
+            # The process is at a limit of threads, or, from Python 3.12 on, the interpreter is
+            # ending.
             if not self._is_warned:
                 self._is_warned = True
                 _logger.warning(
-                    "no thread can be started (%s): audit rows wait in the spool, for a later call "
+                    "No thread can be started (%s). Audit rows wait in the spool for a later call "
                     "or the next process",
                     exc,
                 )
@@ -127,51 +129,49 @@ class Pipeline:
         """
         line, month = self.encoder.encode(record)
         self.spool.put(line, month, timeout=timeout)
-        if not self._is_settled:
+        if self.listener.state is _NEW:
             self.start()
 
     def flush(self, timeout: float, others: Sequence[Pipeline] = ()) -> bool:
-        """Deliver what waits here and in *others*, which were closed before, by the deadline."""
+        """
+        Deliver the rows of this pipeline and of *others*, which were closed before.
+
+        Waits up to *timeout* seconds; returns whether all are delivered.
+        """
         self._next_start = 0.0
         self.start()
         self.listener.hurry()
-        return self.spool.flush(
-            timeout if self._may_wait() else 0.0, [other.spool for other in others]
-        )
+        may_wait = self.listener.is_alive and not _holds_logging_lock()
+        return self.spool.flush(timeout if may_wait else 0.0, [other.spool for other in others])
 
     def close(self, timeout: float) -> bool:
-        """Drain, stop, and tell whether everything was delivered; by the deadline."""
+        """Drain and stop within *timeout* seconds; return whether all rows are delivered."""
         deadline = self._clock.monotonic() + timeout
-        if self.listener.is_stopping:
+        if self.listener.state is State.STOPPING:
             return self.spool.flush(0.0)
-        # 1. Never started, and now it never will be; 2. ended by itself. One that was started, and
-        # has not come to its first line yet, is waited for like any other.
-        never_began = not self.listener.was_started and self.listener.retire()
-        if never_began or (self.listener.was_started and not self.listener.is_alive):
+        if self.listener.retire():
             is_flushed = self.spool.flush(0.0)
             self.spool.close()
             return is_flushed
         self.listener.drain()
         if _holds_logging_lock() or self.spool.is_busy:
-            # The listener may need that lock for a line of its own, or the driver's; or a signal
-            # handler asks on top of a put, whose end it waits for. It ends by itself.
+            # To wait would be a deadlock: 1. the listener, or the driver, may need that lock to log
+            # a line; 2. this is a signal handler on top of a put, and the listener waits for the
+            # end of that put. The listener ends by itself.
             return self.spool.flush(0.0)
         is_flushed = self.spool.flush(timeout)
-        # What was adopted from dead processes is not part of the answer, but gets the same time.
+        # The rows adopted from dead processes do not count in the answer, but get the same time.
         self.listener.join(max(0.0, deadline - self._clock.monotonic()))
         self.listener.stop(0.0)
         return is_flushed
 
-    def _may_wait(self) -> bool:
-        return self.listener.is_alive and not _holds_logging_lock()
-
 
 def _holds_logging_lock() -> bool:
     """
-    Whether this thread holds logging's module lock, as ``dictConfig`` does while it closes the
-    handlers before it.
+    Return whether this thread holds logging's module lock, as ``dictConfig`` does while it closes
+    the handlers of the configuration before.
 
-    Waiting for the listener then would wait for a thread that waits for us.
+    A wait for the listener would then be a wait for a thread that waits for this one.
     """
     is_owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
     return bool(is_owned and is_owned())

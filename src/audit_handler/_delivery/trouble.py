@@ -1,0 +1,57 @@
+"""Failed deliveries, in the log: one line for each change, not for each retry."""
+
+from __future__ import annotations
+
+import logging
+
+from audit_handler.errors import SetupError, TransientError
+from audit_handler.spool import Spool
+from audit_handler.status import Counters
+
+__all__ = ["Trouble"]
+
+_logger = logging.getLogger("audit_handler.listener")
+
+
+class Trouble:
+    """
+    Remembers the last failure of a listener, and logs when its kind changes or deliveries succeed
+    again.
+
+    Args:
+        counters: *last_error* is kept there.
+        spool: Knows how many rows wait.
+    """
+
+    def __init__(self, counters: Counters, spool: Spool) -> None:
+        self._counters = counters
+        self._spool = spool
+        self._kind: tuple[type[BaseException], int | None] | None = None
+
+    def note(self, exc: BaseException) -> None:
+        """Remember a failure, and log it if it is of another kind than the last one."""
+        self._counters.last_error = f"{type(exc).__name__}: {exc}"
+        kind = (type(exc), getattr(exc, "code", None))
+        if kind == self._kind:
+            return
+        self._kind = kind
+        if isinstance(exc, SetupError):
+            _logger.error(
+                "ClickHouse rejects inserts: %s. Rows stay in the spool until this is fixed", exc
+            )
+        elif isinstance(exc, TransientError):
+            _logger.warning(
+                "ClickHouse does not accept rows: %s. They stay in the spool and are sent again",
+                exc,
+            )
+        else:
+            _logger.error(
+                "Delivery failed. Rows stay in the spool and are sent again", exc_info=exc
+            )
+
+    def clear(self) -> None:
+        """Note a success, and log it if a failure came before."""
+        if self._kind is not None:
+            self._kind = None
+            self._counters.last_error = ""
+            _logger.info("ClickHouse accepts rows again; %d are waiting", self._spool.waiting_rows)

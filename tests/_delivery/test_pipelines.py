@@ -1,0 +1,146 @@
+"""The open pipeline of a handler and the closed ones: what is emitted, and what is left."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from audit_handler._delivery import listener
+from audit_handler._delivery.pipeline import Pipeline
+from audit_handler._delivery.pipelines import Pipelines
+from tests.support.delivery import AUDIT, MakeHandler, stored_messages
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.spools import make_spool, put_numbers, take_all
+
+
+def with_rows(directory: Path, rows: int) -> Pipeline:
+    """Return a pipeline without a listener whose spool holds *rows*."""
+    spool = make_spool(directory)
+    put_numbers(spool, 1, rows)
+    return cast("Pipeline", SimpleNamespace(spool=spool))
+
+
+def test_a_closed_pipeline_counts_until_its_rows_are_delivered(tmp_path: Path) -> None:
+    pipelines, first = Pipelines(), with_rows(tmp_path, 3)
+    pipelines.add(first)
+    closed = pipelines.close_open()
+    before = (pipelines.left(), pipelines.spools(), pipelines.rows_emitted())
+    take_all(first.spool)
+    first.spool.close()
+    after = (pipelines.left(), pipelines.spools(), pipelines.rows_emitted())
+
+    assert (first, None) == (closed, pipelines.open)
+    assert ([first], [first.spool], 3) == before
+    assert ([], [], 3) == after
+
+
+def test_a_closed_pipeline_without_rows_is_kept_while_its_spool_may_still_accept_one(
+    tmp_path: Path,
+) -> None:
+    pipelines, first = Pipelines(), with_rows(tmp_path, 0)
+    pipelines.add(first)
+    pipelines.close_open()
+    left = pipelines.left()
+    put_numbers(first.spool, 1, 2)
+
+    assert [] == left
+    assert (2, [first]) == (pipelines.rows_emitted(), pipelines.left())
+    first.spool.close()
+
+
+def test_rows_that_the_open_pipeline_adopted_count_once(tmp_path: Path) -> None:
+    pipelines, first = Pipelines(), with_rows(tmp_path, 3)
+    pipelines.add(first)
+    pipelines.close_open()
+    first.spool.close()
+    second = with_rows(tmp_path, 2)
+    pipelines.add(second)
+    before = sum(spool.waiting_rows for spool in pipelines.spools())
+    second.spool.adopt()
+    after = sum(spool.waiting_rows for spool in pipelines.spools())
+
+    assert (5, 5, 5) == (before, after, pipelines.rows_emitted())
+    second.spool.close()
+
+
+def test_only_the_open_pipeline_can_be_forgotten_and_only_one_is_open(tmp_path: Path) -> None:
+    pipelines, first, second = Pipelines(), with_rows(tmp_path, 1), with_rows(tmp_path, 2)
+    opened = [pipelines.add(first), pipelines.add(second)]
+    pipelines.forget(second)
+    still_open = pipelines.open
+    pipelines.forget(first)
+    pipelines.forget(first)
+
+    assert [first, first] == opened
+    assert first is still_open
+    assert (None, 1) == (pipelines.open, pipelines.rows_emitted())
+    assert pipelines.close_open() is None
+    first.spool.close()
+    second.spool.close()
+
+
+def test_an_abandoned_pipeline_accepts_nothing_open_or_closed(tmp_path: Path) -> None:
+    pipelines, first, second = Pipelines(), with_rows(tmp_path, 1), with_rows(tmp_path, 2)
+    pipelines.add(first)
+    pipelines.close_open()
+    pipelines.add(second)
+    pipelines.abandon()
+
+    assert (True, True) == (first.spool.is_closed, second.spool.is_closed)
+
+
+@pytest.mark.parametrize("spool", ["disk", "memory"])
+def test_rows_that_a_close_left_are_not_said_to_be_delivered(
+    spool: str,
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The handler forgot them with what it had closed. In memory they were sent by both."""
+    monkeypatch.setattr(listener, "_ADOPT_SECONDS", 0.05)
+    options = {"spool_dir": "memory"} if spool == "memory" else {}
+    handler = make_handler(faults.dsn(database), logger=log.name, **options)
+    faults.fault("http_status", status=503, times=-1)
+    log.info("a", extra=AUDIT)
+    answers = [handler.close(0.1), handler.flush(0.1), handler.close(0.1)]
+    log.info("b", extra=AUDIT)
+    answers.append(handler.flush(0.1))
+    faults.clear_faults()
+
+    assert [False, False, False, False] == answers
+    assert handler.flush(60.0)
+    assert ["a", "b"] == stored_messages(faults, database)
+    assert (2, 0, 0) == (
+        handler.status().rows_emitted,
+        handler.status().rows_waiting,
+        handler.status().bytes_waiting,
+    )
+
+
+def test_an_audit_on_top_of_the_first_one_opens_nothing_twice(
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of the two pipelines was forgotten, with the row in it."""
+    handler = make_handler(faults.dsn(database), logger=log.name)
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        log.info("a", extra=AUDIT)
+        return Pipeline(*args, **options)
+
+    monkeypatch.setattr("audit_handler.handler.Pipeline", interrupted)
+    log.info("b", extra=AUDIT)
+
+    assert handler.flush()
+    assert 2 == handler.status().rows_emitted
+    assert ["a", "b"] == stored_messages(faults, database)

@@ -1,0 +1,96 @@
+"""The counts of a handler, and the snapshot that shows them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from audit_handler.spool import Spool
+from tests.support.delivery import AUDIT, MakeHandler
+from tests.support.loopback import LoopbackClickHouse
+
+
+def test_status_counts_what_happened(
+    faults: LoopbackClickHouse, database: str, make_handler: MakeHandler, log: logging.Logger
+) -> None:
+    handler = make_handler(faults.dsn(database), logger=log.name)
+    faults.fault("http_status", status=503, times=2)
+    for _ in range(5):
+        log.info("x", extra=AUDIT)
+    assert handler.flush()
+    status = handler.status()
+
+    assert (5, 5, 0, 0, 2, "") == (
+        status.rows_emitted,
+        status.rows_stored,
+        status.rows_waiting,
+        status.bytes_waiting,
+        status.retries,
+        status.last_error,
+    )
+
+
+def test_status_and_repr_answer_while_an_append_hangs(
+    make_handler: MakeHandler, log: logging.Logger
+) -> None:
+    """The spool's lock is held across a write, and a status page must not hang with the disk."""
+    handler = make_handler("http://127.0.0.1:1", logger=log.name, flush_interval_ms=3_600_000)
+    log.info("x", extra=AUDIT)
+    pipeline = handler._pipelines.open
+    assert pipeline is not None
+    answers: list[tuple[int, float]] = []
+
+    def ask() -> None:
+        status = handler.status()
+        answers.append((status.rows_waiting, status.oldest_waiting_seconds))
+
+    with pipeline.spool.lock:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join(30)
+
+    assert 1 == answers[0][0]
+    assert 0.0 < answers[0][1] < 30.0
+
+
+def test_status_counts_on_while_the_handler_is_being_closed(
+    faults: LoopbackClickHouse, database: str, make_handler: MakeHandler, log: logging.Logger
+) -> None:
+    handler = make_handler(faults.dsn(database), logger=log.name, retry_max_ms=10_000)
+    faults.fault("http_status", status=503, times=1_000_000)
+    log.info("x", extra=AUDIT)
+    pipeline = handler._pipelines.open
+    assert pipeline is not None
+    seen: list[tuple[int, int]] = []
+    wait = pipeline.spool.flush
+
+    def flush(timeout: float, others: Sequence[Spool] = ()) -> bool:  # noqa: ARG001  # as the real one
+        status = handler.status()
+        seen.append((status.rows_emitted, status.rows_waiting))
+        return wait(0.0)
+
+    pipeline.spool.flush = flush  # type: ignore[method-assign]  # a look at the middle of close
+    handler.close(0.0)
+    log.handlers.clear()
+
+    assert [(1, 1)] == seen
+    assert 1 == handler.status().rows_emitted
+
+
+def test_status_tells_the_dropped_rows_by_the_kind_of_error(
+    make_handler: MakeHandler, log: logging.Logger
+) -> None:
+    handler = make_handler(
+        "http://127.0.0.1:1",
+        logger=log.name,
+        on_full="drop",
+        max_spool_bytes=65_536,
+        batch_bytes=65_536,
+    )
+    for _ in range(20):
+        log.info("x", extra={**AUDIT, "request_body": "x" * 8_000})
+    status = handler.status()
+
+    assert {"SpoolFull": status.rows_dropped} == status.drops
+    assert 20 == status.rows_dropped + status.rows_emitted
