@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from audit_handler import (
-    SpoolUnsynced,
-)
+from audit_handler import SpoolFull, SpoolUnavailable, SpoolUnsynced
+from audit_handler._drops import DropReport
+from audit_handler.status import Counters
 from tests.support.delivery import AUDIT, MakeHandler, stored_messages
 from tests.support.loopback import LoopbackClickHouse
 
@@ -98,3 +98,69 @@ def test_a_row_that_is_not_synced_is_no_dropped_one(
     assert 1 == caplog.text.count("cannot be synced")
     assert 0 == handler.status().rows_dropped
     assert ["a", "b"] == stored_messages(faults, database)
+
+
+def test_the_report_sums_up_the_drops_and_names_the_first_reason() -> None:
+    counters, times, reported = (
+        Counters(),
+        iter([1_700_000_000.0, 1_700_000_060.0]),
+        list[logging.LogRecord](),
+    )
+    drops = DropReport(counters, lambda: next(times))
+    drops.note(SpoolFull("first"))
+    drops.note(SpoolUnavailable("second"))
+    drops.report(lambda record, _timeout: reported.append(record))
+    (record,) = reported
+    fields = vars(record)
+
+    assert (2, {"SpoolFull": 1, "SpoolUnavailable": 1}) == (counters.rows_dropped, counters.drops)
+    assert ("AUDIT_DROPPED", "2 audit rows were dropped", "first") == (
+        fields["action"],
+        record.getMessage(),
+        fields["error_message"],
+    )
+    assert {
+        "rows_dropped": 2,
+        "first_dropped": "2023-11-14T22:13:20+00:00",
+        "last_dropped": "2023-11-14T22:14:20+00:00",
+    } == fields["metadata"]
+    assert drops.pending is None
+
+
+def test_a_report_that_is_not_accepted_is_repeated_with_later_drops() -> None:
+    drops, reported = DropReport(Counters(), lambda: 0.0), list[logging.LogRecord]()
+
+    def refuse(_record: logging.LogRecord, _timeout: float) -> None:
+        raise SpoolFull("still full")
+
+    drops.note(SpoolFull("full"))
+    drops.report(refuse)
+    drops.note(SpoolFull("full again"))
+    drops.report(lambda record, _timeout: reported.append(record))
+    drops.report(lambda record, _timeout: reported.append(record))
+
+    assert ["2 audit rows were dropped"] == [record.getMessage() for record in reported]
+
+
+def test_a_report_that_is_accepted_and_not_synced_is_not_repeated() -> None:
+    drops = DropReport(Counters(), lambda: 0.0)
+
+    def put(_record: logging.LogRecord, _timeout: float) -> None:
+        raise SpoolUnsynced("row 2 cannot be synced")
+
+    drops.note(SpoolFull("full"))
+    drops.report(put)
+
+    assert drops.pending is None
+
+
+def test_rows_that_are_not_synced_are_logged_once_and_not_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counters = Counters()
+    drops = DropReport(counters, lambda: 0.0)
+    for _ in range(3):
+        drops.note(SpoolUnsynced("row 2 cannot be synced"))
+
+    assert 1 == caplog.text.count("row 2 cannot be synced")
+    assert (0, None) == (counters.rows_dropped, drops.pending)

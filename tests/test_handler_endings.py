@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +291,31 @@ def test_a_signal_handlers_first_audit_in_the_middle_of_a_fork_is_taken(world: W
     )
 
     world.assert_whole(acknowledged)
+
+
+def test_a_closed_handler_lives_until_its_listener_has_delivered(
+    faults: LoopbackClickHouse, database: str, tmp_path: Path
+) -> None:
+    """The end of the process waits for the closed pipelines that a living handler knows."""
+    faults.fault("http_status", status=503, times=-1)
+    handler = AuditHandler(
+        faults.dsn(database),
+        spool_dir=tmp_path / "spool",
+        create_table=True,
+        retry_min_ms=1,
+        retry_max_ms=20,
+    )
+    handler.handle(logging.makeLogRecord({"msg": "a", "name": "shop", **AUDIT}))
+    pipeline = handler._pipelines.open
+    assert pipeline is not None
+    listener, closed = pipeline.listener, weakref.ref(pipeline)
+    with logging._lock:  # type: ignore[attr-defined]  # as dictConfig, which then drops the handler
+        handler.close()
+    del handler, pipeline
+    gc.collect()
+    lives = closed() is not None
+    faults.clear_faults()
+    listener.join(60.0)
+
+    assert lives
+    assert ["a"] == stored_messages(faults, database)

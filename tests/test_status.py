@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from audit_handler.spool import Spool
+from audit_handler.status import Counters, Status, count_by_user
 from tests.support.delivery import AUDIT, MakeHandler
+from tests.support.doubles import SteppingClock
 from tests.support.loopback import LoopbackClickHouse
+from tests.support.spools import make_spool, put_numbers
 
 
 def test_status_counts_what_happened(
@@ -94,3 +98,41 @@ def test_status_tells_the_dropped_rows_by_the_kind_of_error(
 
     assert {"SpoolFull": status.rows_dropped} == status.drops
     assert 20 == status.rows_dropped + status.rows_emitted
+
+
+def test_a_row_that_was_rejected_dropped_or_lost_is_missing() -> None:
+    assert not Counters(rows_stored=1, rows_adopted=1, retries=1).has_missing_rows()
+    assert Counters(rows_rejected=1).has_missing_rows()
+    assert Counters(rows_dropped=1).has_missing_rows()
+    assert Counters(rows_lost=1).has_missing_rows()
+
+
+def test_a_status_sums_up_its_spools(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    full = make_spool(tmp_path / "a", clock=clock, max_bytes=100)
+    other = make_spool(tmp_path / "b", clock=clock)
+    put_numbers(full, 1, 1)
+    clock.now += 5.0
+    put_numbers(other, 1, 2)
+    counters = Counters(drops={"SpoolFull": 1}, rows_dropped=1)
+    status = Status.of(counters, [full, other], target="t", rows_emitted=3, max_spool_bytes=200)
+    counters.drops["SpoolFull"] = 2
+
+    assert (3, True, 5.0) == (status.rows_waiting, status.is_full, status.oldest_waiting_seconds)
+    assert full.waiting_bytes + other.waiting_bytes == status.bytes_waiting
+    assert ("t", 3, 200, 1, {"SpoolFull": 1}) == (
+        status.target,
+        status.rows_emitted,
+        status.max_spool_bytes,
+        status.rows_dropped,
+        status.drops,
+    )
+    for spool in (full, other):
+        spool.close()
+
+
+def test_rows_are_counted_by_user_up_to_the_first_that_was_not_read() -> None:
+    lines = [b'{"agent_id":"u-1"}', b'{"seq":2}', b'{"agent_id":"u-1"}', b'{"agent_id":"u']
+
+    assert ({"u-1": 2, "": 1}, True) == count_by_user(lines)
+    assert ({"u-1": 1}, False) == count_by_user([lines[0], None])
