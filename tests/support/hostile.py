@@ -1,4 +1,4 @@
-"""Values that break what reads them."""
+"""Values that break the code that reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Hostile:
-    """Raises whatever is asked of it."""
+    """Raises for every attribute and every conversion."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError(name)

@@ -1,11 +1,11 @@
 """
-OpenTelemetry metrics out, under the names of its audit-logging draft.
+OpenTelemetry metrics of the handlers, under the names of its audit-logging draft.
 
-| name | kind, unit | attributes besides audit.target |
+| name | kind, unit | attributes in addition to audit.target |
 |---|---|---|
-| audit.records.emitted | counter, records that were handed over | |
+| audit.records.emitted | counter, records of logger calls, dropped ones included | |
 | audit.records.exported | counter, records that ClickHouse acknowledged | |
-| audit.records.rejected | counter, records that ClickHouse cannot take | |
+| audit.records.rejected | counter, records that ClickHouse rejected | |
 | audit.records.dropped | counter, records that are lost | error.type |
 | audit.queue.depth | gauge, records in the spool | |
 | audit.queue.size | gauge, bytes in the spool | |
@@ -13,9 +13,9 @@ OpenTelemetry metrics out, under the names of its audit-logging draft.
 | audit.queue.age | gauge, seconds for which the oldest record has waited | |
 | audit.export.duration | histogram, seconds of one insert attempt | error.type, if it failed |
 
-The instruments are made by the listener once the application has loaded OpenTelemetry's metrics,
-and nothing is imported for those who have not. Which provider is behind them, and when it is set,
-is OpenTelemetry's affair. They are made once in a process, and read all of its handlers.
+The listener makes the instruments once the application has loaded OpenTelemetry's metrics; it never
+imports them itself. OpenTelemetry decides which provider is behind them, and when. The instruments
+are made once in a process, and read all of its handlers.
 """
 
 from __future__ import annotations
@@ -38,43 +38,46 @@ __all__ = ["Timed", "register"]
 _logger = logging.getLogger("audit_handler.metrics")
 
 _MODULE = "opentelemetry.metrics"
+
+# The bounds of the histogram: OpenTelemetry's for requests, and up to the timeout of the driver.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-# The histogram's bounds: those of OpenTelemetry for requests, and up to the driver's timeout.
-
-
+# Taken by the thread that makes the instruments, and never released: a forked child finds it free or
+# taken, and no thread waits for it.
 _made = threading.Lock()
-# Taken by the thread that makes the instruments, and never given back: a fork finds it free or
-# taken, and nobody waits for it.
 _duration: Any = None
 
 
 def register() -> None:
     """
-    Make the instruments, if OpenTelemetry's metrics are loaded and nobody has made them before.
+    Make the instruments, if OpenTelemetry's metrics are loaded and none were made before.
 
-    Cheap enough to be called for every batch.
+    Cheap enough to call for every batch.
     """
     global _duration  # a fact about this process
     if _duration is not None:
         return
     metrics = sys.modules.get(_MODULE)
-    # Half imported by another thread at this very moment: next time.
+    # None while another thread is importing the module: the next call makes them.
     get_meter = getattr(metrics, "get_meter", None)
     if get_meter is None or not _made.acquire(blocking=False):
         return
     try:
         _duration = make_instruments(get_meter("audit_handler"))
     except Exception:
-        _logger.exception("there will be no metrics")
+        _logger.exception("The OpenTelemetry instruments cannot be made. There are no metrics")
 
 
 def make_instruments(meter: Any) -> Any:
     """Make the observed instruments with *meter*, and return the histogram."""
     counters: tuple[tuple[str, _Read, str], ...] = (
-        ("emitted", _emitted, "Audit records that were handed over."),
+        ("emitted", _emitted, "Audit records of logger calls, dropped ones included."),
         ("exported", _exported, "Audit records that ClickHouse acknowledged."),
-        ("rejected", _rejected, "Audit records that ClickHouse cannot take; kept, to be replayed."),
-        ("dropped", _dropped, "Audit records that are lost."),
+        (
+            "rejected",
+            _rejected,
+            "Audit records that ClickHouse rejected; kept in rejected/ for a replay.",
+        ),
+        ("dropped", _dropped, "Audit records that were dropped or lost."),
     )
     for name, read, description in counters:
         meter.create_observable_counter(
@@ -99,7 +102,7 @@ def make_instruments(meter: Any) -> Any:
 
 
 _Read = Callable[[Status], dict[str, int] | dict[str, float]]
-"""Takes a number out of a status, by error type; that is empty where it is about none."""
+"""Returns a number of a status by error type, which is empty for a number without one."""
 
 
 def _emitted(status: Status) -> dict[str, int]:
@@ -116,7 +119,7 @@ def _rejected(status: Status) -> dict[str, int]:
 
 def _dropped(status: Status) -> dict[str, int]:
     lost = {"SegmentRemoved": status.rows_lost} if status.rows_lost else {}
-    # A zero when there is none: an alert on its rise needs something to rise from.
+    # Zero without drops: an alert on an increase needs a value to start from.
     return {**status.drops, **lost} or {"": 0}
 
 
@@ -142,7 +145,7 @@ def _observer(
     def observe(_options: Any) -> Iterator[Any]:
         from opentelemetry.metrics import Observation
 
-        # Two handlers may have one target, and one set of attributes is one number.
+        # Two handlers may have the same target, and a set of attributes has one number.
         values: dict[tuple[str, str], float] = {}
         for handler in handlers():
             status = handler.status()
@@ -161,12 +164,12 @@ def _attributes(target: str, error: str) -> dict[str, str]:
 
 class Timed:
     """
-    A destination whose insert attempts are timed, connecting included where it takes that.
+    A destination whose insert attempts are timed, including the time to connect.
 
     Args:
-        destination: Does the work.
-        target: What it is called in the attributes; without credentials.
-        monotonic: The clock.
+        destination: Stores the rows.
+        target: The target's name in the attributes, without credentials.
+        monotonic: Returns seconds that never step back.
     """
 
     def __init__(
@@ -184,7 +187,7 @@ class Timed:
     def insert(
         self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
     ) -> None:
-        """Insert, see there."""
+        """Insert as `Destination.insert` does, and record how long it took."""
         register()
         error, started = "", self._monotonic()
         try:
@@ -199,7 +202,6 @@ class Timed:
         if _duration is not None:
             try:
                 _duration.record(seconds, _attributes(self._target, error))
-            except (
-                Exception
-            ):  # an exporter's bug must not make a stored batch look like a failed one
-                _logger.exception("the duration of an insert is not recorded")
+            # A bug of an exporter must not make a stored batch look like a failed one.
+            except Exception:
+                _logger.exception("The duration of an insert cannot be recorded")
