@@ -373,7 +373,7 @@ def test_without_a_dsn_the_error_shows_both_ways(monkeypatch: pytest.MonkeyPatch
 
 
 def test_logging_does_not_know_a_handler_that_could_not_be_made() -> None:
-    """It would flush it at the end of the process, and print that it has no spool."""
+    """At the end of the process it would flush it, and print that it has no spool."""
     with pytest.raises(ConfigurationError) as failed:
         AuditHandler("chdb://memory", batch_size=-1)
     known = [reference() for reference in logging._handlerList]  # type: ignore[attr-defined]
@@ -496,7 +496,7 @@ def test_block_waits_no_longer_than_its_bound(
 def test_a_logger_call_that_waits_for_room_holds_up_no_other(
     faults: LoopbackClickHouse, database: str, make_handler: MakeHandler, log: logging.Logger
 ) -> None:
-    """Neither those of another handler, nor what is no audit, nor the questions of an operator."""
+    """Neither calls of another handler, nor other records, nor the questions of an operator."""
     full = make_handler(
         faults.dsn(f"{database}_full"),
         logger=f"{log.name}.full",

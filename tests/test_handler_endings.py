@@ -49,7 +49,7 @@ def test_handlers_that_capture_all_do_not_feed_each_other(
     log: logging.Logger,
     tmp_path: Path,
 ) -> None:
-    """Each took what the driver logs for the other, delivered that, and logged anew."""
+    """Each accepted what the driver logs for the other, delivered it, and made the driver log again."""
     driver = logging.getLogger("urllib3")
     first, second = (
         make_handler(
@@ -81,7 +81,7 @@ def test_a_finalizers_audit_is_taken_on_a_listeners_thread(
     make_handler: MakeHandler,
     log: logging.Logger,
 ) -> None:
-    """Garbage is collected on any thread; it was passed over there, and nobody was told."""
+    """Garbage is collected on any thread; the event was ignored there, silently."""
     handler = make_handler(faults.dsn(database), logger=log.name)
     log.info("a", extra=AUDIT)
     pipeline = handler._pipelines.open
@@ -157,7 +157,7 @@ def test_what_a_spool_in_memory_loses_at_the_end_is_told(world: World) -> None:
 
 
 def test_a_child_does_not_deliver_its_parents_rows_in_memory(world: World) -> None:
-    """It had a copy of them, and nobody held them there."""
+    """It had a copy of them, and no lock kept it from them."""
     acknowledged = world.run(
         """
         for number in range(4): audit(number)

@@ -161,9 +161,9 @@ class AuditHandler(logging.Handler):
         """
         Accept *record* if it is an audit event.
 
-        Does not take the handler's lock: the spool has a lock of its own, held for one write. With
-        ``capture="all"`` two kinds of records are ignored, or handlers would feed each other: those
-        of this package, and those that are logged while a listener delivers.
+        Does not take the handler's lock: the spool has its own, held for one write. With
+        ``capture="all"`` it ignores the records of this package and those that are logged while a
+        listener delivers: handlers would feed each other.
         """
         if self.filters:
             passed: Any = self.filter(record)
@@ -227,8 +227,7 @@ class AuditHandler(logging.Handler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """
-        Do nothing. `emit` calls it for a defect of this package, which is counted and logged as a
-        drop.
+        Do nothing: `emit` calls it for a defect of this package, and counts and logs a drop.
 
         The standard library's method would print the record, which is not redacted.
         """

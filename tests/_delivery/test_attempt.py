@@ -155,7 +155,7 @@ def test_a_rejected_row_is_kept_with_the_reason(bench: Bench) -> None:
 
 
 def test_a_row_refused_for_a_column_of_the_user_is_stored_without_it(bench: Bench) -> None:
-    """What was meant for that column stands in metadata as well."""
+    """The value for that column is in metadata too."""
 
     def refuse(lines: bytes) -> DataError | None:
         is_standard = bench.destination.standard_tokens[-1:] == bench.destination.tokens[-1:]

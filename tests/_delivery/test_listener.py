@@ -186,7 +186,7 @@ def test_waits_double_up_to_their_bound_and_a_random_share_of_them_is_taken(benc
     assert [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 15.0, 15.0] == pytest.approx(bench.clock.waits)
 
 
-def test_a_segment_that_somebody_removed_is_counted_and_said(
+def test_a_segment_that_was_removed_is_counted_and_logged(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     put_numbers(bench.spool, 1, 13)
@@ -225,10 +225,10 @@ def test_hurry_cuts_a_wait_short(bench: Bench) -> None:
     assert bench.clock.now == began + 30.0
 
 
-def test_rows_for_a_target_that_nobody_serves_are_reported_and_left(
+def test_rows_for_a_target_that_no_process_serves_are_reported_and_left(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The dsn was changed while rows were waiting: they stay until somebody serves the old one."""
+    """The dsn was changed while rows were waiting: they stay until a process serves the old one."""
     dead = make_spool(tmp_path / "old-target")
     put_numbers(dead, 1, 3)
     leave_behind(dead)
@@ -251,7 +251,7 @@ def test_rows_for_a_target_that_nobody_serves_are_reported_and_left(
 # What the spool's disk does
 
 
-def test_a_segment_that_somebody_removed_is_lost_and_told(
+def test_a_segment_that_was_removed_before_its_insert_is_lost_and_logged(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     put_numbers(bench.spool, 1, 20)
@@ -267,7 +267,7 @@ def test_a_segment_that_somebody_removed_is_lost_and_told(
     assert "Another program removed 10 rows from the spool" in caplog.text
 
 
-def test_a_segment_that_the_disk_does_not_give_back_holds_up_no_other(
+def test_a_segment_that_the_disk_does_not_return_holds_up_no_other(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     real = bench.spool.files.read

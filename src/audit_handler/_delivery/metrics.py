@@ -41,8 +41,9 @@ _MODULE = "opentelemetry.metrics"
 
 # The bounds of the histogram: OpenTelemetry's for requests, and up to the timeout of the driver.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-# Taken by the thread that makes the instruments, and never released: a forked child finds it free or
-# taken, and no thread waits for it.
+
+# Taken by the thread that makes the instruments, and never released: a forked child finds it free
+# or taken, and no thread waits for it.
 _made = threading.Lock()
 _duration: Any = None
 
@@ -72,11 +73,7 @@ def make_instruments(meter: Any) -> Any:
     counters: tuple[tuple[str, _Read, str], ...] = (
         ("emitted", _emitted, "Audit records of logger calls, dropped ones included."),
         ("exported", _exported, "Audit records that ClickHouse acknowledged."),
-        (
-            "rejected",
-            _rejected,
-            "Audit records that ClickHouse rejected; kept in rejected/ for a replay.",
-        ),
+        ("rejected", _rejected, "Audit records that ClickHouse rejected; kept for a replay."),
         ("dropped", _dropped, "Audit records that were dropped or lost."),
     )
     for name, read, description in counters:
