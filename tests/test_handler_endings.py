@@ -49,7 +49,7 @@ def test_handlers_that_capture_all_do_not_feed_each_other(
     log: logging.Logger,
     tmp_path: Path,
 ) -> None:
-    """Each accepted what the driver logs for the other, delivered it, and made the driver log again."""
+    """Each accepted what the driver logged for the other, and delivered that, and so on."""
     driver = logging.getLogger("urllib3")
     first, second = (
         make_handler(

@@ -140,6 +140,18 @@ def test_a_listener_that_has_begun_is_not_retired(bench: Bench) -> None:
     assert listener.retire()
 
 
+def test_no_thread_serves_when_it_is_gone_without_a_word(
+    serving: tuple[Listener, list[str]],
+) -> None:
+    """In a forked child, where the threads of the parent do not run: no wait for them."""
+    listener, _ = serving
+    listener.start()
+    listener.join(60.0)
+
+    assert State.RUNNING is listener.state
+    assert listener.retire()
+
+
 def test_no_state_is_followed_by_an_earlier_one(bench: Bench) -> None:
     listener, states = bench.listener(), list[State]()
     for step in (listener.drain, listener.stop, listener.drain, listener.start, listener.serve):
