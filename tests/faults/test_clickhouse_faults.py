@@ -443,7 +443,7 @@ def test_a_wrong_password_until_it_is_right(
         app.audit(100)
         assert app.handler.flush()
 
-        assert 2 == len(lines.matching("until somebody mends", logging.ERROR))
+        assert 2 == len(lines.matching("rejects inserts", logging.ERROR))
         assert [] == lines.matching("hunter2|another|changed while running")
         judge(SETUP, "wrong password", server, app.table, app.acknowledged, trials=2)
 
@@ -478,7 +478,7 @@ def test_a_row_that_clickhouse_cannot_take_costs_its_neighbours_nothing(
 
     assert bad == rejected(app)
     assert (0, len(bad)) == (app.handler.status().rows_waiting, app.handler.status().rows_rejected)
-    assert 1 == len(lines.matching(f"cannot take {len(bad)} of 10000 rows"))
+    assert 1 == len(lines.matching(f"rejects {len(bad)} of 10000 rows"))
     reasons = [
         reason
         for path in Path(app.handler.settings.spool_dir or "").rglob("rejected/*.error.json")
