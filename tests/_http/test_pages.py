@@ -179,7 +179,7 @@ def test_rows_of_a_dead_process_are_counted_by_user_too(
     first = make_handler(NOBODY, logger=log.name)
     log.info("x", extra={**AUDIT, "agent_id": "u-1"})
     first.close(0.0)
-    pipeline = first._pipeline
+    pipeline = first._pipelines.open
     log.handlers.clear()
     second = make_handler(NOBODY, logger=log.name)
     while not second.status().rows_adopted:
