@@ -1,4 +1,4 @@
-"""``query``: every question of sql/queries/ can be asked by its name."""
+"""``query``: every query of ``sql/queries/`` runs by its name."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import csv
 import json
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import pytest
 
-from audit_handler import AuditHandler
 from audit_handler.schema import query_names
-from tests.support.commands import audit, run
-from tests.support.loopback import LoopbackClickHouse
+from tests.support.commands import run
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
@@ -26,42 +25,36 @@ VALUES = {
 }
 
 
-@pytest.fixture
-def dsn(
-    faults: LoopbackClickHouse, database: str, make_handler: Callable[..., AuditHandler]
-) -> str:
-    """A table with one audit that every question finds; its dsn."""
-    dsn = faults.dsn(database)
-    run("init", "--dsn", dsn)
-    handler = make_handler(dsn)
-    audit(
-        handler,
-        action="READ",
-        agent_id="u-1",
-        request_id="r-1",
-        resource_type="order",
-        resource_id="o-1",
-        response_time_ms=500,
-        outcome="failure",
-    )
-    assert handler.flush(30.0)
-    handler.close()
-    return dsn
+READ = {
+    "action": "READ",
+    "agent_id": "u-1",
+    "request_id": "r-1",
+    "resource_type": "order",
+    "resource_id": "o-1",
+    "response_time_ms": 500,
+    "outcome": "failure",
+}
+READERS: dict[str, Callable[[str], list[Any]]] = {
+    "json": lambda text: list(json.loads(text)["rows"]),
+    "ndjson": lambda text: [json.loads(line) for line in text.splitlines()],
+    "csv": lambda text: list(csv.DictReader(StringIO(text))),
+    "table": lambda text: [line for line in text.splitlines()[2:] if line.strip()][:1],
+}
+
+
+@pytest.fixture(scope="module")
+def read_dsn(make_trail: Callable[..., str]) -> str:
+    """A table with one event that every query finds."""
+    return make_trail(events=[READ])
 
 
 @pytest.mark.parametrize("name", query_names())
-@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "table"])
-def test_every_question_is_answered_in_every_format(form: str, name: str, dsn: str) -> None:
+@pytest.mark.parametrize("form", list(READERS))
+def test_every_question_is_answered_in_every_format(form: str, name: str, read_dsn: str) -> None:
     given = [word for value in VALUES.get(name, []) for word in ("--param", value)]
-    result = run("query", name, "--dsn", dsn, "--format", form, *given)
-    rows = {
-        "json": lambda told: json.loads(told)["rows"],
-        "ndjson": lambda told: [json.loads(line) for line in told.splitlines()],
-        "csv": lambda told: list(csv.DictReader(StringIO(told))),
-        "table": lambda told: [line for line in told.splitlines()[2:] if line.strip()][:1],
-    }[form](result.stdout)
+    result = run("query", name, "--dsn", read_dsn, "--format", form, *given)
 
-    assert (0, 1) == (result.exit_code, len(rows))
+    assert (0, 1) == (result.exit_code, len(READERS[form](result.stdout)))
 
 
 def test_without_a_name_the_questions_are_listed_with_what_they_want() -> None:
@@ -78,8 +71,8 @@ def test_without_a_name_the_questions_are_listed_with_what_they_want() -> None:
     [
         (["nonsense"], "use one of activity_by_day"),
         (["by_user"], "by_user needs --param agent_id=..."),
-        (["by_user", "--param", "user=u-1"], "by_user takes agent_id, as NAME=VALUE"),
-        (["top_users", "--param", "agent_id"], "top_users takes none"),
+        (["by_user", "--param", "user=u-1"], "the parameters of by_user, as NAME=VALUE: agent_id"),
+        (["top_users", "--param", "agent_id"], "the parameters of top_users, as NAME=VALUE: none"),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_exit_code_2(arguments: list[str], told: str) -> None:

@@ -1,4 +1,4 @@
-"""The ``audit-handler`` command: what operators and auditors do around the handler."""
+"""The ``audit-handler`` command: set up, read and check an audit trail."""
 
 import sys
 
@@ -7,7 +7,7 @@ try:
     import dotenv  # noqa: F401
     import rich  # noqa: F401
 except ImportError:
-    sys.exit("the command line needs an extra: pip install 'audit-handler[cli]'")
+    sys.exit("The command line needs an extra: pip install 'audit-handler[cli]'")
 
 from audit_handler.cli._main import main
 

@@ -1,4 +1,4 @@
-"""``python -m audit_handler.cli``, where the command itself is not on the path."""
+"""``python -m audit_handler.cli``, for where the ``audit-handler`` script is not on the path."""
 
 from audit_handler.cli import main
 

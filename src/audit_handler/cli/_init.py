@@ -1,4 +1,4 @@
-"""``init``: database and tables, made or brought up to date."""
+"""``init``: the database and the tables, created or updated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from audit_handler.cli._options import as_json, connected, settings_options
+from audit_handler.cli._connections import connected
+from audit_handler.cli._options import as_json, settings_options
 from audit_handler.cli._output import echo_json, safe
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
@@ -22,7 +23,7 @@ from audit_handler.schema import (
 
 __all__ = ["init"]
 
-_CREATES = "use an administrator: one with CREATE, ALTER and SELECT on the database"
+_CREATES = "connect as a user with CREATE, ALTER and SELECT privileges on the database"
 
 
 @click.command()
@@ -30,26 +31,35 @@ _CREATES = "use an administrator: one with CREATE, ALTER and SELECT on the datab
 @click.option(
     "--retention",
     metavar="TIME",
-    help=f"How long a new table keeps a row: '90 DAY', '18 MONTH'; by default {DEFAULT_RETENTION}.",
+    help="How long a new table keeps a row, such as '90 DAY' or '18 MONTH'.  "
+    f"[default: {DEFAULT_RETENTION}]",
 )
 @click.option(
-    "--print", "only_print", is_flag=True, help="Print the SQL of new tables, without connecting."
+    "--print",
+    "only_print",
+    is_flag=True,
+    help="Print the SQL that creates new tables. Do not connect.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Connect, print the SQL that would be run, and run nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Connect and print the SQL that this command would run. Change nothing.",
 )
 @as_json
 def init(
     settings: Settings, retention: str | None, only_print: bool, dry_run: bool, is_json: bool
 ) -> None:
     """
-    Create database and tables, or bring those that exist up to date.
+    Create the database and the table, or update them.
 
-    On one server, on a --cluster (replicated tables, and a Distributed one in front of them), or in
-    a directory with embedded chDB. A table of the layout of 2025 is set aside and copied into a new
-    one, month by month, while applications write; run again, it goes on where it was interrupted.
-    What the operator has added is left alone, and so is a column of another type. May be run again
-    at any time.
+    Works on one server, on a cluster (replicated tables behind a Distributed table; see --cluster)
+    and in a directory of embedded chDB. Adds the columns, indexes and settings that an existing
+    table lacks. Does not change the type of a column, or anything that an operator added.
+
+    A table of the layout of 2025 is renamed and copied into a new table, month by month, while
+    applications keep writing.
+
+    The command can be interrupted and repeated at any time.
     """
     target = settings.target
     kept = retention or DEFAULT_RETENTION
@@ -58,10 +68,10 @@ def init(
         _echo_sql(sql, is_json)
         return
     done: list[str] = []
-    left: list[str] = []
+    unchanged: list[str] = []
     planned: list[str] = []
 
-    def tell(what: str) -> None:
+    def report(what: str) -> None:
         done.append(what)
         if not is_json and not dry_run:
             click.echo(safe(what))
@@ -71,32 +81,34 @@ def init(
         rows = existing_table(connection, target.database, name)
         aside = existing_table(connection, target.database, f"{name}_before_upgrade")
         if rows is not None and retention:
-            left.append(f"retention of {name}, which exists; see sql/retention/")
+            unchanged.append(
+                f"the retention of {name}, which exists already; to change it, see sql/retention/"
+            )
         if dry_run:
             planned = upgrade_statements(connection, target, retention=kept)
         elif aside is not None or (rows is not None and rows.is_older):
-            _upgrade(connection, settings, name, kept, tell)
+            _upgrade(connection, settings, name, kept, report)
         creating = dict(zip(statements(target), sql, strict=True))
-        # A table that is still to be upgraded lacks nothing afterwards.
+        # After the planned upgrade the table lacks nothing.
         for change in [] if planned else changes(connection, target):
             if change.sql is None:
-                left.append(f"{change.what}; {change.remedy}")
+                unchanged.append(f"{change.what}; {change.remedy}")
                 continue
             statement = creating.get(change.sql, change.sql)
             if dry_run:
                 planned.append(statement)
                 continue
             connection.command(statement)
-            tell(f"{change.what}: {'created' if change.sql in creating else 'added'}")
+            report(f"{change.what}: {'created' if change.sql in creating else 'added'}")
     if dry_run:
         _echo_sql(planned, is_json)
     elif is_json:
-        echo_json({"target": str(target), "changed": done, "left": left})
+        echo_json({"target": str(target), "changed": done, "left": unchanged})
         return
     if not (done or planned):
         click.echo("nothing to change", err=dry_run)
-    for what in left:
-        click.echo(f"left alone: {safe(what)}", err=True)
+    for what in unchanged:
+        click.echo(f"not changed: {safe(what)}", err=True)
     if not dry_run:
         click.echo(f"ready: {target}")
 
@@ -113,19 +125,19 @@ def _upgrade(
     settings: Settings,
     name: str,
     retention: str,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-    """Bring the table *name* from the layout of 2025 up to date, or go on with it."""
+    """Upgrade the table *name* from the layout of 2025, or continue an interrupted upgrade."""
 
     def copied(month: Month, left: int) -> None:
-        tell(f"month {month.month}: {month.rows:,} rows copied, {left} months left")
+        report(f"month {month.month}: {month.rows:,} rows copied, {left} months left")
 
     upgraded = upgrade(connection, settings.target, retention=retention, on_month=copied)
     if upgraded.was_set_aside or upgraded.copied_months:
         behind = sum(month.left_behind for month in upgraded.months)
-        tell(
-            f"upgraded from the layout of 2025: {sum(m.rows for m in upgraded.months):,} rows, "
-            f"{behind:,} left behind because they are past their retention, or have no time after "
-            f"2019; the older table stays as {settings.target.database}.{name}_before_upgrade "
-            "until it is dropped"
+        report(
+            f"upgraded from the layout of 2025: {sum(m.rows for m in upgraded.months):,} rows "
+            f"copied, {behind:,} not copied because they are past their retention or have no time "
+            f"after 2019; the older table stays as "
+            f"{settings.target.database}.{name}_before_upgrade until you drop it"
         )

@@ -1,6 +1,8 @@
 """
-How answers are printed. Whatever was stored may have been sent by an attacker: no character reaches
-the terminal that could move its cursor, colour it, or turn the reading direction.
+Printing: safe text, tables, JSON, CSV and private files.
+
+An attacker may have sent any stored value. No character reaches the terminal that moves its cursor,
+colours it, or changes the reading direction.
 """
 
 from __future__ import annotations
@@ -35,18 +37,17 @@ __all__ = [
     "text_of",
 ]
 
+# A pipe has no width; this one fits the widest table.
 _PIPE_WIDTH = 160
-# Wide enough for a line of a table, where nobody says how wide the paper is.
+
+# A message of 3,000 characters would fill 200 lines of a table. `show` prints it in full.
 _CELL_WIDTH = 120
-# A message of 3,000 characters would otherwise be a table of 200 lines; `show` has it whole.
+
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def safe(text: str) -> str:
-    """
-    Return *text* on one line, with every character that does not print as an escape: ``\\x1b``,
-    ``\\n``, ``\\u202e``.
-    """
+    """Return *text* on one line, with unprintable characters escaped: ``\\x1b``, ``\\u202e``."""
     if text.isprintable():
         return text
     return "".join(
@@ -55,13 +56,13 @@ def safe(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """Return *text* made safe, and cut to what a line of many events has room for."""
+    """Return *text* made safe, and cut to the width of a table cell."""
     shown = safe(text)
     return shown if len(shown) <= _CELL_WIDTH else f"{shown[: _CELL_WIDTH - 3]}..."
 
 
 def text_of(value: Any) -> str:
-    """Return a value of a row as text: a float short, a dict as JSON, nothing for None."""
+    """Return a value of a row as text: a float with one decimal, a dict as JSON, None empty."""
     if value is None:
         return ""
     if isinstance(value, dict | list | tuple):
@@ -70,7 +71,7 @@ def text_of(value: Any) -> str:
 
 
 def console(*, to_stderr: bool = False) -> Console:
-    """Return a console on the stream of this moment, that reads no markup in what it is given."""
+    """Return a console on the present stdout or stderr, which interprets no markup."""
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPE_WIDTH
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
@@ -82,7 +83,7 @@ def table(
     *,
     title: str = "",
     right: Sequence[str] = (),
-    whole: Sequence[str] = (),
+    unbroken: Sequence[str] = (),
     is_short: bool = True,
     style: Callable[[str, str], str] | None = None,
 ) -> Table:
@@ -90,11 +91,11 @@ def table(
     Return a table to print; every value is made safe.
 
     Args:
-        columns: The heads.
-        rows: One value a column.
-        title: Above it.
-        right: The columns whose values stand to the right, as numbers do.
-        whole: The columns whose values stay on one line.
+        columns: The headings.
+        rows: One value per column.
+        title: Printed above the table.
+        right: Columns to align right, such as numbers.
+        unbroken: Columns whose values stay on one line.
         is_short: Cut long values.
         style: Returns the style of a value, from its column and text.
     """
@@ -111,7 +112,7 @@ def table(
             name,
             overflow="fold",
             justify="right" if name in right else "left",
-            no_wrap=name in whole,
+            no_wrap=name in unbroken,
         )
     for row in rows:
         texts = [(short if is_short else safe)(text_of(value)) for value in row]
@@ -121,7 +122,7 @@ def table(
 
 
 def block() -> str:
-    """Return the character that bars are drawn with, as far as stdout can print it."""
+    """Return the character that bars are made of, ``#`` if stdout cannot encode the full block."""
     try:
         "█".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
@@ -130,52 +131,54 @@ def block() -> str:
 
 
 def private_file(path: Path, mode: str = "w") -> IO[Any]:
-    """Open a file to write that only this user may read: it holds audits."""
+    """Open a file to write, with mode 0600: it holds audit events."""
 
-    def for_me(name: str, flags: int) -> int:
+    def private(name: str, flags: int) -> int:
         return os.open(name, flags, 0o600)
 
     encoding = None if "b" in mode else "utf-8"
-    return open(path, mode, encoding=encoding, opener=for_me)  # Path.open has no opener
+    return open(path, mode, encoding=encoding, opener=private)  # Path.open takes no opener
 
 
 def echo_json(value: Any) -> None:
-    """Print *value* as JSON of several lines."""
+    """Print *value* as indented JSON."""
     _echo(_escaped(_dumped(value, indent=2), keep="\n"))
 
 
 def echo_ndjson(rows: Iterable[dict[str, Any]]) -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     for row in rows:
         _echo(ndjson_line(row))
 
 
 def ndjson_line(row: Mapping[str, Any]) -> str:
-    """Return one JSON object on one line, without its end."""
+    """Return one JSON object on one line, without the newline."""
     return _escaped(_dumped(row))
 
 
 def _dumped(value: Any, indent: int | None = None) -> str:
-    # JSON has an escape for each character that stdout cannot print; Python's are none of JSON's.
+    # Stdout's error handler would write Python's escapes, which are not JSON.
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     return json.dumps(value, ensure_ascii=not is_unicode, indent=indent, default=str)
 
 
 def echo_csv(
-    columns: Sequence[str], rows: Iterable[dict[str, Any]], *, has_head: bool = True
+    columns: Sequence[str], rows: Iterable[dict[str, Any]], *, has_header: bool = True
 ) -> None:
     """
-    Print RFC 4180 lines. Characters that do not print stand as escapes, and what a spreadsheet
-    would take for a formula begins with an apostrophe.
+    Print RFC 4180 lines.
+
+    Unprintable characters are escaped, and an apostrophe stands before a value that a spreadsheet
+    would read as a formula.
     """
-    if has_head:
+    if has_header:
         _echo(csv_line(columns))
     for row in rows:
         _echo(csv_line([row.get(name) for name in columns]))
 
 
 def csv_line(values: Iterable[Any]) -> str:
-    """Return one line of CSV, without its end."""
+    """Return one line of CSV, without the newline."""
     line = StringIO()
     csv.writer(line, lineterminator="").writerow(map(_cell, values))
     return line.getvalue()
@@ -189,7 +192,7 @@ def _cell(value: Any) -> Any:
 
 
 def _escaped(text: str, keep: str = "") -> str:
-    """Return JSON *text* with what does not print as JSON's own escapes."""
+    """Return JSON *text* with unprintable characters as JSON escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else json.dumps(c)[1:-1] for c in text)
@@ -197,5 +200,5 @@ def _escaped(text: str, keep: str = "") -> str:
 
 def _echo(text: str) -> None:
     click.echo(text)
-    # Whoever reads this from a pipe (tail -f) wants it now.
+    # A reader of the pipe (tail -f) must not wait for a full buffer.
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""``query``: the questions of ``sql/queries/``."""
+"""``query``: the predefined queries of ``sql/queries/``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from audit_handler.cli._events import format_option
-from audit_handler.cli._options import as_json, period_options, reading, settings_options
+from audit_handler.cli._connections import reading
+from audit_handler.cli._options import as_json, format_option, settings_options
 from audit_handler.cli._output import console, echo_csv, echo_json, echo_ndjson, table
+from audit_handler.cli._periods import period_options
 from audit_handler.config import Settings
 from audit_handler.schema import parameters, query_names
 from audit_handler.schema import query as sql_of
@@ -17,11 +18,12 @@ from audit_handler.trail import Period
 
 __all__ = ["query"]
 
+# Parameters that have an option of their own.
 _OF_OPTIONS = ("since", "until", "limit")
 
 
 def _or_list(ctx: click.Context, _param: click.Parameter, name: str) -> str:
-    """Return *name*; without one list the questions, for which no ClickHouse need be named."""
+    """Return *name*, or list the queries and end; the list needs no ClickHouse."""
     if name or ctx.resilient_parsing:
         return name
     questions = []
@@ -33,7 +35,7 @@ def _or_list(ctx: click.Context, _param: click.Parameter, name: str) -> str:
         echo_json({"questions": questions})
     else:
         rows = [(each["name"], each["question"], ", ".join(each["params"])) for each in questions]
-        console().print(table(("name", "question", "--param"), rows, whole=("name",)))
+        console().print(table(("name", "question", "--param"), rows, unbroken=("name",)))
     ctx.exit()
 
 
@@ -42,9 +44,21 @@ def _or_list(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @period_options
 @click.argument("name", default="", callback=_or_list)
 @click.option(
-    "--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A list is A,B,C."
+    "--param",
+    "-p",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Parameter of the query; repeat it for more. Separate the items of a list by commas.",
 )
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Number of rows.",
+)
 @format_option
 @as_json
 def query(
@@ -57,8 +71,12 @@ def query(
     is_json: bool,
 ) -> None:
     """
-    Ask the question NAME of sql/queries/. Without NAME: list them, and what each wants as --param
-    besides --since, --until and --limit.
+    Run a predefined query, or list them all.
+
+    Without NAME, list the queries and the parameters that each one needs. Their SQL is in
+    sql/queries/. Example:
+
+      audit-handler query by_user --since 30d --param agent_id=u-17
     """
     values = _values(name, sql_of(name, settings.target), given)
     with reading(settings) as trail:
@@ -69,7 +87,7 @@ def query(
     elif format_ == "ndjson":
         echo_ndjson(rows)
     elif not rows:
-        click.echo("no rows", err=True)
+        click.echo("the query returned no rows", err=True)
     elif format_ == "csv":
         echo_csv(columns, rows)
     else:
@@ -82,14 +100,15 @@ def _wanted(sql: str) -> list[str]:
 
 
 def _values(name: str, sql: str, given: tuple[str, ...]) -> dict[str, Any]:
-    """Return the values of the parameters of the question *name*."""
+    """Return the values of the parameters of the query *name*."""
     types, wanted = parameters(sql), _wanted(sql)
     values: dict[str, Any] = {}
     for each in given:
         key, equals, value = each.partition("=")
         if not equals or key not in wanted:
             raise click.UsageError(
-                f"--param {each}: {name} takes {', '.join(wanted) or 'none'}, as NAME=VALUE"
+                f"--param {each} does not fit; the parameters of {name}, as NAME=VALUE: "
+                f"{', '.join(wanted) or 'none'}"
             )
         values[key] = value.split(",") if types[key].startswith("Array") else value
     if missing := [each for each in wanted if each not in values]:

@@ -1,55 +1,22 @@
-"""What waits, what was refused, and what can be done about it: ``spool`` and ``replay``."""
+"""``spool``: the rows that wait, and the rows that ClickHouse rejected."""
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import click
+from rich.table import Table
 
-from audit_handler._operations import replay as _replay
-from audit_handler.cli._options import (
-    as_json,
-    connected,
-    settings_options,
-    spool_directory,
-    spool_directory_alone,
-    spool_option,
-)
-from audit_handler.cli._output import (
-    console,
-    csv_line,
-    echo_json,
-    ndjson_line,
-    private_file,
-    safe,
-    table,
-    text_of,
-)
-from audit_handler.config import Settings
-from audit_handler.schema import WRITTEN_COLUMNS
-from audit_handler.spool import (
-    DiskFiles,
-    RejectedBatch,
-    WaitingWriter,
-    rejected,
-    rejected_directory,
-    spooled_rows,
-    waiting,
-)
+from audit_handler.cli._options import as_json, spool_directory_alone, spool_option
+from audit_handler.cli._output import console, echo_json, table
+from audit_handler.spool import DiskFiles, RejectedBatch, WaitingWriter, rejected, waiting
 
-__all__ = ["replay", "spool"]
-
-_WRITES = "grant INSERT and SELECT(writer_id, seq, event_date) on the table to the user of the dsn"
-_MARKS = ("spool_state", "spool_reason")
-_NUMBERS = ("seq", "status_code", "response_time_ms")
-_BATCH_ROWS = 10_000
+__all__ = ["spool"]
 
 
 @click.group(invoke_without_command=True)
@@ -58,10 +25,10 @@ _BATCH_ROWS = 10_000
 @click.pass_context
 def spool(ctx: click.Context, spool_dir: str | None, is_json: bool) -> None:
     """
-    Show the rows that are not in ClickHouse: what waits, and what it refused.
+    Show rows that wait or that ClickHouse rejected.
 
-    All of the spool is shown, whatever table its rows are for. Changes nothing, and may be run
-    beside the application, as its user.
+    Shows the whole spool, for every target (server, database and table). Run it as the
+    application's user. It changes nothing, and is safe while the application runs.
     """
     ctx.obj = spool_dir
     if ctx.invoked_subcommand is not None:
@@ -81,34 +48,42 @@ def spool(ctx: click.Context, spool_dir: str | None, is_json: bool) -> None:
         return
     click.echo(f"spool: {directory}")
     if not (writers or batches):
-        click.echo("nothing waits, and nothing was refused")
+        click.echo("no row waits, and none was rejected")
     if writers:
-        heads = ("target", "writer", "process", "segments", "rows", "MiB", "oldest")
-        rows = [
-            (
-                writer.target,
-                writer.writer_id,
-                "lives" if writer.is_alive else "has ended",
-                writer.segments,
-                writer.rows,
-                writer.bytes / 1024**2,
-                _age(now - writer.since),
-            )
-            for writer in writers
-        ]
-        numbers = ("segments", "rows", "MiB", "oldest")
-        console().print(table(heads, rows, title="Waiting", right=numbers))
+        console().print(_waiting_table(writers, now))
     if batches:
-        rows_of = [
-            (batch.target, batch.path.name, batch.rows, _age(now - batch.since), reason, times)
-            for batch in batches
-            for reason, times in Counter(batch.reasons.values()).most_common(5) or [("", 0)]
-        ]
-        columns = ("target", "file", "rows", "for", "reason", "times")
-        right = ("rows", "for", "times")
-        title = "Refused by ClickHouse"
-        console().print(table(columns, rows_of, title=title, right=right, is_short=False))
-        click.echo("mend the reason, then with the target's dsn and table: audit-handler replay")
+        console().print(_rejected_table(batches, now))
+        click.echo(
+            "fix the reason, then run with the dsn and table of the target: audit-handler replay"
+        )
+
+
+def _waiting_table(writers: Iterable[WaitingWriter], now: float) -> Table:
+    columns = ("target", "writer", "process", "segments", "rows", "MiB", "oldest")
+    rows = [
+        (
+            writer.target,
+            writer.writer_id,
+            "running" if writer.is_alive else "ended",
+            writer.segments,
+            writer.rows,
+            writer.bytes / 1024**2,
+            _age(now - writer.since),
+        )
+        for writer in writers
+    ]
+    return table(columns, rows, title="Waiting", right=("segments", "rows", "MiB", "oldest"))
+
+
+def _rejected_table(batches: Iterable[RejectedBatch], now: float) -> Table:
+    columns = ("target", "file", "rows", "age", "reason", "times")
+    rows = [
+        (batch.target, batch.path.name, batch.rows, _age(now - batch.since), reason, times)
+        for batch in batches
+        for reason, times in Counter(batch.reasons.values()).most_common(5) or [("", 0)]
+    ]
+    right = ("rows", "age", "times")
+    return table(columns, rows, title="Rejected by ClickHouse", right=right, is_short=False)
 
 
 def _writer_dict(writer: WaitingWriter, now: float) -> dict[str, Any]:
@@ -130,125 +105,3 @@ def _age(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
-
-
-@spool.command()
-@spool_option
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["ndjson", "csv", "parquet"]),
-    default="ndjson",
-    show_default=True,
-)
-@click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file; else stdout."
-)
-@click.pass_obj
-def export(before: str | None, spool_dir: str | None, format_: str, output: Path | None) -> None:
-    """
-    Copy every row in the spool to a file, for a look or for safety. They stay in the spool.
-
-    Each row has spool_state (waiting or rejected) and spool_reason besides its columns.
-    """
-    rows = _rows(spool_directory_alone(spool_dir or before))
-    if format_ == "parquet":
-        if output is None:
-            raise click.UsageError("--format parquet needs --output FILE")
-        click.echo(f"{_write_parquet(output, rows):,} rows in {output}", err=True)
-        return
-    lines = map(ndjson_line, rows) if format_ == "ndjson" else _csv(rows)
-    if output is None:
-        for line in lines:
-            click.echo(line)
-        return
-    count = 0 if format_ == "ndjson" else -1  # the head of a CSV is no row
-    with private_file(output) as file:
-        for line in lines:
-            file.write(f"{line}\n")
-            count += 1
-    click.echo(f"{count:,} rows in {output}", err=True)
-
-
-def _rows(directory: Path) -> Iterator[dict[str, Any]]:
-    for each in spooled_rows(DiskFiles(), directory):
-        state = "rejected" if each.is_rejected else "waiting"
-        yield {**each.row, "spool_state": state, "spool_reason": each.reason}
-
-
-def _csv(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
-    columns = (*WRITTEN_COLUMNS, *_MARKS)
-    yield csv_line(columns)
-    for row in rows:
-        yield csv_line([row.get(name) for name in columns])
-
-
-def _write_parquet(output: Path, rows: Iterator[dict[str, Any]]) -> int:
-    """Write a Parquet file of text columns, and numbers where the table has them."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise click.UsageError(
-            "--format parquet needs an extra: pip install 'audit-handler[parquet]'"
-        ) from None
-    schema = pyarrow.schema(
-        (name, pyarrow.int64() if name in _NUMBERS else pyarrow.string())
-        for name in (*WRITTEN_COLUMNS, *_MARKS)
-    )
-    count = 0
-    with private_file(output, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
-        while batch := [
-            {name: _parquet_value(name, row.get(name)) for name in schema.names}
-            for row in itertools.islice(rows, _BATCH_ROWS)
-        ]:
-            writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
-            count += len(batch)
-    return count
-
-
-def _parquet_value(name: str, value: Any) -> Any:
-    if value is None or (name in _NUMBERS and isinstance(value, int)):
-        return value
-    # A rejected row may have anything there.
-    return None if name in _NUMBERS else text_of(value)
-
-
-@click.command()
-@settings_options("spool_dir")
-@as_json
-def replay(settings: Settings, is_json: bool) -> None:
-    """
-    Offer rows that ClickHouse refused again, after what refused them was mended.
-
-    They are in rejected/ of the application's spool, with the reasons beside them. A row that is
-    stored already is not stored twice, however often this is run. Exit code 1 if any is refused
-    again, or if all that there is was refused by other tables than this one.
-    """
-    directory = spool_directory(settings)
-    own = settings.target.directory_name
-    with connected(settings, grant=_WRITES) as connection:
-        replayed = _replay.replay(DiskFiles(), directory / own, connection)
-    elsewhere: Counter[str] = Counter()
-    for batch in rejected(DiskFiles(), directory):
-        if batch.target != own:
-            elsewhere[batch.target] += batch.rows
-    if is_json:
-        echo_json({**asdict(replayed), "elsewhere": elsewhere})
-    else:
-        click.echo(
-            f"stored {replayed.stored}, known already {replayed.known}, "
-            f"refused again {replayed.refused}"
-        )
-    for target, rows in elsewhere.items():
-        click.echo(
-            f"{rows:,} rows of {safe(target)} are for another table: replay them with its --dsn, "
-            "--database and --table",
-            err=True,
-        )
-    if replayed.refused:
-        raise click.ClickException(
-            f"see the reasons in {safe(str(rejected_directory(directory / own)))}"
-        )
-    if elsewhere and not (replayed.stored or replayed.known):
-        raise click.exceptions.Exit(1)

@@ -1,4 +1,4 @@
-"""``tail``: the latest events, and those that arrive."""
+"""``tail``: the latest events, and new ones as they arrive."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import NoReturn
 
 import click
 
-from audit_handler.cli._events import echo_events, filter_options, format_option
-from audit_handler.cli._options import as_json, reading, settings_options
+from audit_handler.cli._connections import reading
+from audit_handler.cli._events import echo_events
+from audit_handler.cli._filters import filter_options
+from audit_handler.cli._options import as_json, format_option, settings_options
 from audit_handler.cli._output import echo_json, safe
 from audit_handler.config import Settings
 from audit_handler.errors import TransientError
@@ -19,23 +21,33 @@ from audit_handler.trail import SUMMARY, Event, Filter, Trail
 
 __all__ = ["tail"]
 
+# Rows become visible when their insert ends, with the time at which it began. The handler waits
+# 60 s for an insert.
 _OVERLAP = timedelta(seconds=90)
-# An insert shows when it is done, under the time at which it began, and the handler waits 60 s for
-# one.
+
 _KEY = ("event_id", "event_time", "ingested_at")
 
 
 @click.command()
 @settings_options()
 @filter_options
-@click.option("--lines", "-n", type=click.IntRange(0, 10_000), default=10, show_default=True)
-@click.option("--follow", "-f", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(0, 10_000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Number of events to start with.",
+)
+@click.option("--follow", "-f", is_flag=True, help="Print new events as they arrive, until Ctrl-C.")
 @click.option(
     "--interval",
     type=click.FloatRange(0.1, 3600),
     default=1.0,
     show_default=True,
-    help="Seconds between two looks.",
+    metavar="SECONDS",
+    help="Time between two queries of --follow.",
 )
 @format_option
 @as_json
@@ -49,9 +61,10 @@ def tail(
     is_json: bool,
 ) -> None:
     """
-    Show the latest events, the newest last; with --follow also each one that arrives.
+    Show the latest events, newest last.
 
-    With --follow, JSON is one object a line.
+    With --follow, the command keeps running and prints each new event; JSON is then one object per
+    line.
     """
     format_ = "json" if is_json else format_
     if format_ == "json" and follow:
@@ -80,7 +93,7 @@ def _follow(
     format_: str,
     interval: float,
 ) -> NoReturn:
-    """Print what arrives and is not *known*, for ever."""
+    """Print each event that arrives and is not *known*, without end."""
     pause = threading.Event()
     is_away = False
     while True:
@@ -91,7 +104,7 @@ def _follow(
             for event in trail.arrived(wanted, since=_earlier(asked_at), columns=columns):
                 seen.add(key := _key(event))
                 if key not in known:
-                    echo_events([event], format_, is_line=True, has_head=False)
+                    echo_events([event], format_, is_line=True, has_header=False)
                     known.add(key)
         except TransientError as exc:
             if not is_away:
@@ -101,12 +114,12 @@ def _follow(
         if is_away:
             click.echo("ClickHouse answers again", err=True)
             is_away = False
-        # What is older cannot be seen again.
+        # The next query cannot return older events.
         known, asked_at = seen, now
 
 
 def _key(event: Event) -> tuple[str, str]:
-    # With the time, because rows that others insert may have no id.
+    # The time is part of the key: rows that other programs insert may have no id.
     return event["event_id"], event["event_time"]
 
 

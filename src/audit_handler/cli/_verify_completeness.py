@@ -1,4 +1,4 @@
-"""``verify-completeness``: what is missing, or stored twice."""
+"""``verify-completeness``: rows that are missing, or stored twice."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from audit_handler.cli._options import as_json, period_options, reading, settings_options
+from audit_handler.cli._connections import reading
+from audit_handler.cli._options import as_json, settings_options
 from audit_handler.cli._output import console, echo_json, table
+from audit_handler.cli._periods import period_options
 from audit_handler.config import Settings
 from audit_handler.spool import DiskFiles, rejected, waiting
 from audit_handler.trail import Completeness, Period
@@ -22,27 +24,31 @@ __all__ = ["verify_completeness"]
     "--expect-rows",
     type=click.IntRange(min=0),
     default=0,
+    show_default=True,
     metavar="N",
-    help="Not complete with fewer rows than that.",
+    help="Fail if the period holds fewer than N rows.",
 )
 @as_json
 def verify_completeness(
     settings: Settings, period: Period, expect_rows: int, is_json: bool
 ) -> None:
     """
-    Look for rows that are missing or stored twice. Exit code 1 if there are any.
+    Find rows that are missing or stored twice.
 
-    Each process numbers its rows 1, 2, 3, ... A missing number is a row that was lost, was rejected
-    (see: audit-handler spool), or still waits in a spool while later ones are stored; or one that
-    retention has dropped. The numbers do not tell of rows after the last one that arrived: what
-    this machine's spool holds for the table is told too, and rejected rows there are exit code 1;
-    --expect-rows 1 is for a trail in which something always happens.
+    Each process numbers its rows 1, 2, 3, ... A missing number is a row that was lost, was
+    rejected, still waits in a spool while later rows are stored, or was dropped by retention. The
+    numbers cannot show rows after the last stored one. The command therefore also counts the rows
+    of this table that wait or were rejected in the spool of this machine. Use --expect-rows 1 for a
+    trail that is never idle.
+
+    Exit code 1 if rows are missing, repeated or rejected, or if there are fewer rows than
+    --expect-rows. Waiting rows alone are not a failure.
     """
     with reading(settings) as trail:
         writers = trail.completeness(period)
     bad = [writer for writer in writers if not writer.is_complete]
     total = sum(writer.rows for writer in writers)
-    wait, refused = _spooled(settings)
+    waits, refused = _spooled(settings)
     is_complete = not (bad or refused or total < expect_rows)
     if is_json:
         echo_json(
@@ -53,15 +59,15 @@ def verify_completeness(
                 "missing": sum(writer.missing for writer in writers),
                 "repeated": sum(writer.repeated for writer in writers),
                 "incomplete": [_as_dict(writer) for writer in bad],
-                "spool": {"waiting": wait, "rejected": refused},
+                "spool": {"waiting": waits, "rejected": refused},
             }
         )
     else:
         if bad:
-            heads = ("writer", "service", "rows", "from", "to", "missing", "repeated", "gaps")
+            columns = ("writer", "service", "rows", "from", "to", "missing", "repeated", "gaps")
             rows = [(*_numbers(writer), _gaps(writer)) for writer in bad]
             numbers = ("rows", "from", "to", "missing", "repeated")
-            console().print(table(heads, rows, right=numbers))
+            console().print(table(columns, rows, right=numbers))
         click.echo(
             f"{'complete' if is_complete else 'NOT COMPLETE'}: "
             f"{total:,} rows of {len(writers):,} writers "
@@ -70,10 +76,10 @@ def verify_completeness(
             f"{sum(writer.repeated for writer in bad):,} repeated"
         )
         if total < expect_rows:
-            click.echo(f"--expect-rows {expect_rows}: so many were expected at least")
-        if wait or refused:
+            click.echo(f"fewer rows than --expect-rows {expect_rows}")
+        if waits or refused:
             click.echo(
-                f"on this machine: {wait:,} rows wait to be sent, {refused:,} were rejected; see: "
+                f"spool of this machine: {waits:,} rows wait, {refused:,} were rejected; see: "
                 f"audit-handler spool --spool-dir {settings.spool_dir}"
             )
     if not is_complete:
@@ -81,7 +87,7 @@ def verify_completeness(
 
 
 def _spooled(settings: Settings) -> tuple[int, int]:
-    """Return how many rows for the table wait in this machine's spool, and how many it rejected."""
+    """Count the rows of the table that wait in the spool of this machine, and the rejected ones."""
     if settings.spool_dir is None:
         return 0, 0
     own, files = settings.target.directory_name, DiskFiles()
@@ -109,5 +115,5 @@ def _gaps(writer: Completeness) -> str:
 
 
 def _as_dict(writer: Completeness) -> dict[str, Any]:
-    heads = ("writer_id", "service", "rows", "first_seq", "last_seq", "missing", "repeated")
-    return {**dict(zip(heads, _numbers(writer), strict=True)), "gaps": writer.gaps}
+    names = ("writer_id", "service", "rows", "first_seq", "last_seq", "missing", "repeated")
+    return {**dict(zip(names, _numbers(writer), strict=True)), "gaps": writer.gaps}

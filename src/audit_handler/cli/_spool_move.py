@@ -1,4 +1,4 @@
-"""``spool move``: rows that wait for a target that nobody serves any more, sent to another."""
+"""``spool move``: rows of a target that is no longer used, sent to the present one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import asdict, replace
 import click
 
 from audit_handler._operations.move import deliver, remove_target, rename_target
+from audit_handler.cli._connections import LOOKS_UP, connected
 from audit_handler.cli._options import (
-    LOOKS_UP,
     as_json,
-    connected,
     settings_options,
     spool_directory,
     spool_directory_alone,
@@ -27,19 +26,22 @@ __all__ = ["move"]
 @click.command()
 @settings_options("spool_dir")
 @click.argument("target")
-@click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask for confirmation.")
 @as_json
 @click.pass_obj
 def move(
     before: str | None, settings: Settings, target: str, is_confirmed: bool, is_json: bool
 ) -> None:
     """
-    Send the rows that wait for TARGET to the table of the dsn instead.
+    Send the rows of another target to this table.
 
-    TARGET is the name that "audit-handler spool" shows, of a dsn, database or table that nothing
-    writes to any more. Rows of processes that live stay: stop those first. Each row keeps its
-    writer and number. May be interrupted and run again: what may be stored is looked up first. A
-    row whose insert into the old table had no answer may be in both tables then.
+    TARGET is a name from audit-handler spool: the server, database and table of an old dsn, which
+    the application no longer uses. Stop the processes that write to it first: rows of a running
+    process stay. Each row keeps its writer_id and seq. The command can be interrupted and repeated:
+    rows that may be stored are looked up first. If the old table did not answer an insert, the rows
+    of that insert may end up in both tables.
+
+    Exit code 1 if you decline the confirmation.
     """
     if before:
         settings = replace(settings, spool_dir=spool_directory_alone(before))
@@ -47,33 +49,38 @@ def move(
     own = settings.target.directory_name
     if target == own or target not in files.names(directory):
         others = ", ".join(name for name in files.names(directory) if name != own)
-        raise click.UsageError(f"{safe(target)} is none of the others in {directory}: {others}")
+        raise click.UsageError(
+            f"{safe(target)} is not another target in {directory}; "
+            f"targets there: {others or 'none'}"
+        )
     waits = [each for each in waiting(files, directory) if each.target == target]
     rows = sum(each.rows for each in waits if not each.is_alive)
     refused = sum(each.rows for each in rejected(files, directory) if each.target == target)
     alive = sum(each.rows for each in waits if each.is_alive)
     if alive:
-        click.echo(f"{alive:,} rows stay: they are of processes that live", err=True)
+        click.echo(f"{alive:,} rows stay, because their processes are running", err=True)
     with connected(settings, grant=LOOKS_UP) as connection:
-        # Before anything is renamed: a typing error must not leave it for a table of no one.
+        # Check before the first rename: a misspelled table must not become the target of the rows.
         if existing_table(connection, settings.target.database, settings.target.table) is None:
             raise SetupError(
                 f"{settings.target} does not exist, or is not visible to this user",
-                remedy="nothing was moved; see: audit-handler check",
+                remedy="no row was moved; see: audit-handler check",
             )
         if not is_confirmed:
-            question = f"send {rows:,} rows, and {refused:,} that were refused, to"
-            click.confirm(f"{question} {settings.target}?", abort=True, err=True)
+            question = f"Send {rows:,} waiting and {refused:,} rejected rows to {settings.target}?"
+            click.confirm(question, abort=True, err=True)
         moved = rename_target(files, directory / target, directory / own)
         try:
             delivered = deliver(files, directory / own, connection)
         except DeliveryError:
-            click.echo(f"{moved:,} rows moved; they wait for {settings.target} now", err=True)
+            click.echo(f"{moved:,} rows moved; they now wait for {settings.target}", err=True)
             raise
     remove_target(files, directory / target)
     if is_json:
         echo_json({"moved": moved, **asdict(delivered)})
         return
-    click.echo(f"{moved:,} rows moved; {delivered.stored:,} stored, {delivered.rejected:,} refused")
+    click.echo(
+        f"{moved:,} rows moved; {delivered.stored:,} stored, {delivered.rejected:,} rejected"
+    )
     if refused or delivered.rejected:
-        click.echo("for the refused ones: audit-handler replay")
+        click.echo("to send the rejected rows again: audit-handler replay")
