@@ -35,3 +35,18 @@ def test_a_long_time_is_drawn_by_the_week_or_month(
     assert {size} == {len(row["time"]) for row in activity}
     assert made["events"] == sum(row["events"] for row in activity)
     assert sorted(row["time"] for row in activity) == [row["time"] for row in activity]
+
+
+@pytest.mark.parametrize(
+    ("period", "size"),
+    [
+        (["--since", "48h"], len("2026-11-23 04:05")),
+        (["--since", "49h"], len("2026-11-23")),
+        (["--since", "71h", "--until", "2100-01-01"], len("2026-11-23")),
+    ],
+)
+def test_up_to_48_hours_are_drawn_by_the_hour(period: list[str], size: int, trail_dsn: str) -> None:
+    made = json.loads(run("report", "--dsn", trail_dsn, *period, "--json").stdout)
+
+    assert 6 == made["events"]
+    assert {size} == {len(row["time"]) for row in made["activity"]}

@@ -10,8 +10,9 @@ from audit_handler.trail import Event, Period, Trail
 
 __all__ = ["NUMBERS", "Report", "make_report", "tables"]
 
-# A period of up to 48 hours is drawn by the hour, a longer one by the day.
-_HOURLY = timedelta(hours=48)
+# A period of up to 48 hours is drawn by the hour, a longer one by the day. The minute is for the
+# time that passes between reading "--since 48h" and now.
+_HOURLY = timedelta(hours=48, minutes=1)
 
 # More days are drawn by the week, more weeks by the month.
 _MOST_BARS = 60
@@ -52,7 +53,8 @@ def make_report(trail: Trail, target: str, period: Period, top: int) -> Report:
     """Query the figures of *period*, with at most *top* actions, users and failures."""
     by_day = trail.question("activity_by_day", period)
     # A period without an end ends one day from now; see _periods.
-    if period.until - period.since <= _HOURLY + timedelta(days=1):
+    until = min(period.until, datetime.now(timezone.utc))
+    if until - period.since <= _HOURLY:
         by_hour = _summed(trail.activity_by_hour(period), "hour", "time")
         activity = _without_gaps(by_hour, timedelta(hours=1), len("2026-11-23 04:05"))
     else:
@@ -61,7 +63,7 @@ def make_report(trail: Trail, target: str, period: Period, top: int) -> Report:
     return Report(
         target=target,
         since=_minute(period.since),
-        until=_minute(min(period.until, datetime.now(timezone.utc))),
+        until=_minute(until),
         events=sum(row["events"] for row in activity),
         failures=sum(row["failures"] for row in activity),
         activity=activity,
