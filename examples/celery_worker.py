@@ -1,13 +1,13 @@
 """
-A Celery worker whose tasks audit what they do.
+A Celery worker whose tasks write audit events.
 
     pip install celery
     CLICKHOUSE_URL=http://user:password@host:8123/audit_db CELERY_BROKER_URL=amqp://... \\
         celery -A examples.celery_worker worker --concurrency 2
 
-The handler is made once, in the worker's first process, and goes with each fork: every child of the
-pool writes as a writer of its own, and sends with a thread of its own. Several processes need a
-ClickHouse server; embedded chDB belongs to one.
+The handler is created once, in the first process of the worker, and survives each fork: every child
+of the pool has a writer and a sending thread of its own. Several processes need a ClickHouse
+server; embedded chDB serves only one.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ log = logging.getLogger("shop.orders")
 
 @setup_logging.connect
 def configure_logging(**_options: Any) -> None:
-    """
-    Set logging up. That somebody listens to this signal keeps Celery from replacing the handlers.
-    """
+    """Configure logging. A receiver of this signal keeps Celery from replacing the handlers."""
     logging.config.dictConfig(
         {
             "version": 1,
@@ -52,8 +50,10 @@ def configure_logging(**_options: Any) -> None:
 @worker_process_shutdown.connect
 def deliver(**_options: Any) -> None:
     """
-    Deliver what waits. Children of the pool end without exit hooks: without this nothing would be
-    lost either, but the last rows would wait for the next start.
+    Deliver the waiting rows.
+
+    Children of the pool end without exit hooks. Without this call no row is lost, but the last rows
+    wait for the next start.
     """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, AuditHandler):
@@ -61,7 +61,7 @@ def deliver(**_options: Any) -> None:
 
 
 class AuditedTask(Task):
-    """A task whose lines and audits carry its id, and who asked for it if the caller said so."""
+    """A task whose log lines and audit events carry its id, and the user whom the caller names."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         headers = self.request.headers or {}

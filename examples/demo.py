@@ -1,11 +1,11 @@
 """
-The whole way, for real: a web application, a few hundred requests, and the audits in ClickHouse.
+A web application, a few hundred requests, and the audit events in ClickHouse.
 
-Starts examples/starlette_app.py under uvicorn, sends it requests of several users, stops it, and
-asks ClickHouse (chDB, inside this process: no server needed) what was done, by whom, and whether
-anything is missing. Run again, it adds to the same database.
+Start examples/starlette_app.py under uvicorn, send requests of several users, stop the application,
+and query ClickHouse (chDB, inside this process, without a server): who did what, and is anything
+missing? A second run adds to the same database.
 
-Exit code: 0 when every request that had to be audited is stored exactly once, else 1.
+Exit code 0 if every request that must be audited is stored exactly once, else 1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-USERS = {  # name: client program, and the address that the proxy in front of the server reports
+USERS = {  # name: client program, and the address that the proxy of the server reports
     "ada": ("Mozilla/5.0 (Macintosh) Safari/605.1", "203.0.113.7"),
     "ben": ("orders-mobile/4.2 (Android 15)", "198.51.100.23"),
     "cleo": ("orders-cli/1.4", "2001:db8::42"),
@@ -67,7 +67,7 @@ def wait_until_it_answers(client: httpx.Client, server: subprocess.Popen[bytes])
 
 
 def send_requests(client: httpx.Client, count: int, run: str) -> int:
-    """Send *count* requests of a working day, and return how many of them must be audited."""
+    """Send *count* requests of a working day; return how many of them must be audited."""
     chance = random.Random(7)  # noqa: S311  # the same day each time
     orders: list[int] = []
     audited = 0
@@ -78,7 +78,7 @@ def send_requests(client: httpx.Client, count: int, run: str) -> int:
             "X-User": user,
             "User-Agent": agent,
             "X-Request-ID": f"{run}-{number}",
-            "X-Forwarded-For": address,  # we are the proxy: uvicorn believes the loopback address
+            "X-Forwarded-For": address,  # we are the proxy: uvicorn trusts the loopback address
             "Cookie": f"session=s3cr3t-of-{user}",
         }
         order = {"name": chance.choice(TEAS), "quantity": chance.randint(1, 9)}
@@ -104,15 +104,13 @@ def send_requests(client: httpx.Client, count: int, run: str) -> int:
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
-    """
-    Stop the server as a service manager does; the handler delivers what waits before it ends.
-    """
+    """Stop the server as a service manager does; the handler first delivers the waiting rows."""
     server.send_signal(signal.SIGTERM)
     server.wait(timeout=60)
 
 
 def show(title: str, clickhouse: Any, sql: str, run: str) -> list[dict[str, Any]]:
-    """Print the answer to *sql* as a table, and return its rows."""
+    """Run *sql*, print its rows as a table, and return them."""
     answer = clickhouse.query(sql, parameters={"run": f"{run}-"})
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for name in answer.column_names:
@@ -123,7 +121,7 @@ def show(title: str, clickhouse: Any, sql: str, run: str) -> list[dict[str, Any]
     return list(answer.named_results())
 
 
-STATUS = "if(status_code = 0, '', toString(status_code))"  # none was logged: 0
+STATUS = "if(status_code = 0, '', toString(status_code))"  # 0: no status was logged
 THIS_RUN = "FROM audit_db.audit_logs WHERE startsWith(request_id, {run:String})"
 ACTIONS = f"""
     SELECT action, countIf(outcome = 'success') AS success, countIf(outcome = 'failure') AS failure,
@@ -152,8 +150,15 @@ COMPLETE = """
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Show audit-handler at work, from end to end.")
-    parser.add_argument("--data", type=Path, default=ROOT / "demo-data", help="(./demo-data)")
-    parser.add_argument("--requests", type=int, default=400, help="how many to send (400)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=ROOT / "demo-data",
+        help="directory of the data (default: demo-data, beside examples)",
+    )
+    parser.add_argument(
+        "--requests", type=int, default=400, help="number of requests to send (default: 400)"
+    )
     options = parser.parse_args()
     data: Path = options.data.resolve()
     data.mkdir(parents=True, exist_ok=True)
@@ -165,18 +170,20 @@ def main() -> int:
     console.print(f"Starting the application on {url} ...")
     server = start_server(data, port)
     try:
-        # Each request has a connection of its own: uvicorn closes one on which a request failed.
+        # A connection per request: uvicorn closes a connection on which a request failed.
         limits = httpx.Limits(max_keepalive_connections=0)
         with httpx.Client(base_url=url, trust_env=False, limits=limits) as client:
             wait_until_it_answers(client, server)
             audited = send_requests(client, options.requests, run)
-        console.print("Stopping the application; it delivers what waits ...")
+        console.print("Stopping the application, which delivers the waiting rows ...")
     finally:
         stop(server)
 
     dsn = f"chdb://{data}/clickhouse"
     clickhouse = clickhouse_connect.get_client(dsn=dsn)
-    console.print(f"\n[bold]What ClickHouse knows[/] of this run's {audited} audited requests\n")
+    console.print(
+        f"\n[bold]What ClickHouse stored[/] of the {audited} audited requests of this run\n"
+    )
     show("What was done", clickhouse, ACTIONS, run)
     show("The last ten", clickhouse, LATEST, run)
     show("The trail of Ada Osei", clickhouse, TRAIL, run)
@@ -188,8 +195,8 @@ def main() -> int:
     found = stored.result_rows[0][0]
     is_complete = found == audited and all(row["verdict"] == "complete" for row in writers)
     verdict = "[bold green]Complete[/]" if is_complete else "[bold red]NOT COMPLETE[/]"
-    console.print(f"{verdict}: {audited} audits had to be stored in this run, {found} are.")
-    console.print(f"\nThe data is in {data}. Ask it more:\n")
+    console.print(f"{verdict}: {audited} events of this run must be stored, {found} are.")
+    console.print(f"\nThe data is in {data}. Query it with:\n")
     query = "SELECT action, count() FROM audit_db.audit_logs GROUP BY action"
     code = f"import clickhouse_connect as c; print(c.get_client(dsn='{dsn}').query('{query}')"
     console.print(f'  {sys.executable} -c "{code}.result_rows)"', soft_wrap=True, markup=False)

@@ -1,5 +1,5 @@
 """
-A Django project in one file, with audits in its LOGGING.
+A Django project in one file, whose LOGGING includes the audit handler.
 
     pip install django
     CLICKHOUSE_URL=chdb://$PWD/audit-data/clickhouse python examples/django_app.py runserver
@@ -24,8 +24,8 @@ from django.views.decorators.http import require_POST
 
 from audit_handler import bound
 
-# 1. Logging. Django applies it with dictConfig, so the handler is named like any other. It may
-#    stand beside the console on the root logger: it takes the records that carry an action.
+# 1. Logging. Django applies it with dictConfig, so the handler is named like any other. It can
+#    share the root logger with the console: it stores only the records that carry an action.
 
 LOGGING = {
     "version": 1,
@@ -48,7 +48,7 @@ if not settings.configured:
         ALLOWED_HOSTS=["127.0.0.1", "localhost", "testserver"],
         DEBUG=False,
         LOGGING=LOGGING,
-        MIDDLEWARE=[f"{__name__}.who_and_which_request"],
+        MIDDLEWARE=[f"{__name__}.bind_request"],
         ROOT_URLCONF=__name__,
         SECRET_KEY="of-an-example",  # noqa: S106  # no sessions, no secrets
     )
@@ -56,10 +56,10 @@ if not settings.configured:
 log = logging.getLogger("shop.orders")
 
 
-# 2. Who and which request, bound for everything that is logged inside.
+# 2. A middleware that binds the user and the request to everything that a view logs.
 
 
-def who_and_which_request(
+def bind_request(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -76,7 +76,7 @@ def who_and_which_request(
     return middleware
 
 
-# 3. A view that audits.
+# 3. A view that writes an audit event.
 
 ORDERS = {17: "new"}
 

@@ -1,5 +1,5 @@
 """
-A FastAPI application under uvicorn, whose logging is set up by ``--log-config``.
+A FastAPI application under uvicorn, which configures logging by ``--log-config``.
 
     pip install fastapi uvicorn pyyaml
     CLICKHOUSE_URL=chdb://$PWD/audit-data/clickhouse \\
@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
+from starlette.routing import Route
 
 from audit_handler import AuditHandler, audit
 from audit_handler.starlette import AuditMiddleware
@@ -28,10 +29,10 @@ from audit_handler.status_pages import HealthApp, StatusApp
 log = logging.getLogger("shop.orders")
 
 
-# 1. Who is acting: a dependency checks the token, and leaves the user where the audit looks for it,
-#    which is when the response is done.
+# 1. The user. A dependency checks the token and stores the user in the request's state. The
+#    middleware reads it there when the response is complete.
 
-USERS = {  # token: user; a real service would ask somebody
+USERS = {  # token: user; a real service asks its identity provider
     "ada": {"id": "u-1", "name": "Ada Osei", "role": "sales"},
     "cleo": {"id": "u-3", "name": "Cleo Wang", "role": "admin"},
 }
@@ -40,7 +41,7 @@ USERS = {  # token: user; a real service would ask somebody
 def user_of(request: Request, authorization: Annotated[str, Header()] = "") -> dict[str, str]:
     user = USERS.get(authorization.removeprefix("Bearer "))
     if user is None:
-        raise HTTPException(401, "say who you are")
+        raise HTTPException(401, "a token is required")
     request.state.user = user
     return user
 
@@ -54,7 +55,7 @@ def is_admin(scope: MutableMapping[str, Any]) -> bool:
     return USERS.get(token, {}).get("role") == "admin"
 
 
-# 2. The service. It says no more than its framework can know, but in one place.
+# 2. The service. The middleware audits each request. Only update_order adds fields of its own.
 
 
 class Order(BaseModel):
@@ -69,8 +70,8 @@ numbers = itertools.count(1)
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     yield
-    # uvicorn ends a process that was sent SIGTERM by that signal, and Python then runs no exit
-    # hooks: what waits would be delivered by the next start only.
+    # After SIGTERM, uvicorn ends the process by that signal, and Python runs no exit hooks. Without
+    # this call the last rows wait for the next start.
     for handler in logging.getLogger().handlers:
         if isinstance(handler, AuditHandler):
             handler.close()
@@ -79,15 +80,15 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 app.add_middleware(AuditMiddleware, get_user=audited_user)
 for path in ("/health", "/health/live", "/health/ready"):
-    app.add_route(path, HealthApp())
-app.add_route("/admin/audit-status", StatusApp(authorize=is_admin))
+    app.routes.append(Route(path, HealthApp()))
+app.routes.append(Route("/admin/audit-status", StatusApp(authorize=is_admin)))
 
 
 @app.post("/api/orders", status_code=201)
 def create_order(order: Order, user: Annotated[dict[str, str], Depends(user_of)]) -> dict[str, Any]:
     number = next(numbers)
     orders[number] = order
-    log.info("order %d of %s", number, user["name"])  # its line shows the request's id, too
+    log.info("order %d of %s", number, user["name"])  # the line shows the request id
     return {"id": number, **order.model_dump()}
 
 

@@ -1,19 +1,19 @@
 """
-The orders of a small shop, as a Flask application whose every change is audited in ClickHouse.
+The orders of a small shop: a Flask application that audits every change in ClickHouse.
 
     python examples/flask_app.py
 
-keeps the audits in a chDB database in ./audit-data: ClickHouse inside this process, no server
-needed. Several processes need a server, named by CLICKHOUSE_URL:
+By default the events go to ./audit-data, a database of embedded chDB: ClickHouse inside this
+process, without a server. Several processes need a server, which CLICKHOUSE_URL names:
 
     CLICKHOUSE_URL=http://user:password@host:8123/audit_db \\
         gunicorn --preload --workers 2 --threads 4 examples.flask_app:app
 
     curl -H 'X-User: ada' --json '{"name": "Assam", "quantity": 2}' http://127.0.0.1:8000/api/orders
 
-With --preload the handler is made in gunicorn's first process and goes with each fork: every worker
-writes as a writer of its own, starts its own listener with its first audit, and sends the rest when
-it is told to end. No hook is needed.
+With --preload the handler is created in gunicorn's first process and survives each fork: every
+worker has a writer of its own, starts its listener with its first event, and sends the remaining
+rows when gunicorn stops it. No hook is needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from werkzeug.exceptions import HTTPException
 from audit_handler import audit, changes
 from audit_handler.flask import AuditFlask
 
-# 1. Logging: one handler, and a logger for audits. Nothing else in the application changes.
+# 1. Logging: one handler and a logger for audit events. Nothing else in the application changes.
 
 DATA = Path("audit-data").absolute()
 
@@ -52,7 +52,7 @@ logging.config.dictConfig(
     }
 )
 
-# 2. The service. A real one would keep its orders where all workers see them.
+# 2. The service. A real one stores its orders where all workers see them.
 
 orders = Blueprint("orders", __name__, url_prefix="/api/orders")
 stock: dict[int, dict[str, Any]] = {}
@@ -88,7 +88,7 @@ def create_order() -> Any:
 def update_order(order_id: int) -> Any:
     before = found(order_id)
     stock[order_id] = order = {**before, **sent(), "id": order_id}
-    audit(**changes(before, order))  # what changed, besides all that the request tells
+    audit(**changes(before, order))  # what changed; the rest comes from the request
     return order
 
 
@@ -109,7 +109,7 @@ def approve_order(order_id: int) -> Any:
 
 @orders.post("/export")
 def export_orders() -> Any:
-    """A streamed answer; it is audited when its last line went out, or its reader went away."""
+    """A streamed response, audited when it ends or when the client disconnects."""
     audit(action="EXPORT", resource_type="orders")
 
     def lines() -> Iterator[str]:
@@ -125,8 +125,8 @@ def ship_order(order_id: int) -> Any:
     raise ConnectionError("the carrier does not answer")
 
 
-# 3. Who is acting. A real service would check a token here, or use Flask-Login, whose current_user
-#    is found by itself.
+# 3. The user. A real service checks a token here, or uses Flask-Login, whose current_user
+#    AuditFlask finds by itself.
 
 USERS = {
     "ada": {"id": "u-1", "name": "Ada Osei", "role": "sales", "email": "ada@shop.example"},
@@ -139,7 +139,7 @@ def identify() -> None:
     g.user = USERS.get(request.headers.get("X-User", ""))
 
 
-def refused(error: HTTPException) -> Any:
+def error_response(error: HTTPException) -> Any:
     return {"error": error.description}, error.code
 
 
@@ -147,7 +147,7 @@ def create_app() -> Flask:
     app = Flask(__name__)
     app.before_request(identify)
     app.register_blueprint(orders)
-    app.register_error_handler(HTTPException, refused)
+    app.register_error_handler(HTTPException, error_response)
     AuditFlask(app, session_cookie="session")
     return app
 

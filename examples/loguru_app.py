@@ -1,11 +1,11 @@
 """
-loguru in front: a sink hands its messages to the standard library's logging.
+loguru: a sink passes its messages on to the standard library's logging.
 
     pip install loguru
     CLICKHOUSE_URL=chdb://$PWD/audit-data/clickhouse python examples/loguru_app.py
 
-A handler can be a sink itself, but loguru then puts all that was bound into one attribute named
-``extra``, and the audit handler looks for each by its own name.
+A handler can also be a sink itself. But loguru then stores all bound values in one attribute named
+``extra``, and the audit handler expects one attribute for each value.
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ def is_audit(record: Record) -> bool:
 
 def to_logging(message: Message) -> None:
     record = message.record
+    failure = record["exception"]
     audits.log(
         record["level"].no,
-        # Not as a format: the text may hold a percent sign.
+        # The message is not the format: it may hold a percent sign.
         "%s",
         record["message"],
-        exc_info=record["exception"],
+        exc_info=failure.value if failure else None,
         extra={**record["extra"], "event_time": record["time"]},
     )
 
 
-# In the caller's thread (no enqueue), so that the row is in the spool when the call returns;
-# catch=False, so that on_full="raise" reaches the caller. The sink on stderr stays as it is.
+# Without enqueue the sink runs in the caller's thread, and the row is in the spool when the call
+# returns. With catch=False, on_full="raise" reaches the caller. The sink on stderr stays.
 logger.add(to_logging, level="INFO", filter=is_audit, format="{message}", catch=False)
 
 
 def refund(number: int) -> None:
     order = logger.bind(resource_type="order", resource_id=number)
-    order.info("looked up")  # has no action: no audit
+    order.info("looked up")  # no action, so no audit event
     try:
         raise ConnectionError("the bank does not answer")
     except ConnectionError:

@@ -1,13 +1,13 @@
 """
-A small REST service for orders whose every change is audited in ClickHouse.
+A small REST service for orders that audits every change in ClickHouse.
 
     uvicorn examples.starlette_app:app
     python examples/starlette_app.py
 
     curl -H 'X-User: ada' -d '{"name": "Assam", "quantity": 2}' http://127.0.0.1:8000/api/orders
 
-The audits go where CLICKHOUSE_URL says, by default into a chDB database in ./audit-data: ClickHouse
-inside this process, no server needed.
+The events go to the ClickHouse that CLICKHOUSE_URL names, by default to ./audit-data, a database of
+embedded chDB: ClickHouse inside this process, without a server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from starlette.routing import Route
 
 from audit_handler.starlette import AuditMiddleware
 
-# 1. Logging: one handler, and a logger for audits. Nothing else in the application changes.
+# 1. Logging: one handler and a logger for audit events. Nothing else in the application changes.
 
 DATA = Path("audit-data").absolute()
 
@@ -53,8 +53,8 @@ logging.config.dictConfig(
 )
 audit = logging.getLogger("audit")
 
-# 2. Who is acting. A real service would check a token here, or leave it to its authentication
-#    middleware: without get_user, AuditMiddleware asks scope["user"].
+# 2. The user. A real service checks a token here, or leaves that to its authentication middleware:
+#    without get_user, AuditMiddleware reads scope["user"].
 
 USERS = {
     "ada": {"id": "u-1", "name": "Ada Osei", "role": "sales", "email": "ada@shop.example"},
@@ -67,7 +67,7 @@ def get_user(scope: MutableMapping[str, Any]) -> dict[str, str] | None:
     return USERS.get(HTTPConnection(scope).headers.get("x-user", ""))
 
 
-# 3. The service. It does not mention audits, but in one place.
+# 3. The service. The middleware audits each request. Only approve_order writes its own event.
 
 orders: dict[int, dict[str, Any]] = {}
 numbers = itertools.count(1)
@@ -84,7 +84,7 @@ async def sent(request: Request) -> dict[str, Any]:
     try:
         order = await request.json()
     except JSONDecodeError:
-        raise HTTPException(400, "the body is no JSON") from None
+        raise HTTPException(400, "the body is not JSON") from None
     if not isinstance(order, dict) or not order.get("name"):
         raise HTTPException(422, "an order needs a name")
     return order
@@ -117,9 +117,9 @@ async def delete_order(request: Request) -> Response:
 
 async def approve_order(request: Request) -> Response:
     """
-    An action that no HTTP method names, audited by hand, whether it worked or not.
+    Approve an order, an action that no HTTP method names, and log the audit event.
 
-    Who, from where and which request are bound by the middleware.
+    The middleware has bound the user, the address and the request.
     """
     number = request.path_params["order_id"]
     order = orders.get(number, {})
@@ -127,7 +127,7 @@ async def approve_order(request: Request) -> Response:
     if order:
         order["status"] = "approved"
     audit.info(
-        "order approved" if order else "no such order to approve",
+        "order approved" if order else "there is no such order",
         extra={
             "action": "APPROVE",
             "outcome": "success" if order else "failure",
@@ -146,16 +146,16 @@ async def ship_order(request: Request) -> Response:
     raise ConnectionError("the carrier does not answer")
 
 
-async def refused(_request: Request, exc: Any) -> Response:
+async def error_response(_request: Request, exc: Any) -> Response:
     return JSONResponse({"error": exc.detail}, exc.status_code)
 
 
 @asynccontextmanager
 async def lifespan(_app: Starlette) -> AsyncIterator[None]:
     yield
-    # The handler does this at the end of a process by itself. But uvicorn ends a process that was
-    # sent SIGTERM by that signal, and then Python runs no exit hooks: what waits would be delivered
-    # by the next start only.
+    # The handler closes itself when a process ends. But after SIGTERM uvicorn ends the process by
+    # that signal, and Python runs no exit hooks. Without this call the last rows wait for the next
+    # start.
     for handler in audit.handlers:
         handler.close()
 
@@ -175,10 +175,10 @@ app = Starlette(
             AuditMiddleware,
             get_user=get_user,
             session_cookie="session",
-            exclude_paths=["/api/orders/*/approve"],  # audited by hand
+            exclude_paths=["/api/orders/*/approve"],  # approve_order logs its own event
         )
     ],
-    exception_handlers={HTTPException: refused},
+    exception_handlers={HTTPException: error_response},
     lifespan=lifespan,
 )
 

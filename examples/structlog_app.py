@@ -1,5 +1,5 @@
 """
-structlog in front: its events become audits through the standard library's logging.
+structlog: its events become audit events through the standard library's logging.
 
     pip install structlog
     CLICKHOUSE_URL=chdb://$PWD/audit-data/clickhouse python examples/structlog_app.py
@@ -13,15 +13,15 @@ import structlog
 
 from audit_handler import AuditContextFilter, AuditHandler
 
-# 1. The standard library's side: the audit handler, and a console for everything.
+# 1. The standard library: the audit handler, and a console for every record.
 
 console = logging.StreamHandler()
 console.setFormatter(logging.Formatter("%(levelname)s [%(agent_id)s] %(message)s"))
 console.addFilter(AuditContextFilter())
 logging.basicConfig(level=logging.INFO, handlers=[console, AuditHandler(service_name="shop")])
 
-# 2. structlog's side. render_to_log_kwargs comes last and makes the key-value pairs extras, which
-#    is where the handler looks. What is bound with structlog.contextvars is among them.
+# 2. structlog. render_to_log_kwargs comes last and turns the key-value pairs into extras, which the
+#    handler reads. They include the values that are bound with structlog.contextvars.
 
 structlog.configure(
     processors=[
@@ -39,7 +39,7 @@ log = structlog.get_logger("shop.orders")
 
 def cancel(number: int, reason: str) -> None:
     order = log.bind(resource_type="order", resource_id=number)
-    order.info("looked up")  # has no action: a line on the console, no audit
+    order.info("looked up")  # no action: a line on the console, no audit event
     try:
         raise TimeoutError("the warehouse does not answer")
     except TimeoutError:

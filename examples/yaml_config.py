@@ -1,5 +1,5 @@
 """
-A program whose logging is configured by a YAML file; audits are a part of it.
+A program whose logging, audit handler included, is configured by a YAML file.
 
     pip install pyyaml
     CLICKHOUSE_URL=chdb://$PWD/audit-data/clickhouse python examples/yaml_config.py
@@ -21,7 +21,7 @@ log = logging.getLogger("shop.prices")
 
 @bound(agent_id="nightly-prices", request_id="run-1")
 def raise_prices() -> None:
-    """Every line and every audit of a call carries who and which run."""
+    """Every log line and audit event of a call carries the user and the run."""
     log.info("the prices rise")
     log.info(
         "price raised",
@@ -37,4 +37,4 @@ def raise_prices() -> None:
 
 if __name__ == "__main__":
     raise_prices()
-    # What waits is delivered as the program ends.
+    # The handler delivers the waiting rows when the program ends.

@@ -1,4 +1,4 @@
-"""The compose files: they parse, and agree with each other and with what ``sql/cluster/`` needs."""
+"""The compose files parse, and agree with each other and with ``sql/cluster/``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The examples run as their documentation says.
-"""
+"""The examples run, and ``examples/.env.example`` names every variable with its default."""
 
 from __future__ import annotations
 
@@ -12,18 +10,36 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ROOT
+from audit_handler.config import Settings
+from tests.support.paths import EXAMPLES, ROOT, SOURCE
 
 NEEDED = ("chdb", "httpx", "rich", "starlette", "uvicorn")
+VARIABLE = r"(?:AUDIT|CLICKHOUSE|OTEL)_[A-Z_]+"
 
-pytestmark = pytest.mark.skipif(
-    # Looked for, not imported: chdb would break the forks of other tests.
-    any(importlib.util.find_spec(name) is None for name in NEEDED),
-    reason=f"the demo needs {', '.join(NEEDED)}",
-)
+
+def example_environment() -> dict[str, str]:
+    """Return the variables of .env.example, as if every line were in use."""
+    text = (EXAMPLES / ".env.example").read_text(encoding="utf-8")
+    return dict(re.findall(rf"^# ({VARIABLE})=(.*)$", text, flags=re.MULTILINE))
+
+
+def test_the_example_environment_names_every_variable_that_settings_reads() -> None:
+    modules = [path for path in SOURCE.rglob("*.py") if "config" in str(path.relative_to(SOURCE))]
+    read = {name for path in modules for name in re.findall(rf'"({VARIABLE})"', path.read_text())}
+
+    assert len(read) >= 26
+    assert read == set(example_environment())
+
+
+def test_the_example_environment_shows_the_defaults() -> None:
+    environ = example_environment()
+    alone = {"CLICKHOUSE_URL": environ["CLICKHOUSE_URL"]}
+
+    assert Settings.resolve({}, alone) == Settings.resolve({}, environ)
 
 
 def demo(data: Path) -> str:
+    """Run the demo on the directory *data*, and return what it printed."""
     script = str(ROOT / "examples" / "demo.py")
     command = [sys.executable, script, "--requests", "40", "--data", str(data)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -31,13 +47,16 @@ def demo(data: Path) -> str:
     return ran.stdout
 
 
+@pytest.mark.skipif(
+    # Looked for, not imported: chDB would break the forks of other tests.
+    any(importlib.util.find_spec(name) is None for name in NEEDED),
+    reason=f"the demo needs {', '.join(NEEDED)}",
+)
 def test_the_demo_audits_every_request_and_adds_to_what_is_there(tmp_path: Path) -> None:
     first, second = demo(tmp_path), demo(tmp_path)
 
     for output, processes in ((first, 1), (second, 2)):
-        counts = re.search(
-            r"Complete: (\d+) audits had to be stored in this run, (\d+) are", output
-        )
+        counts = re.search(r"Complete: (\d+) events of this run must be stored, (\d+) are", output)
         assert counts is not None
         assert counts[1] == counts[2] != "0"
         assert processes == len(re.findall(r"0 +0 +complete", output))
