@@ -1,8 +1,8 @@
--- How often was each action done on each day, and how often did it fail? Days are those of UTC, and whole.
+-- How often was each action done on each day, and how often did it fail? Days are whole days in UTC.
 SELECT event_date, action, sum(rows) AS events, sumIf(rows, outcome = 'failure') AS failures
 FROM
 (
-    -- The projection by_day answers this part from a few rows a day.
+    -- The projection by_day answers this part from a few rows per day.
     SELECT event_date, action, outcome, count() AS rows
     FROM audit_db.audit_logs
     WHERE event_date BETWEEN toDate({since:DateTime64(6, 'UTC')}) AND toDate({until:DateTime64(6, 'UTC')})

@@ -1,5 +1,5 @@
--- What happened in this request or trace? In the order in which it happened.
--- Two halves, because each has an index of its own, and older servers use none for an OR of both.
+-- What happened in this request or trace? Oldest first.
+-- Two halves, because each has an index of its own, and older servers use neither for an OR of both.
 SELECT event_time, service_name, agent_id, action, outcome, resource_type, resource_id,
        http_method, endpoint, status_code, response_time_ms, trace_id, span_id, error_message, message,
        writer_id, seq, event_id

@@ -1,11 +1,11 @@
--- Is a row missing, or stored twice? One line for each writer; every process numbers its rows 1, 2, 3, ...
--- missing: numbers that are not there between the first and the last one of the range. A row that still waits in a
---   spool, or was rejected, is not there yet.
--- repeated: rows whose number is there already.
--- before_first: numbers below the first one. They lie before the range, or in a table that had no such column yet, or
---   retention has dropped them; over all of a writer's life they are 0.
--- A number also counts as there a day before and after the range: rows of one moment may lie across its border.
--- Rows that an upgrade has copied are left out. They were numbered by it; sql/upgrade/copied.sql counts them.
+-- Is a row missing, or stored twice? One line per writer; every process numbers its rows 1, 2, 3, ...
+-- missing: numbers that do not exist between the first and the last one of the range. A row that still waits in a spool, or
+--   was rejected, is missing too.
+-- repeated: rows whose number exists already.
+-- before_first: numbers below the first one. Their rows are older than the range, or come from a table that had no such
+--   column, or were dropped by retention. Over the whole life of a writer it is 0.
+-- Numbers of one day before and after the range count too: rows of the same moment can lie on both sides of its border.
+-- Rows that an upgrade copied are left out, because the upgrade numbered them; sql/upgrade/copied.sql counts them.
 SELECT writer_id, any(service_name) AS service, count() AS rows,
        any(first) AS first_seq, any(last) AS last_seq,
        last_seq - first_seq + 1 - uniqExact(seq) AS missing, rows - uniqExact(seq) AS repeated,

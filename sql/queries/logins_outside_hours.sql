@@ -1,5 +1,5 @@
 -- Who logged in at night or on a weekend? Newest first.
--- opens and closes are hours of the day in timezone: 8 and 18 take 08:00 to 17:59 as the working day.
+-- opens and closes are hours of the day in timezone: 8 and 18 mean a working day from 08:00 to 17:59.
 SELECT event_time, toTimeZone(event_time, {timezone:String}) AS local_time, agent_id, agent_name, action, outcome,
        ip_address, user_agent, session_id, message, event_id
 FROM audit_db.audit_logs

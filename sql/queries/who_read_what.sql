@@ -1,4 +1,4 @@
--- Who read what, how often and when? actions are the names that reading has in your trail: ['READ', 'VIEW', 'EXPORT'].
+-- Who read what, how often and when? actions lists the names of read actions in your trail: ['READ', 'VIEW', 'EXPORT'].
 SELECT agent_id, any(agent_name) AS name, resource_type, resource_id, count() AS reads,
        countIf(outcome = 'failure') AS refused, min(event_time) AS first_time, max(event_time) AS last_time,
        uniqExact(ip_address) AS addresses

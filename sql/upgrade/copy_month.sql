@@ -1,6 +1,6 @@
--- Copies one month (202511) of the older table. What the older table did not have is filled in so that the copy can be
--- checked and asked like any other row: writer_id names the month and seq numbers its rows, event_id is a UUIDv7 of the
--- event's time, outcome follows from the status. Interrupted, it may leave half a month: see undo_month.sql.
+-- Copies one month (202511) of the older table. The columns that the older table lacks are filled, so that the copy can be
+-- verified and queried like any other row: writer_id names the month, seq numbers its rows, event_id is a UUIDv7 of the
+-- event's time, and outcome follows from the status. An interrupted copy may be incomplete: see undo_month.sql.
 INSERT INTO audit_db.audit_logs
 (
     event_id, event_time, agent_id, agent_name, agent_role, agent_email, action, resource_type, resource_id, resource_name,

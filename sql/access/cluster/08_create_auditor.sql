@@ -1,2 +1,3 @@
--- clickhouse-client --param_auditor_password=... --queries-file sql/access/cluster/08_create_auditor.sql. Stored is its SHA-256.
+-- clickhouse-client --param_auditor_password=... --queries-file sql/access/cluster/08_create_auditor.sql
+-- The server stores the SHA-256 of the password.
 CREATE USER IF NOT EXISTS audit_auditor ON CLUSTER '{cluster}' IDENTIFIED WITH sha256_password BY {auditor_password:String};

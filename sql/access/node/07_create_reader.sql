@@ -1,2 +1,3 @@
--- clickhouse-client --param_reader_password=... --queries-file sql/access/node/07_create_reader.sql. Stored is its SHA-256.
+-- clickhouse-client --param_reader_password=... --queries-file sql/access/node/07_create_reader.sql
+-- The server stores the SHA-256 of the password.
 CREATE USER IF NOT EXISTS audit_reader IDENTIFIED WITH sha256_password BY {reader_password:String};

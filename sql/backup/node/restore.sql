@@ -1,2 +1,2 @@
--- Beside the table, not over it: look at the rows, then copy what is missing, or RENAME.
+-- Restores beside the table, not over it. Look at the rows, then copy the missing ones, or RENAME the table.
 RESTORE TABLE audit_db.audit_logs AS audit_db.audit_logs_restored FROM Disk('backups', {name:String});

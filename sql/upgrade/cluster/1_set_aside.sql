@@ -1,2 +1,2 @@
--- Then the other numbered files here, and those of sql/cluster. In between, the handler's rows wait in its spool.
+-- Next, run the other numbered files here, and those of sql/cluster. Until then, the rows of the handler wait in its spool.
 RENAME TABLE audit_db.audit_logs_local TO audit_db.audit_logs_local_before_upgrade ON CLUSTER '{cluster}';

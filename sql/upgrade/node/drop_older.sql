@@ -1,2 +1,2 @@
--- When every month is copied, and a backup is made. 0: also where the table is larger than the server lets one drop.
+-- Run this when every month is copied and a backup exists. 0 allows the drop of a table above the server's size limit.
 DROP TABLE audit_db.audit_logs_before_upgrade SETTINGS max_table_size_to_drop = 0;
