@@ -1,10 +1,9 @@
 """
-What the benchmarks share: the records they log, interleaved rounds, medians with their spread,
-tables, and a loopback server.
+Shared parts of the benchmarks: records, interleaved rounds, medians, tables, a loopback server.
 
-Machines are noisy and get faster and slower over minutes, so contestants take turns, many short
-ones each, and are compared within a round. Only the standard library is imported here: chDB must
-never be loaded in a process that forks afterwards.
+Machines are noisy, and their speed changes over minutes. Contestants therefore take many short
+turns alternately, and are compared within a round. Only the standard library is imported here: chDB
+must never be loaded in a process that forks afterwards.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ __all__ = [
 
 
 def full_extras(number: int) -> dict[str, Any]:
-    """Return a full audit: 20 extras, among them nested bodies and headers with secrets."""
+    """Return a full event: 20 extras, which include nested bodies and headers with secrets."""
     order, agent = f"o-{number:08d}", f"u-{number * 7919 % 5000}"
     change = {
         "id": order,
@@ -99,7 +98,7 @@ def full_extras(number: int) -> dict[str, Any]:
 
 
 def clean_extras(number: int) -> dict[str, Any]:
-    """Return a full audit with nothing in it that sounds like a secret."""
+    """Return a full event without any key or value that looks like a secret."""
     extras = full_extras(number)
     extras["request_body"]["card"] = {"holder": "Ada Lovelace", "country": "GB"}
     del extras["request_headers"]["Authorization"]
@@ -107,7 +106,7 @@ def clean_extras(number: int) -> dict[str, Any]:
 
 
 def few_extras(number: int) -> dict[str, Any]:
-    """Return a small audit: 4 extras, all of them short text."""
+    """Return a small event: 4 extras, all of them short text."""
     return {
         "action": "LOGIN",
         "agent_id": f"u-{number * 7919 % 5000}",
@@ -117,14 +116,14 @@ def few_extras(number: int) -> dict[str, Any]:
 
 
 def other_extras(number: int) -> dict[str, Any]:
-    """Return the extras of a record that is no audit: the same four, without an action."""
+    """Return the extras of a record that is not an audit event: the same 4, without an action."""
     extras = few_extras(number)
     extras["event"] = extras.pop("action")
     return extras
 
 
 def logger_with(handler: logging.Handler) -> logging.Logger:
-    """Return a logger that has *handler* and no other, and passes nothing up."""
+    """Return a logger with *handler* alone, which does not propagate."""
     logger = logging.getLogger(f"shop.orders-{next(_numbers)}")
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -142,14 +141,14 @@ def interleaved(
     contestants: Mapping[str, Callable[[], float]], rounds: int
 ) -> dict[str, list[float]]:
     """
-    Let every contestant have its turn in each round, and return what the turns returned, by round.
+    Call every contestant once in each round; return the results by contestant, in order of rounds.
 
-    Each round has an order of its own, the same in every run, so that none always comes after the
-    same neighbour. Garbage is collected before a turn, and as usual during it.
+    Each round has its own order, which is the same in every run, so no contestant always follows
+    the same neighbour. Garbage is collected before a turn, and as usual during it.
     """
     names = list(contestants)
     results: dict[str, list[float]] = {name: [] for name in names}
-    shuffle = random.Random(6).shuffle  # noqa: S311  # an order of turns is no secret
+    shuffle = random.Random(6).shuffle  # noqa: S311  # the order of turns is not a secret
     for _ in range(rounds):
         shuffle(names)
         for name in names:
@@ -160,7 +159,7 @@ def interleaved(
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle of several measurements, and how far they lie apart."""
+    """Median, minimum and quartiles of several measurements."""
 
     median: float
     low: float
@@ -188,14 +187,14 @@ SPREAD_HEADERS = ["median", "min", "p25-p75"]
 
 # Reports
 
+# The output of this benchmark, for docs/PERFORMANCE.md.
 _report: dict[str, Any] = {"content": [], "figures": {}}
-# What this benchmark has printed, for docs/PERFORMANCE.md.
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the options that every benchmark has."""
+    """Return a parser with the options of every benchmark."""
     made = argparse.ArgumentParser(description=(doc or "").strip().splitlines()[0])
-    made.add_argument("--output", type=Path, help="write what is printed to this file, as JSON")
+    made.add_argument("--output", type=Path, help="also write the output to this file, as JSON")
     return made
 
 
@@ -205,7 +204,7 @@ def figure(name: str, value: float) -> None:
 
 
 def write_report(path: Path | None) -> None:
-    """Write what was printed to *path*, if there is one."""
+    """Write the output to *path*, unless it is None."""
     if path is not None:
         _report["python"] = sys.version.split()[0]
         _report["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
@@ -220,7 +219,7 @@ def print_note(text: str) -> None:
 
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print *rows* under *headers*, the first column to the left and numbers to the right."""
+    """Print *rows* under *headers*; align the first column left, and the others right."""
     _report["content"].append(
         {"title": title, "headers": list(headers), "rows": list(map(list, rows))}
     )
@@ -239,14 +238,14 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def closed_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until(is_done: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """Wait for something that another thread does."""
+    """Wait until another thread has done *what*."""
     deadline = time.monotonic() + seconds
     while not is_done():
         if time.monotonic() > deadline:
@@ -256,11 +255,11 @@ def wait_until(is_done: Callable[[], bool], what: str, seconds: float = 60.0) ->
 
 def close_undelivered(handler: logging.Handler) -> None:
     """
-    Close an `AuditHandler` that cannot reach its server, and wait until its listener has let go.
+    Close an `AuditHandler` that cannot reach its server, and wait for the end of its listener.
 
-    The listener seals the open segment as it ends, which may be after ``close()`` has returned.
+    The listener seals the open segment when it ends, which may be after ``close()`` returned.
     """
-    handler.close(0.0)  # type: ignore[call-arg]  # AuditHandler's takes a timeout
+    handler.close(0.0)  # type: ignore[call-arg]  # AuditHandler.close takes a timeout
     for thread in threading.enumerate():
         if thread.name == "audit-handler-listener":
             thread.join(10.0)
@@ -268,17 +267,17 @@ def close_undelivered(handler: logging.Handler) -> None:
 
 @contextmanager
 def scratch_directory() -> Iterator[Path]:
-    """Give a directory for the length of a ``with`` block; TMPDIR says on which disk."""
+    """Yield a temporary directory; TMPDIR selects its disk."""
     with tempfile.TemporaryDirectory(prefix="audit-handler-bench-") as name:
         yield Path(name)
 
 
 @contextmanager
 def loopback() -> Iterator[LoopbackClickHouse]:
-    """Run the tests' ClickHouse server, which is chDB behind HTTP in a process of its own."""
+    """Run the ClickHouse server of the tests: chDB behind HTTP, in a process of its own."""
     root = str(Path(__file__).resolve().parents[1])
     if root not in sys.path:
-        sys.path.insert(0, root)  # run by its path, a benchmark sees only its own directory
+        sys.path.insert(0, root)  # a benchmark that is run by its path sees only its own folder
     from tests.support.loopback import LoopbackClickHouse
 
     with scratch_directory() as directory, LoopbackClickHouse.start(directory) as server:

@@ -1,8 +1,8 @@
 """
-The other handlers that an application may choose, each delivering to nobody at no cost.
+Handlers of other libraries, with receivers that accept everything at no cost.
 
-What is measured is the price that the caller pays, and each library's own thread beside it. Their
-settings are the defaults of their documentation, but for where they send to.
+The benchmarks measure the cost for the caller, and for the thread of each library. The settings are
+the defaults of the documentation, except for the receiver.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 __all__ = ["NaiveBatchHandler", "logstash", "opentelemetry", "watchtower"]
 
+# A handler, and a function that waits until the handler has delivered its records.
 Peer = tuple[logging.Handler, Callable[[], Any]]
-"""A handler, and what waits until it has delivered all it was given."""
 
 
 class NaiveBatchHandler(logging.Handler):
-    """What many write by hand: a dict of the extras into a list, thrown away at a thousand."""
+    """A common hand-written handler: append a dict of the extras, drop the list at a thousand."""
 
     _OWN = frozenset(vars(logging.makeLogRecord({})))
 
@@ -36,7 +36,7 @@ class NaiveBatchHandler(logging.Handler):
 
 
 def opentelemetry() -> Peer:
-    """Return the SDK's batch processor, behind OpenTelemetry's own logging handler."""
+    """Return the batch processor of the SDK, behind OpenTelemetry's logging handler."""
     from opentelemetry.instrumentation.logging.handler import LoggingHandler
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import (
@@ -76,7 +76,7 @@ def logstash() -> Peer:
 
 
 def watchtower(attributes: Iterable[str]) -> Peer:
-    """Return watchtower with its queues, set up to send *attributes* of each record as JSON."""
+    """Return watchtower with its queues, configured to send *attributes* of each record as JSON."""
     from watchtower import CloudWatchLogFormatter, CloudWatchLogHandler
 
     class Client:

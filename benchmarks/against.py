@@ -1,8 +1,8 @@
 """
-Two git revisions in one run: what a logger call costs in each, in interleaved turns.
+Compare the cost of a logger call in two git revisions, in interleaved turns of one run.
 
-Each revision's ``src`` is loaded by a process of its own, which waits while the other has its turn.
-The benchmark itself is this tree's for both.
+A process of its own loads the ``src`` of each revision, and waits during the turn of the other.
+Both run the benchmark of this tree.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def work(calls: int) -> None:
-    """Answer each kind of record on stdin with the microseconds that a call costs more."""
+    """Answer each kind of record on stdin with the microseconds of a call above NullHandler."""
     from logger_call import AUDIT, KINDS, NULL, without_delivery
 
     extras = {kind: [make(number) for number in range(calls)] for kind, make in KINDS.items()}
@@ -36,7 +36,7 @@ def work(calls: int) -> None:
 
 
 def source_of(revision: str, directory: Path) -> Path:
-    """Unpack *revision*'s sources into *directory*, and return where they are."""
+    """Unpack the sources of *revision* into *directory*; return their path."""
     packed = subprocess.run(  # noqa: S603  # a revision of this repository
         ["git", "-C", str(ROOT), "archive", revision, "src", "sql"],  # noqa: S607
         check=True,
@@ -49,7 +49,7 @@ def source_of(revision: str, directory: Path) -> Path:
 
 def ask(worker: subprocess.Popen[str], kind: str) -> float:
     if worker.stdin is None or worker.stdout is None:
-        raise TypeError("a worker has pipes")
+        raise TypeError("the worker has no pipes")
     answer = ""
     with suppress(BrokenPipeError):
         print(kind, file=worker.stdin, flush=True)
@@ -58,16 +58,18 @@ def ask(worker: subprocess.Popen[str], kind: str) -> float:
         with suppress(BrokenPipeError):
             worker.stdin.close()
         sys.exit(
-            f"the process of a revision has ended at {kind!r}, for the reason above; an older one "
-            "may need packages that this tree does not: install them into .tox/bench"
+            f"the process of a revision ended at {kind!r}; the reason is above. An older revision "
+            "may need packages that this tree does not need: install them into .tox/bench"
         )
     return float(answer)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--against", default="HEAD", help="the revision to compare this tree with")
-    parser.add_argument("--rounds", type=int, default=60, help="turns of each revision, each kind")
+    parser.add_argument("--against", default="HEAD", help="revision to compare this tree with")
+    parser.add_argument(
+        "--rounds", type=int, default=60, help="turns of each revision, for each kind"
+    )
     parser.add_argument("--calls", type=int, default=500, help="calls in a turn")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -97,7 +99,7 @@ def main() -> None:
         for kind in KINDS:
             turns = {name: partial(ask, worker, kind) for name, worker in workers.items()}
             before, after = interleaved(turns, arguments.rounds).values()
-            # Of medians: a single turn's difference may be near nothing, and its ratio anything.
+            # A ratio of medians: the difference of a single turn can be near zero.
             ratio = Spread.of(after).median / Spread.of(before).median
             table = [
                 [arguments.against, *Spread.of(before).cells(2), ""],

@@ -1,25 +1,24 @@
 """
-Rows a second from the first logger call until ClickHouse has acknowledged all of them, over HTTP to
-a loopback server and on embedded chDB.
+Rows a second from the first logger call to the last acknowledgement, over HTTP and on chDB.
 
-Beside `AuditHandler` stand what people write by hand, and the limit: a bare `raw_insert` of the
-same bytes in the same batches, with nothing around it. All of them store the same rows in the same
-table, made by `audit_handler.schema`, in a process and a database of their own, connected before
-the clock starts. Hand-written inserts get their rows ready-made, redacted and typed, so they show
-the cost of inserting alone. Afterwards the rows are counted in SQL.
+`AuditHandler` is compared with common hand-written inserts and with the limit: a bare `raw_insert`
+of the same bytes in the same batches. All contestants store the same rows in the same table of
+`audit_handler.schema`, each in a process and a database of its own, connected before the clock
+starts. Hand-written inserts get rows that are already redacted and typed, so they show the cost of
+inserting alone. Afterwards the rows are counted in SQL.
 
+*Delivery alone* is `AuditHandler` with the same batches in its spool, as a killed process leaves
+them.
 
-*Delivery alone* is `AuditHandler` with the same batches in its spool, as a process that was killed
-has left them.
+For a caller that never pauses, `AuditHandler` also reports the share of rows that are stored when
+the last call returns, and five seconds later.
 
-`AuditHandler` also reports how it fares under a caller that never pauses: which share of the rows
-was stored when the last call returned, and which within five seconds of it.
-
-This process never loads chDB; the contestants' processes do, and start no others.
+This process never loads chDB. The processes of the contestants do, and start no others.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import shutil
@@ -61,7 +60,7 @@ LIMIT, AUDIT = "raw_insert, same batches (limit)", "AuditHandler"
 PACKED, SINGLE, BATCH_100 = "raw_insert, zstd", "insert, 1 row each", "insert, batches of 100"
 BATCH_10000, DELIVERY = "insert, batches of 10,000", "AuditHandler, delivery alone"
 GRACE = 5.0  # seconds after the last call in which a flat-out caller's rows should be stored
-SLOW_SHARE = {SINGLE: 200, BATCH_100: 20}  # of so many rows one, or the benchmark takes minutes
+SLOW_SHARE = {SINGLE: 200, BATCH_100: 20}  # use one of so many rows, or the benchmark takes minutes
 
 
 def dsn_parts(dsn: str) -> Target:
@@ -73,19 +72,19 @@ def dsn_parts(dsn: str) -> Target:
 
 @dataclass
 class Work:
-    """What a contestant is given."""
+    """The input of a contestant."""
 
     dsn: str
     rows: int
     segments: Path
-    """Directory of the batches as `AuditHandler` makes them, one NDJSON file each."""
+    """Directory of the batches that `AuditHandler` made, one NDJSON file each."""
     scratch: Path
 
     def batches(self) -> list[bytes]:
         return [path.read_bytes() for path in sorted(self.segments.iterdir())]
 
     def typed_rows(self) -> list[list[Any]]:
-        """Return the rows as the driver's `insert` takes them."""
+        """Return the rows as the `insert` of the driver expects them."""
         lines = b"".join(self.batches()).splitlines()[: self.rows]
         return [[typed(name, row.get(name)) for name in WRITTEN_COLUMNS] for row in decoded(lines)]
 
@@ -109,8 +108,8 @@ def typed(name: str, value: Any) -> Any:
 
 
 def connected(dsn: str) -> Any:
-    """Return a client of its own for a contestant that writes by hand."""
-    import clickhouse_connect  # here: on chDB it loads the engine, and the parent starts processes
+    """Return a client for a hand-written contestant."""
+    import clickhouse_connect  # not above: it loads chDB, and the parent process starts others
 
     target = dsn_parts(dsn)
     if target.is_embedded:
@@ -119,7 +118,7 @@ def connected(dsn: str) -> Any:
 
 
 def run_audit(work: Work) -> dict[str, float]:
-    """Log the rows flat out and flush."""
+    """Log the rows without a pause, and flush."""
     handler = AuditHandler(work.dsn, spool_dir=work.scratch / "spool", create_table=True)
     logger = logger_with(handler)
     extras = [full_extras(number) for number in range(work.rows)]
@@ -154,10 +153,10 @@ def run_audit(work: Work) -> dict[str, float]:
 
 
 def run_delivery(work: Work) -> dict[str, float]:
-    """Deliver what another process has left in the spool."""
+    """Deliver the rows that another process left in the spool."""
     options: dict[str, Any] = {"create_table": True}
     with closing(AuditHandler(work.dsn, spool_dir=work.scratch / "warm", **options)) as warm:
-        # Loads the driver, and makes the table.
+        # Loads the driver, and creates the table.
         logger_with(warm).info("warm", extra=full_extras(0))
         if not warm.flush(120.0):
             raise SystemExit(f"not everything was delivered: {warm.status()}")
@@ -222,7 +221,7 @@ def count(dsn: str) -> tuple[int, int]:
 
 
 def contest(name: str, work: Work) -> None:
-    """Run one contestant in this process, count its rows, and print what it measured as JSON."""
+    """Run one contestant in this process, count its rows, and print its figures as JSON."""
     if name not in (AUDIT, DELIVERY):
         client = connected(work.dsn)
         for statement in statements(dsn_parts(work.dsn)):
@@ -232,7 +231,9 @@ def contest(name: str, work: Work) -> None:
     expected = work.rows + int(measured.pop("extra_rows", 0))
     rows, distinct = count(work.dsn)
     if (rows, distinct) != (expected, expected):
-        raise SystemExit(f"{name}: {expected} rows went in, {rows} are stored, {distinct} distinct")
+        raise SystemExit(
+            f"{name}: {expected} rows were inserted, {rows} are stored, {distinct} distinct"
+        )
     print(json.dumps({**measured, "rows_per_second": work.rows / measured["seconds"]}))
 
 
@@ -240,7 +241,7 @@ def contest(name: str, work: Work) -> None:
 
 
 def run(name: str, work: Work) -> dict[str, float]:
-    """Run one contestant in a process of its own and return what it measured."""
+    """Run one contestant in a process of its own, and return its figures."""
     command = [sys.executable, __file__, "--contestant", name, "--dsn", work.dsn]
     command += ["--rows", str(work.rows), "--segments", str(work.segments)]
     command += ["--scratch", str(work.scratch)]
@@ -252,9 +253,7 @@ def run(name: str, work: Work) -> dict[str, float]:
 
 
 def make_segments(rows: int, directory: Path) -> Path:
-    """
-    Let `AuditHandler` write the rows to its spool while no server is there, and return its batches.
-    """
+    """Write the rows to the spool of an `AuditHandler` without a server; return its batches."""
     logging.getLogger().addHandler(logging.NullHandler())  # the listener reports the closed port
     handler = AuditHandler(f"http://127.0.0.1:{closed_port()}", spool_dir=directory / "spool")
     logger = logger_with(handler)
@@ -270,7 +269,7 @@ def make_segments(rows: int, directory: Path) -> Path:
 
 
 def collect(spool: Path, segments: Path) -> int:
-    """Move the segments under *spool* to *segments*, and return how many rows these hold."""
+    """Move the segments under *spool* to *segments*; return the number of their rows."""
     for path in spool.glob("*/*/*"):
         if path.name != "lock":
             path.replace(segments / f"{path.stem}.ndjson")
@@ -279,7 +278,7 @@ def collect(spool: Path, segments: Path) -> int:
 
 @contextmanager
 def databases(transport: str, directory: Path) -> Iterator[Callable[[], str]]:
-    """Give a function that returns the dsn of an empty database."""
+    """Yield a function that returns the dsn of an empty database."""
     if transport == "chDB":
         numbers = iter(range(1_000_000))
         yield lambda: f"chdb://{directory / f'chdb-{next(numbers)}'}"
@@ -298,7 +297,7 @@ def compare(transport: str, rows: int, rounds: int, segments: Path) -> None:
     details: dict[str, list[dict[str, float]]] = {
         name: []
         for name in CONTESTANTS
-        if transport == "HTTP" or name != PACKED  # in the same process there is nothing to pack
+        if transport == "HTTP" or name != PACKED  # a call within the process needs no compression
     }
 
     def turn(name: str, empty_dsn: Callable[[], str], directory: Path) -> float:
@@ -334,7 +333,7 @@ def compare(transport: str, rows: int, rounds: int, segments: Path) -> None:
 
 
 def print_audit(measured: list[dict[str, float]], rows: int) -> None:
-    """Print what is known of AuditHandler alone."""
+    """Print the figures of AuditHandler that have no counterpart."""
     middle = {name: Spread.of([one[name] for one in measured]).median for name in measured[0]}
     least = min(one["in_grace"] for one in measured)
     print_note(
@@ -350,9 +349,11 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--rows", type=int, default=20_000, help="rows of one turn")
     options.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
-    options.add_argument("--transport", choices=["HTTP", "chDB"], help="one only; both by default")
+    options.add_argument(
+        "--transport", choices=["HTTP", "chDB"], help="use only this one (default: both)"
+    )
     for name in ("--contestant", "--dsn", "--segments", "--scratch"):
-        options.add_argument(name, help="for the contestants' processes")
+        options.add_argument(name, help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.contestant:
         scratch = Path(arguments.scratch)

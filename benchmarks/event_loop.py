@@ -1,9 +1,9 @@
 """
-How late an asyncio loop wakes up while its tasks log 4,000 audits a second, 20,000 in all.
+How late an asyncio loop wakes up while its tasks log 4,000 events a second, 20,000 in total.
 
-One task asks to be woken every millisecond and notes how late it was; 20 others log a full record
-each every 5 ms. The same with each handler, in turns: none (`NullHandler`), the standard library's
-`QueueHandler` with a listener that inserts into the same server, and `AuditHandler`.
+One task sleeps for a millisecond at a time, and records its delay; 20 others log a full record each
+every 5 ms. The handlers take turns: `NullHandler`, the standard library's `QueueHandler` with a
+listener that inserts into the same server, and `AuditHandler`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 
 from _measure import (
     Spread,
@@ -23,12 +24,12 @@ from _measure import (
 )
 from logger_call import AUDIT, BUSY, NULL, while_delivering
 
+# 20 tasks, one event every 5 ms each: 4,000 events a second.
 TASKS, PERIOD = 20, 0.005
-# 4,000 audits a second.
 
 
 async def run(logger: logging.Logger, audits: int) -> list[float]:
-    """Log *audits* from all tasks; return by how many milliseconds each tick was late."""
+    """Log *audits* events from all tasks; return the delay of each tick in milliseconds."""
     late: list[float] = []
     is_over = asyncio.Event()
     extras = [full_extras(number) for number in range(1_000)]
@@ -55,7 +56,7 @@ async def run(logger: logging.Logger, audits: int) -> list[float]:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--audits", type=int, default=20_000, help="in one turn")
+    options.add_argument("--audits", type=int, default=20_000, help="events of one turn")
     options.add_argument("--rounds", type=int, default=3)
     arguments = options.parse_args()
     p50: dict[str, list[float]] = {}
@@ -72,7 +73,7 @@ def main() -> None:
             return late[int(len(late) * 0.99)]
 
         results = interleaved(
-            {name: lambda name=name: turn(name) for name in (NULL, BUSY, AUDIT)}, arguments.rounds
+            {name: partial(turn, name) for name in (NULL, BUSY, AUDIT)}, arguments.rounds
         )
     rows = []
     for name, p99 in results.items():

@@ -1,8 +1,8 @@
 """
-Rows a second with ``fsync="always"``, from 1, 4 and 16 threads, against one sync for each call.
+Rows a second with ``fsync="always"`` from 1, 4 and 16 threads, against one sync for each call.
 
-*One sync a call* is the same line appended to a file under a lock, and synced there before the lock
-is let go. TMPDIR says on which disk both are.
+*One sync a call* appends the same line to a file under a lock, and syncs it before it releases the
+lock. TMPDIR selects the disk of both.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -35,7 +36,7 @@ ONE, GROUP = "one sync a call", "AuditHandler, fsync=always"
 
 
 def rate(call: Callable[[int], None], threads: int, calls: int) -> float:
-    """Return the calls a second of *threads* that make *calls* each."""
+    """Return the calls a second of *threads* threads that make *calls* calls each."""
     barrier = threading.Barrier(threads + 1)
 
     def work() -> None:
@@ -54,6 +55,7 @@ def rate(call: Callable[[int], None], threads: int, calls: int) -> float:
 
 
 def synced_file(path: Path) -> Callable[[int], None]:
+    """Return a function that appends a row to *path* and syncs it."""
     file, lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), threading.Lock()
     sync = getattr(os, "fdatasync", os.fsync)
 
@@ -68,7 +70,7 @@ def synced_file(path: Path) -> Callable[[int], None]:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--calls", type=int, default=200, help="of each thread in a turn")
+    options.add_argument("--calls", type=int, default=200, help="calls of each thread in a turn")
     options.add_argument("--rounds", type=int, default=5)
     arguments = options.parse_args()
     with scratch_directory() as directory:
@@ -90,7 +92,7 @@ def main() -> None:
         for threads in (1, 4, 16):
             results = interleaved(
                 {
-                    name: lambda call=call: rate(call, threads, arguments.calls)  # noqa: B023
+                    name: partial(rate, call, threads, arguments.calls)
                     for name, call in calls.items()
                 },
                 arguments.rounds,

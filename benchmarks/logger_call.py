@@ -1,20 +1,20 @@
 """
-What one logger call costs above `logging.NullHandler`, in one process and interleaved rounds.
+The cost of one logger call above `logging.NullHandler`, in one process and interleaved rounds.
 
-Beside `AuditHandler` with its spool on disk stand the standard library's `QueueHandler`, which
-keeps the record in memory and encodes nothing; the floor of any durable handler, which is the
-record's attributes encoded by orjson as they are, and one ``write``; what many write by hand; and
-the OpenTelemetry SDK, python-logstash-async and watchtower, none of which reaches a receiver.
+`AuditHandler`, with its spool on disk, is compared with the standard library's `QueueHandler`,
+which keeps the record in memory and encodes nothing; with the floor of any durable handler, the
+attributes of the record encoded by orjson and one ``write``; with a common hand-written handler;
+and with the OpenTelemetry SDK, python-logstash-async and watchtower, without a receiver.
 
-Modes: *without delivery* nobody takes anything away: `QueueHandler`'s queue is emptied between
-the turns, and `AuditHandler`'s server is a closed port, so that its listener only waits. *While
-delivering* `AuditHandler` sends to a loopback server, and `QueueHandler` has a `QueueListener` that
-encodes the records and inserts them into the same server by ``raw_insert``, in batches of the same
-size; between turns both are drained, untimed.
+*Without delivery*, the queue of `QueueHandler` is emptied between the turns, and the server of
+`AuditHandler` is a closed port, so its listener only waits. *While delivering*, `AuditHandler`
+sends to a loopback server, and `QueueHandler` has a `QueueListener` that encodes the records and
+inserts them into the same server by ``raw_insert``, in batches of the same size. Both are drained
+between turns, untimed.
 
 The first mode is repeated *beside two threads that compute* without a pause. Everything then takes
-three times as long; but a system call gives up the interpreter lock, and may wait two switch
-intervals of 5 ms to get it back, which a handler that makes none never does.
+three times as long. A system call also releases the interpreter lock, and may wait for it for two
+switch intervals of 5 ms; a handler without system calls does not.
 """
 
 from __future__ import annotations
@@ -63,19 +63,20 @@ KINDS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "few extras (4)": few_extras,
     "not an audit (4 extras)": other_extras,
 }
+# The values that a middleware binds for a request.
 BOUND = {name: full_extras(1)[name] for name in list(full_extras(1))[8:14]} | {"agent_id": "u-1"}
-"""What a middleware binds for a request."""
 NULL, FLOOR, QUEUE, AUDIT = "NullHandler", "encode + write", "QueueHandler", "AuditHandler"
 OTEL, LOGSTASH, WATCHTOWER = "OpenTelemetry SDK, batches", "python-logstash-async", "watchtower"
 NAIVE, BUSY = "batch in memory", "QueueHandler, busy listener"
+# The message after which `InsertingHandler` inserts its last batch, and reports that it is idle.
 LAST = object()
-"""The message that a drained `InsertingHandler` answers."""
-DISTINCT_RECORDS = 1000  # made before the turns: what an application does to make one is not ours
+# Created before the turns: the cost of creating the extras belongs to the application.
+DISTINCT_RECORDS = 1000
 
 
 @dataclass
 class Contestant:
-    """A logger with one handler, and what is done, untimed, after its turn."""
+    """A logger with one handler, and a function that is called, untimed, after its turn."""
 
     handler: logging.Handler
     settle: Callable[[], None] = lambda: None
@@ -98,7 +99,7 @@ class Contestant:
         return elapsed / (repeats * len(extras)) * 1e6
 
     def threaded_turn(self, extras: list[dict[str, Any]], calls: int, threads: int) -> float:
-        """Do as `turn`, in *threads* threads that share the calls."""
+        """Run `turn` in *threads* threads that share the calls."""
         barrier = threading.Barrier(threads + 1)
         settle, self.settle = self.settle, lambda: None
 
@@ -119,7 +120,7 @@ class Contestant:
         return elapsed / calls * 1e6
 
     def timed_turn(self, extras: list[dict[str, Any]], calls: int) -> float:
-        """Do as `turn`, and note each call's own time too."""
+        """Run `turn`, and record the time of each call too."""
         info, now, note = self.logger.info, time.perf_counter_ns, self.per_call.append
         repeats = calls // len(extras)
         started = now()
@@ -134,7 +135,7 @@ class Contestant:
 
 
 class FloorHandler(logging.Handler):
-    """The least that is durable: everything of the record as JSON, and one write."""
+    """The minimum of a durable handler: the whole record as JSON, and one write."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -150,20 +151,20 @@ class FloorHandler(logging.Handler):
 
 @contextmanager
 def without_delivery(*, with_peers: bool = False) -> Iterator[dict[str, Contestant]]:
-    """Give the contestants of the first mode."""
+    """Yield the contestants of the first mode."""
     with scratch_directory() as directory, ExitStack() as stack:
         queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
         audit = AuditHandler(
             f"http://127.0.0.1:{closed_port()}",
             spool_dir=directory,
-            # The one attempt below fails; the next ones stay away for the rest of the benchmark.
+            # The attempt below fails; the next one comes after the end of the benchmark.
             retry_min_ms=60_000,
             retry_max_ms=3_600_000,
             flush_interval_ms=3_600_000,
             max_spool_bytes=64 << 30,
         )
         stack.callback(close_undelivered, audit)
-        # Listener and driver report the closed port, and would print it without a handler.
+        # Without a handler, the reports of the listener and the driver would be printed.
         logging.getLogger().addHandler(logging.NullHandler())
         contestants = {
             NULL: Contestant(logging.NullHandler()),
@@ -172,7 +173,7 @@ def without_delivery(*, with_peers: bool = False) -> Iterator[dict[str, Contesta
             AUDIT: Contestant(audit),
             **(peers(stack) if with_peers else {}),
         }
-        # Loads the driver in the listener, which would cost the first calls their time.
+        # The listener loads the driver here, and not during the first calls.
         contestants[AUDIT].logger.info("warm", extra=few_extras(0))
         audit.flush(0.0)
         wait_until(lambda: audit.status().retries > 0, "the attempt on a closed port")
@@ -180,8 +181,8 @@ def without_delivery(*, with_peers: bool = False) -> Iterator[dict[str, Contesta
 
 
 def peers(stack: ExitStack) -> dict[str, Contestant]:
-    """Return the contestants that are other libraries, closed by *stack*."""
-    import _peers  # here: against.py needs none of them
+    """Return the contestants of other libraries, which *stack* closes."""
+    import _peers  # not above: against.py needs none of them
 
     made = {
         NAIVE: (_peers.NaiveBatchHandler(), lambda: None),
@@ -195,7 +196,7 @@ def peers(stack: ExitStack) -> dict[str, Contestant]:
 
 
 class InsertingHandler(logging.Handler):
-    """What the thread of a `QueueListener` does to deliver: encode, gather, insert."""
+    """The handler of a `QueueListener`: encode, collect and insert records."""
 
     def __init__(self, dsn: str, batch_size: int) -> None:
         import clickhouse_connect
@@ -228,7 +229,7 @@ class InsertingHandler(logging.Handler):
 
 @contextmanager
 def while_delivering(batch_size: int) -> Iterator[dict[str, Contestant]]:
-    """Give the contestants of the second mode."""
+    """Yield the contestants of the second mode."""
     with scratch_directory() as directory, loopback() as server, ExitStack() as stack:
         queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
         inserting = InsertingHandler(server.dsn("default"), batch_size)
@@ -264,7 +265,7 @@ def while_delivering(batch_size: int) -> Iterator[dict[str, Contestant]]:
 
 @contextmanager
 def computing_threads(number: int) -> Iterator[None]:
-    """Keep threads busy in the interpreter for the length of a ``with`` block."""
+    """Keep *number* threads busy in the interpreter during a ``with`` block."""
     is_over = threading.Event()
 
     def compute() -> None:
@@ -284,7 +285,7 @@ def computing_threads(number: int) -> Iterator[None]:
 
 
 def stored(queue: SimpleQueue[logging.LogRecord], inserting: InsertingHandler) -> None:
-    """Wait until *inserting* has inserted all that is in *queue*: the next turn is another's."""
+    """Wait until *inserting* has inserted all records of *queue*, before the next turn."""
     inserting.is_idle.clear()
     queue.put(logging.makeLogRecord({"msg": LAST}))
     if not inserting.is_idle.wait(60.0):
@@ -292,7 +293,7 @@ def stored(queue: SimpleQueue[logging.LogRecord], inserting: InsertingHandler) -
 
 
 def emptied(queue: SimpleQueue[logging.LogRecord]) -> None:
-    """Take everything out of *queue*."""
+    """Empty *queue*."""
     while not queue.empty():
         queue.get()
 
@@ -307,9 +308,9 @@ def measured(
     threads: int = 1,
 ) -> dict[str, list[float]]:
     """
-    Return the microseconds of a call by contestant and round; *each* also notes every call.
+    Return the microseconds of a call by contestant and round; *each* also records every call.
 
-    With several *threads* it is the time of all calls, divided by their number.
+    With several *threads* this is the time of all calls, divided by their number.
     """
     extras = [make(number) for number in range(min(DISTINCT_RECORDS, calls))]
 
@@ -324,7 +325,7 @@ def measured(
 
 def print_costs(title: str, results: Mapping[str, list[float]], key: str = "") -> None:
     """
-    Print what each contestant costs above NullHandler, compared within the rounds.
+    Print the cost of each contestant above NullHandler, compared within the rounds.
 
     With *key* the ratios of AuditHandler are kept as figures.
     """
@@ -337,7 +338,7 @@ def print_costs(title: str, results: Mapping[str, list[float]], key: str = "") -
     medians = {name: Spread.of(values).median for name, values in above.items()}
     rows = [[NULL + " (whole call)", *Spread.of(base).cells(2), ""]]
     for name, values in above.items():
-        # Of medians: a single round's difference may be near nothing, and its ratio anything.
+        # A ratio of medians: the difference of a single round can be near zero.
         ratio = medians[AUDIT] / medians[name]
         rows.append([f"{name} above it", *Spread.of(values).cells(2), f"{ratio:.2f}"])
         if key and name in (QUEUE, OTEL):
@@ -369,7 +370,9 @@ def print_tails(title: str, contestants: Mapping[str, Contestant], key: str = ""
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--rounds", type=int, default=50, help="turns without delivery, each kind")
+    options.add_argument(
+        "--rounds", type=int, default=50, help="turns without delivery, for each kind"
+    )
     options.add_argument("--calls", type=int, default=500, help="calls in one of these turns")
     options.add_argument(
         "--busy-calls", type=int, default=2_000, help="calls in a turn beside computing threads"
@@ -391,7 +394,7 @@ def main() -> None:
     with without_delivery(with_peers=True) as contestants:
         few = {name: one for name, one in contestants.items() if name != WATCHTOWER}
         for title, make in KINDS.items():
-            # watchtower is told which attributes to send, and expects them in every record.
+            # watchtower gets a list of attributes, and expects them in every record.
             among = contestants if make is full_extras else few
             print_costs(title, measured(among, make, calls, rounds), key=title.partition(" (")[0])
         ours = {name: contestants[name] for name in (NULL, FLOOR, QUEUE, AUDIT, OTEL)}

@@ -1,15 +1,15 @@
 """
-What auditing a request costs above the same application without it, on Starlette and on Flask.
+The cost of auditing a request, above the same application without it, on Starlette and Flask.
 
-Beside `AuditMiddleware` and `AuditFlask`, which log to an `AuditHandler` with its spool on disk,
-stands OpenTelemetry: its instrumentation of the framework with the SDK's tracer, and one log record
-a request, with the body that the view has, through `LoggingHandler` and `BatchLogRecordProcessor`.
-Its exporters count what they are given and throw it away: it encodes nothing and keeps its records
-in memory.
+`AuditMiddleware` and `AuditFlask`, which log to an `AuditHandler` with its spool on disk, are
+compared with OpenTelemetry: its instrumentation of the framework with the tracer of the SDK, and
+one log record per request, with the body that the view has, through `LoggingHandler` and
+`BatchLogRecordProcessor`. The exporters count their input and drop it: OpenTelemetry encodes
+nothing and keeps its records in memory.
 
-Nobody delivers during a turn: the audits' server is a closed port, so that the listener only waits,
-and OpenTelemetry's queues are flushed between the turns. Applications are called as a server calls
-them, without a socket, one request after the other on one thread.
+No rows are delivered during a turn: the server of `AuditHandler` is a closed port, so its listener
+only waits, and the queues of OpenTelemetry are flushed between the turns. Applications are called
+as a server calls them, without a socket, one request after the other on one thread.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """An application, and what is done, untimed, after its turn."""
+    """An application, and a function that is called, untimed, after its turn."""
 
     ask: Callable[[str, bytes, int], None]
-    """Sends a method and a body so many times, and checks the answers."""
+    """Send a method and a body a number of times, and check the responses."""
     settle: Callable[[], object] = lambda: None
 
     def turn(self, method: str, body: bytes, requests: int) -> float:
@@ -106,11 +106,11 @@ class Contestant:
         return elapsed / requests * 1e6
 
 
-# The same application twice
+# The same application on both frameworks
 
 
 def log_write(logger: logging.Logger | None, body: bytes) -> None:
-    """Log what OpenTelemetry's instrumentation does not know of a request, where that is wanted."""
+    """Log the fields that the instrumentation of OpenTelemetry lacks, if there is a logger."""
     if logger is not None:
         extra = {"action": "UPDATE", "resource_type": "orders", "resource_id": "17", "user": "u-7"}
         logger.info("POST %s", PATH, extra={**extra, "request_body": body.decode()})
@@ -228,7 +228,7 @@ def check(is_so: bool, otherwise: str) -> None:
 
 
 class CountingSpans(SpanExporter):
-    """Throws spans away, and counts them."""
+    """Count spans, and drop them."""
 
     count = 0
 
@@ -238,7 +238,7 @@ class CountingSpans(SpanExporter):
 
 
 class CountingRecords(LogRecordExporter):
-    """Throws log records away, and counts them."""
+    """Count log records, and drop them."""
 
     count = 0
 
@@ -247,14 +247,14 @@ class CountingRecords(LogRecordExporter):
         return LogRecordExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        """Has nothing to end."""
+        """Do nothing."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002
         return True
 
 
 class OpenTelemetry:
-    """The SDK, whose processors gather what exporters throw away."""
+    """The SDK, with exporters that drop their input."""
 
     def __init__(self) -> None:
         self.spans, self.records = CountingSpans(), CountingRecords()
@@ -274,20 +274,20 @@ class OpenTelemetry:
 
 @contextmanager
 def undelivered(directory: Path) -> Iterator[AuditHandler]:
-    """Give a handler that spools to *directory* and delivers to nobody."""
+    """Yield a handler that spools to *directory* and has no server."""
     handler = AuditHandler(
         f"http://127.0.0.1:{closed_port()}",
         spool_dir=directory,
-        # The one attempt below fails; the next ones stay away for the rest of the benchmark.
+        # The attempt below fails; the next one comes after the end of the benchmark.
         retry_min_ms=60_000,
         retry_max_ms=3_600_000,
         flush_interval_ms=3_600_000,
         max_spool_bytes=64 << 30,
     )
-    # Listener and driver report the closed port, and would print it without a handler.
+    # Without a handler, the reports of the listener and the driver would be printed.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        # Loads the driver in the listener, which would cost the first requests their time.
+        # The listener loads the driver here, and not during the first requests.
         logger_with(handler).info("warm", extra=few_extras(0))
         handler.flush(0.0)
         wait_until(lambda: handler.status().retries > 0, "the attempt on a closed port")
@@ -315,7 +315,8 @@ def on_starlette(
 def on_flask(handler: AuditHandler, sdk: OpenTelemetry) -> dict[str, Contestant]:
     audited, traced = flask_application(), flask_application(sdk.logger)
     AuditFlask(audited, logger=logger_with(handler), get_user=lambda: "u-7")
-    FlaskInstrumentor().instrument_app(traced, tracer_provider=sdk.tracers)
+    instrumentor: Any = FlaskInstrumentor()  # its methods have no types
+    instrumentor.instrument_app(traced, tracer_provider=sdk.tracers)
     ask = partial(partial, ask_flask)
     return {
         BARE: Contestant(ask=ask(flask_application())),
@@ -325,7 +326,7 @@ def on_flask(handler: AuditHandler, sdk: OpenTelemetry) -> dict[str, Contestant]
 
 
 def print_costs(title: str, results: Mapping[str, list[float]]) -> None:
-    """Print what each contestant costs above the bare application, compared within the rounds."""
+    """Print the cost of each contestant above the bare application, within the rounds."""
     base = results[BARE]
     above = {
         name: [value - bare for value, bare in zip(results[name], base, strict=True)]
@@ -343,7 +344,9 @@ def print_costs(title: str, results: Mapping[str, list[float]]) -> None:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--rounds", type=int, default=40, help="turns of each, for each kind")
+    options.add_argument(
+        "--rounds", type=int, default=40, help="turns of each contestant, for each kind"
+    )
     options.add_argument("--requests", type=int, default=200, help="requests in a turn")
     arguments = options.parse_args()
     rounds, requests = arguments.rounds, arguments.requests
@@ -364,7 +367,9 @@ def main() -> None:
         for framework, contestants in frameworks.items():
             for kind, (method, body) in KINDS.items():
                 for contestant in contestants.values():
-                    contestant.turn(method, body, requests)  # what the first requests load and make
+                    contestant.turn(
+                        method, body, requests
+                    )  # the first requests load modules and fill caches
                 turns = {
                     name: partial(contestant.turn, method, body, requests)
                     for name, contestant in contestants.items()
@@ -375,8 +380,8 @@ def main() -> None:
         writes = len(frameworks) * 2 * (rounds + 1) * requests
         audits = handler.status().rows_emitted - 1
         print_note(
-            f"{writes:,} writes each: {audits:,} audits spooled, {sdk.records.count:,} log "
-            f"records and {sdk.spans.count:,} spans exported into nowhere."
+            f"{writes:,} writes each: {audits:,} events spooled, {sdk.records.count:,} log "
+            f"records and {sdk.spans.count:,} spans exported and dropped."
         )
         check(writes == audits == sdk.records.count, "not every write was recorded")
     write_report(arguments.output)

@@ -1,11 +1,10 @@
 """
-A server that is away while a million rows are logged: cost of a call as they grow, memory, disk,
-and how fast they arrive when it is back.
+A server that is down while a million rows are logged: cost of a call, memory, disk, catching up.
 
-One process with one `AuditHandler` logs to a loopback server, which is killed and started again.
-At each power of ten of waiting rows 500 calls are measured, and `AuditHandler.status`. Resident
-memory is the process's own, so that it contains the benchmark too; "idle" is after the first rows
-were delivered, when everything is loaded.
+One process with one `AuditHandler` logs to a loopback server, which is killed and started again. At
+each power of ten of waiting rows, 500 calls and `AuditHandler.status` are measured. The resident
+memory is that of the process, and includes the benchmark. "idle" is after the first delivery, when
+everything is loaded.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ PAGE = resource.getpagesize()
 
 
 def resident_mib() -> float:
-    """Return the process's memory, from /proc where there is one, else the most it ever was."""
+    """Return the memory of the process, from /proc if it exists, else the highest so far."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 2**20
     except OSError:
@@ -46,6 +45,7 @@ def resident_mib() -> float:
 
 
 def decades(rows: int) -> Iterator[int]:
+    """Yield the powers of ten from 1,000 up to *rows*, and *rows*."""
     step = 1_000
     while step < rows:
         yield step
@@ -55,7 +55,7 @@ def decades(rows: int) -> Iterator[int]:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--rows", type=int, default=1_000_000, help="that wait at the end")
+    options.add_argument("--rows", type=int, default=1_000_000, help="waiting rows at the end")
     arguments = options.parse_args()
     extras = [few_extras(number) for number in range(PROBE)]
     with scratch_directory() as directory, loopback() as server:
@@ -70,7 +70,7 @@ def main() -> None:
         call = logger.info
 
         def log(count: int) -> float:
-            """Return the seconds of one call, the median of blocks of a hundred."""
+            """Log *count* events; return the seconds of one call, the median of blocks of 100."""
             blocks = []
             for first in range(0, count, 100):
                 began = time.perf_counter()
@@ -84,7 +84,7 @@ def main() -> None:
             raise SystemExit(f"the first rows were not delivered: {handler.status()}")
         idle = resident_mib()
         server.kill()
-        call("one that fails", extra=extras[0])
+        call("the insert of this one fails", extra=extras[0])
         handler.flush(0.0)
         wait_until(lambda: handler.status().retries > 0, "the first retry")
         table, costs = [], []
@@ -122,13 +122,13 @@ def main() -> None:
         normal = 100_000 / (time.perf_counter() - began)
         print_note(
             f"When the server is back, {waiting:,} rows are stored in {seconds:.1f} s: "
-            f"{waiting / seconds:,.0f} rows a second. Logged and delivered flat out with nothing "
-            f"wrong, the same process makes {normal:,.0f}. Memory is then "
+            f"{waiting / seconds:,.0f} rows a second. Without an outage, the same process logs and "
+            f"delivers {normal:,.0f} rows a second. Memory is then "
             f"{resident_mib() - idle:.1f} MiB above idle."
         )
         figure("catching up", waiting / seconds / normal)
         handler.close()
-        # Full records, each with its own values, in a table of their own.
+        # Full records with different values, in a table of their own.
         handler = AuditHandler(
             server.dsn("bytes_db"), spool_dir=directory / "full", create_table=True
         )
@@ -145,7 +145,7 @@ def main() -> None:
         )
         print_note(
             f"A full record (20 extras, nested bodies) takes {float(parts['bytes']):,.1f} bytes in "
-            "ClickHouse, of 100,000 merged rows."
+            "ClickHouse, measured on 100,000 merged rows."
         )
     write_report(arguments.output)
 

@@ -1,11 +1,11 @@
 """
-Runs the benchmarks and writes docs/PERFORMANCE.md: ``make bench``.
+Run the benchmarks and write docs/PERFORMANCE.md: ``make bench``.
 
-Each run leaves its figures in ``.figures/performance/``, which git ignores. The page is made from
-them and from nothing else, so it can be written again without measuring again (``--write``), and it
-is written only when every benchmark has left figures. ``--run NAME`` measures some alone;
-``--against REVISION`` compares the cost of a logger call with that of another revision instead, in
-one run, and leaves the page as it is.
+Each run writes its figures to ``.figures/performance/``, which git ignores. The page is made from
+these figures alone, so ``--write`` can write it again without a measurement, and it is written only
+when every benchmark has figures. ``--run NAME`` runs only some benchmarks. ``--against REVISION``
+compares the cost of a logger call with that of another revision, in one run, and does not change
+the page.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ QUEUE, OTEL = "QueueHandler", "OpenTelemetry SDK, batches"
 
 @dataclass(frozen=True)
 class Aim:
-    """A line of the table of aims; *value* and *most* are made of the figures of all runs."""
+    """A line of the table of aims, made from the figures of all runs."""
 
     what: str
     aim: str
@@ -46,7 +46,7 @@ class Aim:
     most: float = float("inf")
     least: float = float("-inf")
     beside: str = ""
-    """The figure of a peer in the same run, which *figure* is to stay below."""
+    """The figure of a peer in the same run, which *figure* must not exceed."""
 
     def line(self, figures: Mapping[str, float]) -> str:
         value = figures.get(self.figure)
@@ -74,14 +74,14 @@ AIMS = (
     Aim("the same with few extras", "", f"few extras / {QUEUE}"),
     Aim("against the OpenTelemetry SDK, full record", "<= 0.2", f"full record / {OTEL}", most=0.2),
     Aim(
-        "a record that is no audit, above NullHandler",
+        "a record that is not an audit event, above NullHandler",
         "<= 1 us",
         "not an audit above NullHandler",
         unit=" us",
         most=1.0,
     ),
     Aim(
-        "p99.9 of a call while delivering at full rate",
+        "p99.9 of a call during delivery at full rate",
         "<= 1 ms, and at most QueueHandler's with a busy listener",
         "p99.9 AuditHandler",
         unit=" ms",
@@ -91,34 +91,34 @@ AIMS = (
     Aim("end to end against a bare raw_insert, HTTP", ">= 0.6", "HTTP / limit", least=0.6),
     Aim("end to end against a bare raw_insert, chDB", ">= 0.6", "chDB / limit", least=0.6),
     Aim(
-        "delivery alone, of rows that wait, against it, HTTP",
+        "delivery alone, of waiting rows, against a bare raw_insert, HTTP",
         "",
         "HTTP delivery / limit",
     ),
     Aim("end to end against single inserts, HTTP", ">= 400", "HTTP / single", least=400),
     Aim(
-        "rows of a flat-out caller stored within 5 s of its last call",
+        "rows of a caller at full speed that are stored within 5 s of its last call",
         "100 %",
         "HTTP in grace",
         unit=" %",
         least=100.0,
     ),
     Aim(
-        "asyncio loop lag p99 at 4,000 audits/s",
+        "p99 lag of an asyncio loop at 4,000 events/s",
         "<= QueueHandler's",
         "loop lag AuditHandler",
         unit=" ms",
         beside="loop lag QueueHandler, busy listener",
     ),
     Aim(
-        "memory with 1,000,000 rows waiting, above idle",
+        "memory with 1,000,000 waiting rows, above idle",
         "<= 100 MiB",
         "memory of waiting rows",
         unit=" MiB",
         most=100.0,
     ),
     Aim(
-        "a call with 1,000,000 rows waiting against one with 1,000",
+        "a call with 1,000,000 waiting rows against one with 1,000",
         "flat",
         "growth of a call",
         most=1.2,
@@ -145,8 +145,8 @@ def page() -> Iterator[str]:
         "# Performance",
         "",
         "Written by `make bench` from the figures of its last run. Machines differ and are noisy:",
-        "contestants take turns within one run, tables give medians and quartiles, and what counts",
-        "is the ratio of two medians of one run. Server and application share the machine.",
+        "contestants take turns within one run, and tables show medians and quartiles. Compare",
+        "only the ratio of two medians of one run. Server and application share the machine.",
         "",
     )
     machines = sorted({f"Python {one['python']}, {one['machine']}" for one in found.values()})
@@ -171,13 +171,15 @@ def _part(part: Any) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run what is asked for, and write the page; return 1 if a benchmark failed."""
+    """Run the benchmarks and write the page; return 1 if one of them failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--write", action="store_true", help="write the page, run nothing")
-    parser.add_argument("--run", choices=RUNS, nargs="*", default=list(RUNS), help="only these")
-    parser.add_argument("--against", help="compare with this git revision instead")
+    parser.add_argument("--write", action="store_true", help="write the page, run no benchmark")
+    parser.add_argument(
+        "--run", choices=RUNS, nargs="*", default=list(RUNS), help="run only these benchmarks"
+    )
+    parser.add_argument("--against", help="compare a logger call with this git revision instead")
     arguments = parser.parse_args()
     if arguments.against:
         return _run("against", "--against", arguments.against)

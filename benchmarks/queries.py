@@ -1,14 +1,14 @@
 """
-What each question of ``sql/queries/`` reads of a large table, and how long it takes: rows, bytes
-and milliseconds, on embedded chDB, with the table as ``sql/node/`` makes it.
+Measure the queries of ``sql/queries/`` on a large table: rows and bytes read, and milliseconds.
 
-The rows are made up in the engine: a year of an application with 5,000 users, a few of them busy,
-200,000 resources, JSON bodies in every fifth row, random ids. Every row has what a request of the
-middleware has. Nothing is optimized by hand afterwards, and the query condition cache is off, so
-that a question that is asked twice reads as much as the first time. Times are the best of five with
-the files in the page cache, and depend on the machine; rows read hardly do.
+They run on embedded chDB, on the table of ``sql/node/``. The engine generates the rows: a year of
+an application with 5,000 users, a few of them busy, 200,000 resources, JSON bodies in every fifth
+row, and random ids. Every row has the columns of a request of the middleware. The table is not
+optimized afterwards, and the query condition cache is off, so a repeated query reads as much as the
+first one. Times are the best of five with the files in the page cache, and depend on the machine;
+the number of rows read hardly does.
 
-``--rows 10000000 --write docs/QUERY_COSTS.md`` makes the table of the documentation.
+``--rows 10000000 --write docs/QUERY_COSTS.md`` writes the table of the documentation.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ SELECT
     ['shop', 'billing', 'crm'][number % 3 + 1], concat('w-', toString(number % {writers:UInt32})),
     intDiv(number, {writers:UInt32}) + 1, 'INFO', 'audit', concat(what, ' ', kind), if(status >= 400, 'failure', 'success')
 FROM numbers({first:UInt64}, {count:UInt64})
-"""  # noqa: E501  # SQL is read in long lines; nothing is put into it
+"""  # noqa: E501  # SQL reads better in long lines; it has no placeholders of Python
 
 
 class Cost(NamedTuple):
@@ -87,7 +87,7 @@ class Cost(NamedTuple):
 
 
 class Database:
-    """chDB on one directory."""
+    """chDB in one directory."""
 
     def __init__(self, path: Path) -> None:
         import chdb
@@ -95,7 +95,7 @@ class Database:
         self._connection = chdb.connect(str(path))
 
     def run(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        # JSONCompactEachRow: a line a row.
+        # JSONCompactEachRow prints one line per row.
         return self._connection.query(sql, "JSONCompactEachRow", params=dict(parameters or {}))
 
     def number(self, sql: str) -> int:
@@ -106,7 +106,7 @@ class Database:
 
 
 def fill(database: Database, rows: int, end: datetime) -> None:
-    """Make *rows* rows of the year before *end*, in the order of their time."""
+    """Generate *rows* rows of the year before *end*, ordered by time."""
     for sql in statements(TARGET):
         database.run(sql)
     parameters = {
@@ -124,7 +124,7 @@ def fill(database: Database, rows: int, end: datetime) -> None:
 
 
 def questions(end: datetime) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return each question's range in words, and arguments for its parameters."""
+    """Return the range of each query in words, and the arguments for its parameters."""
 
     def back(days: int) -> dict[str, Any]:
         since = end - timedelta(days=days)
@@ -163,7 +163,7 @@ def questions(end: datetime) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def cost(database: Database, sql: str, arguments: Mapping[str, Any]) -> Cost:
-    """Ask *sql* several times, and return what it read and the shortest time."""
+    """Run *sql* several times; return the rows and bytes that it read, and the shortest time."""
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -213,10 +213,10 @@ def document(summary: str, table: list[list[str]], version: str) -> str:
     """Return the page of the documentation."""
     head = f"""# What the questions cost
 
-Made by `python benchmarks/queries.py --rows 10000000 --write docs/QUERY_COSTS.md`; the rows are
-described there. {summary}.
+Made by `python benchmarks/queries.py --rows 10000000 --write docs/QUERY_COSTS.md`, which describes
+the rows. {summary}.
 Engine {version} (chDB), {os.cpu_count()} CPUs ({platform.machine()}).
-Times are the best of five, from the page cache, and go with the machine; rows read hardly do.
+Times are the best of five, from the page cache, and depend on the machine; rows read hardly do.
 
 """
     lines = [HEADERS, ["---", "---", *["---:"] * (len(HEADERS) - 2)], *table]
@@ -228,7 +228,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the table")
-    parser.add_argument("--write", type=Path, help="write the result as Markdown there")
+    parser.add_argument("--write", type=Path, help="write the result as Markdown to this file")
     given = parser.parse_args()
     end = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     with scratch_directory() as directory:

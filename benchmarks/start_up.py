@@ -1,7 +1,8 @@
 """
-What it takes to begin: the import, the handler, and the end of a program that has logged nothing.
+The start of a program: the import of the package, and a handler that logs one row.
 
-Each number is from a fresh interpreter, whose time to start is the first row; they take turns.
+Each number is the time of a new interpreter, whose own start is the first row. The programs take
+turns.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from functools import partial
 
 from _measure import SPREAD_HEADERS, Spread, figure, interleaved, parser, print_table, write_report
 
@@ -32,7 +34,8 @@ PROGRAMS = {
 DRIVER = "import sys, audit_handler; sys.exit('clickhouse_connect' in sys.modules)"
 
 
-def seconds(program: str) -> float:
+def milliseconds(program: str) -> float:
+    """Run *program* in a new interpreter; return its milliseconds."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603  # the programs above
     return (time.perf_counter() - began) * 1e3
@@ -43,9 +46,9 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=15)
     arguments = options.parse_args()
     if subprocess.run([sys.executable, "-c", DRIVER], check=False).returncode:  # noqa: S603
-        raise SystemExit("the import of audit_handler loads the driver")
+        raise SystemExit("import audit_handler loads the driver, which it must not")
     results = interleaved(
-        {name: lambda program=program: seconds(program) for name, program in PROGRAMS.items()},
+        {name: partial(milliseconds, program) for name, program in PROGRAMS.items()},
         arguments.rounds,
     )
     base = results["import logging"]

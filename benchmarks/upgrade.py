@@ -1,10 +1,10 @@
 """
-Upgrade a large table of the layout of 2025 while a handler writes to it, and count what arrived.
+Upgrade a large table of the layout of 2025 while a handler writes to it, and count the rows.
 
-The older table has ``--rows`` rows of 18 months. One thread logs without end through a real
-`AuditHandler` over HTTP to a loopback server, waiting for the acknowledgement every 500 rows; it
-begins before the upgrade and ends after it. Then every older row is compared with its copy (by the
-sum of hashes of all its columns), every logged row is counted, and the upgrade is run once more.
+The older table has ``--rows`` rows of 18 months. One thread logs through a real `AuditHandler` over
+HTTP to a loopback server, and waits for the acknowledgement after every 500 rows. It starts before
+the upgrade and stops after it. Then every older row is compared with its copy (by the sum of hashes
+of all columns), every logged row is counted, and the upgrade is run once more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OLDER = CONTENT.replace("event_time", "toDateTime64(event_time, 6, 'UTC')").repl
 
 
 class Writer(threading.Thread):
-    """Logs through *handler* until it is stopped; `logged` rows of the action WRITE."""
+    """Log rows with the action WRITE through *handler* until `stop`; `logged` counts them."""
 
     def __init__(self, handler: AuditHandler) -> None:
         super().__init__()
@@ -92,13 +92,13 @@ def run(server: Any, rows: int, spool: Any) -> list[list[str]]:
         ["rows in the older table", f"{rows:,}"],
         ["months", f"{len(done.months)}"],
         ["seconds of the upgrade", f"{seconds:.1f}"],
-        ["rows logged meanwhile", f"{during:,}"],
-        ["rows logged in all", f"{writer.logged:,}"],
-        ["of them stored in the older table first", f"{logged['copies']:,}"],
+        ["rows logged during the upgrade", f"{during:,}"],
+        ["rows logged in total", f"{writer.logged:,}"],
+        ["of these stored in the older table first", f"{logged['copies']:,}"],
         ["logged rows lost", f"{writer.logged - logged['ids']:,}"],
         ["logged rows doubled", f"{logged['n'] - logged['ids']:,}"],
         ["older rows lost or doubled", f"{rows + writer.logged - total['n']:,}"],
-        ["copies equal to what they are copies of", "yes" if older == copied else "NO"],
+        ["copies equal to their originals", "yes" if older == copied else "NO"],
         ["all acknowledged", "yes" if flushed else "NO"],
         ["months that a second run copies", f"{again.copied_months}"],
     ]
