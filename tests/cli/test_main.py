@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from audit_handler.cli import main
 from tests.support.commands import program, run
 from tests.support.loopback import LoopbackClickHouse
 
@@ -73,6 +76,22 @@ def test_a_name_that_is_no_plain_one_is_exit_code_2(name: str) -> None:
 @pytest.mark.parametrize("command", ["init", "check", "load", "search", "report", "spool"])
 def test_help_names_the_options_of_the_command(command: str) -> None:
     assert "--json" in run(command, "--help").output
+
+
+def all_commands(group: click.Group) -> Iterator[click.Command]:
+    """Yield the commands of *group* and of the groups in it."""
+    for each in group.commands.values():
+        yield each
+        if isinstance(each, click.Group):
+            yield from all_commands(each)
+
+
+@pytest.mark.parametrize("command", [*all_commands(main)], ids=lambda command: str(command.name))
+def test_every_command_and_option_has_a_help_text(command: click.Command) -> None:
+    options = [each for each in command.params if isinstance(each, click.Option)]
+
+    assert "..." not in command.get_short_help_str(54)  # what a terminal of 80 columns leaves
+    assert [] == [each.name for each in options if not each.help]
 
 
 def test_help_explains_every_exit_code() -> None:

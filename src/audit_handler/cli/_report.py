@@ -74,7 +74,7 @@ def _print(made: Report) -> None:
         others = max(row["events"] > 0, round(_BAR_WIDTH * row["events"] / most)) - failures
         bar = Text.assemble((block() * failures, "red"), (block() * others, "green"))
         out.print(Text(f"{row['time']} ").append(bar).append(f" {row['events']:,}"), soft_wrap=True)
-    out.print()
     for title, columns, rows in tables(made):
+        out.print()
         cells = [[row[name] for name in columns] for row in rows]
         out.print(table(columns, cells, title=title, right=NUMBERS))
