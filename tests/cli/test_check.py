@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from audit_handler._operations.check import Finding, check
 from audit_handler.cli._check import _impatient
-from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
-from audit_handler.spool import DiskFiles
 from tests.support.commands import check_steps, command, die_with_three_rows, environment_with, run
 from tests.support.loopback import LoopbackClickHouse, LoopbackError
 from tests.support.older import create_older_table
@@ -218,31 +214,6 @@ def test_check_of_a_user_who_may_not_look_up_is_a_warning(
 
     assert "warning" == state
     assert "grant SELECT(writer_id, seq, event_date)" in remedy
-
-
-def findings(dsn: str, **options: object) -> dict[str, Finding]:
-    settings = Settings.resolve({"dsn": dsn, "spool_dir": "spool", **options}, {})
-    connection = ClickHouse(settings.target, create_table=False, async_insert=False)
-    an_hour_ago = lambda: time.time() - 3600  # noqa: E731
-    steps = check(settings, connection, DiskFiles(), now=an_hour_ago, sends_row=False)
-    found = {each.step: each for each in steps}
-    connection.close()
-    return found
-
-
-def test_check_of_clocks_that_differ_names_ntp(dsn: str) -> None:
-    found = findings(dsn)["clock"]
-
-    assert ("warning", "the server's clock is 3600") == (found.state, found.detail[:26])
-    assert "NTP" in found.remedy
-
-
-def test_check_of_a_disk_with_too_little_room_is_a_warning(dsn: str, tmp_path: Path) -> None:
-    (tmp_path / "spool").mkdir()
-    found = findings(dsn, max_spool_bytes=2**62)["spool"]
-
-    assert "warning" == found.state
-    assert "AUDIT_MAX_SPOOL_BYTES" in found.remedy
 
 
 @pytest.mark.parametrize("below", ["", "spool"])

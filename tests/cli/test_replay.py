@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 from audit_handler import AuditHandler
-from audit_handler._operations.replay import replay
-from audit_handler.spool import DiskFiles
 from tests.support.commands import run
-from tests.support.doubles import ScriptedDestination
 from tests.support.engines import completeness
 from tests.support.loopback import LoopbackClickHouse
 
@@ -92,27 +89,6 @@ def test_a_row_that_is_stored_leaves_its_file_although_others_are_refused_again(
     assert [(1, 1), (0, 1)] == [(each["stored"], each["refused"]) for each in told]
     assert ["3"] == [json.loads(line)["resource_id"] for line in batch.read_text().splitlines()]
     assert [{"rows": 3, "gaps": 0, "repeats": 0}] == completeness(faults, table)
-
-
-class ReadingDestination(ScriptedDestination):
-    """Require a file to read. `ScriptedDestination` compares its content."""
-
-    def insert(
-        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
-    ) -> None:
-        assert path is not None
-        super().insert(lines, token=token, path=path, is_standard=is_standard)
-
-
-def test_replay_gives_chdb_a_file_to_read_in_place(tmp_path: Path) -> None:
-    """The driver's own insert leaves the row in the temporary directory after a ``kill -9``."""
-    destination = ReadingDestination()
-    (tmp_path / "rejected").mkdir()
-    (tmp_path / "rejected" / "w-1-1.ndjson").write_text('{"writer_id":"w","seq":1}\n')
-    replay(DiskFiles(), tmp_path, destination)
-
-    assert ["w:1-1"] == destination.tokens
-    assert ["lock"] == [path.name for path in (tmp_path / "rejected").iterdir()]
 
 
 def test_replay_stores_what_was_refused_once_it_fits_and_never_twice(
