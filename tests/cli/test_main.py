@@ -70,7 +70,7 @@ def test_a_name_that_is_no_plain_one_is_exit_code_2(name: str) -> None:
     result = run("search", "--dsn", AWAY, "--table", name)
 
     assert result.exit_code == 2
-    assert "no plain SQL name" in result.output
+    assert "is not a plain SQL name" in result.output
 
 
 @pytest.mark.parametrize("command", ["init", "check", "load", "search", "report", "spool"])
