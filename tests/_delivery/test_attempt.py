@@ -82,7 +82,7 @@ def test_a_segment_that_a_dead_process_had_attempted_is_looked_up_first(bench: B
     put_numbers(bench.spool, 1, 20)
     segment = bench.spool.get(0.0)
     assert segment is not None
-    attempted, _ = bench.spool.attempting(segment)
+    attempted, _ = bench.spool.taken.attempting(segment)
     bench.destination.rows = dict.fromkeys(attempted.path.read_bytes().splitlines())
     leave_behind(bench.spool)
     bench.spool = bench.new_spool()

@@ -334,7 +334,7 @@ def test_a_segment_that_can_neither_be_read_nor_set_aside_ends_no_thread(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(files, "read", read)
-    monkeypatch.setattr(bench.spool, "give_up", refused)
+    monkeypatch.setattr(bench.spool.taken, "give_up", refused)
     put_numbers(bench.spool, 1, 10)
     bench.deliver()
 

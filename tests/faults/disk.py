@@ -13,6 +13,7 @@ import errno
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -368,14 +369,14 @@ class SimulatedFiles(Files):
         self._disk = disk
         self._process = process
         self._handles: dict[int, _File] = dict(inherited._handles) if inherited else {}
-        self._next_handle = inherited._next_handle if inherited else 2
+        self._next_handle: int = inherited._next_handle if inherited else 2
 
     def make_directory(self, path: Path) -> None:
         for directory in (*reversed(path.parents[:-1]), path):
             parent = self._disk.directory(directory.parent)
             if directory.name not in parent.entries:
                 self._process.step(
-                    "mkdir", lambda p=parent, n=directory.name: p.change(None, n, _Directory())
+                    "mkdir", partial(parent.change, None, directory.name, _Directory())
                 )
 
     def names(self, path: Path) -> list[str]:
@@ -427,7 +428,7 @@ class SimulatedFiles(Files):
 
     def close(self, handle: int) -> None:
         self._open(handle)
-        self._process.step("close", lambda: self._handles.pop(handle) and None)
+        self._process.step("close", lambda: self._handles.__delitem__(handle))
 
     def read(self, path: Path, *, is_synced: bool = False) -> bytes:
         self._process.step("read")
@@ -443,6 +444,9 @@ class SimulatedFiles(Files):
         self._process.step("stat")
         self._disk.file(path)
         return 0.0
+
+    def is_link(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
+        return False
 
     def rename(self, old: Path, new: Path) -> None:
         assert old.parent == new.parent, "two directories are not changed in one step"

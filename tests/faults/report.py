@@ -72,18 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = subprocess.run(command, env=environment, check=False).returncode
         verdicts = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
     verdicts.sort(key=lambda verdict: (_place(verdict["row"]), verdict["fault"]))
+    totals = {name: sum(verdict[name] for verdict in verdicts) for name in COUNTS}
     report = {
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "seconds": round(time.monotonic() - began, 1),
         "passed": status == 0,
-        "totals": {name: sum(verdict[name] for verdict in verdicts) for name in COUNTS},
+        "totals": totals,
         "faults": verdicts,
     }
     given.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(_table(report))
-    totals = report["totals"]
     return status or int(bool(totals["lost"] or totals["doubled"]))
 
 

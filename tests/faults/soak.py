@@ -371,11 +371,11 @@ def main(given: Sequence[str] | None = None) -> int:
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**6)
     print(f"seed {seed}: {arguments.seconds:g} s of faults, then recovery", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="audit-handler-soak-"))
-    outcome = None
+    outcome: Outcome | None = None
     try:
         outcome = soak(arguments.seconds, seed, arguments.applications, directory)
     finally:
-        if outcome and outcome.is_good:
+        if outcome is not None and outcome.is_good:
             shutil.rmtree(directory)
         else:
             print(f"everything is kept in {directory}", flush=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler._operations.replay import replay
+from audit_handler._operations.replay import Replayed, replay
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import TransientError
 from audit_handler.schema import statements
@@ -542,7 +542,7 @@ def test_rows_that_were_refused_are_replayed_while_connections_break(
     directory = app.handler.settings.spool_dir / target.directory_name
     faults.command(f"ALTER TABLE {app.table} DROP CONSTRAINT no_bad_rows")
     faults.fault("execute_then_reset", match=app.insert, skip=2)
-    outcomes = []
+    outcomes: list[Replayed | None] = []
     for _ in range(3):
         clickhouse = ClickHouse(target, create_table=False, async_insert=False)
         try:
@@ -555,7 +555,7 @@ def test_rows_that_were_refused_are_replayed_while_connections_break(
     app.handler.flush()
 
     assert [None, (len(bad) - 3, 1), (0, 0)] == [
-        found and (found.stored, found.known) for found in outcomes
+        (found.stored, found.known) if found is not None else None for found in outcomes
     ]
     assert [] == rejected(app)
     judge(BAD_ROW, "replayed, and a replay breaks off", faults, app.table, app.acknowledged)

@@ -87,6 +87,11 @@ def deliver_and_go_on(app: App) -> None:
     app.put(6)
 
 
+def put_ten(app: App) -> None:
+    app.put(*range(1, 11))
+    app.deliver()
+
+
 def put_and_close(app: App) -> None:
     app.put(1, 2, 3, 4)
     app.close()
@@ -149,7 +154,7 @@ def _attempt(app: App) -> None:
     app.put(*range(1, 8))
     segment = app.spool.get(0.0)
     assert segment is not None
-    app.spool.attempting(segment)
+    app.spool.taken.attempting(segment)
     app.put(8)
 
 
@@ -227,7 +232,7 @@ SCENARIOS = {
         script=("ok", "timeout, stored", "timeout, stored", "timeout, not stored"),
     ),
     "split a large one": Scenario(
-        lambda app: (app.put(*range(1, 11)), app.deliver())[0],
+        put_ten,
         {"bad": [4, 5, 9], "names_row": False},
         options=TEN,
     ),

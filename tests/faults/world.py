@@ -244,10 +244,10 @@ class World:
         for row, numbers in [*self.table.rows.items(), *rejected.items()]:
             assert len(numbers) == 1, f"{row} is there {len(numbers)} times"
         assert not (both := self.table.rows.keys() & rejected.keys()), f"stored, rejected: {both}"
-        numbers = self.stored() + Counter(n for numbers in rejected.values() for n in numbers)
-        assert max(numbers.values(), default=1) == 1, f"doubled: {numbers.most_common(3)}"
-        assert not (foreign := numbers.keys() - self.tried), f"never put: {foreign}"
-        assert not (untaken := numbers.keys() & self.refused), f"refused, but there: {untaken}"
+        all_of = self.stored() + Counter(n for numbers in rejected.values() for n in numbers)
+        assert max(all_of.values(), default=1) == 1, f"doubled: {all_of.most_common(3)}"
+        assert not (foreign := all_of.keys() - self.tried), f"never put: {foreign}"
+        assert not (untaken := all_of.keys() & self.refused), f"refused, but there: {untaken}"
 
     def assert_whole(self) -> None:
         """
@@ -391,10 +391,14 @@ class App:
         files = SimulatedFiles(self.world.disk, Process(), inherited=self.files)
         spool = copy(self.spool)
         spool.files = files
-        if self.spool._writer:
-            spool._writer = copy(self.spool._writer)
-            spool._writer._files = files
-            spool._writer._open = copy(spool._writer._open)
+        intake = spool._intake = copy(spool._intake)
+        intake._files = files
+        if intake.writer:
+            writer = intake.writer = copy(intake.writer)
+            writer._files = files
+            if writer._open:
+                writer._open = copy(writer._open)
+                writer._open._files = files
         return spool
 
     def die(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from pathlib import Path
@@ -17,6 +16,9 @@ from tests.support.spools import make_spool, put_numbers, take_all
 def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> None:
     """
     Seven rows are written while the first one is being synced: the second sync is for all of them.
+
+    A caller duplicates the handle once its row is counted, so a sync that begins when all eight
+    have done so covers all rows. Their writes are too early a sign: a row may not be counted yet.
     """
 
     class SlowDisk(DiskFiles):
@@ -24,11 +26,11 @@ def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> 
             super().__init__()
             self.syncs = 0
             self.is_syncing, self.may_end = threading.Event(), threading.Event()
-            self.written = threading.Semaphore(0)
+            self.counted = threading.Semaphore(0)
 
-        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]
-            self.written.release()
-            return os.write(handle, data)
+        def duplicate(self, handle: int) -> int:
+            self.counted.release()
+            return super().duplicate(handle)
 
         def sync(self, handle: int) -> None:  # noqa: ARG002
             self.syncs += 1
@@ -43,7 +45,7 @@ def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> 
     for caller in callers[1:]:
         caller.start()
     for _ in callers:
-        assert disk.written.acquire(timeout=60.0)
+        assert disk.counted.acquire(timeout=60.0)
     disk.may_end.set()
     for caller in callers:
         caller.join(60.0)
@@ -136,8 +138,8 @@ def test_the_name_of_a_segment_is_synced_before_its_first_row_is_taken(tmp_path:
     disk = RefusingFiles()
     spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=1)
     put_numbers(spool, 1, 1)
-    assert spool._writer is not None
-    directory = spool._writer.directory
+    assert spool._intake.writer is not None
+    directory = spool._intake.writer.directory.path
     disk.directories, disk.path = 1, directory
     before = disk.synced.count(directory)
     with pytest.raises(SpoolUnavailable):
@@ -166,8 +168,8 @@ def test_the_name_of_a_directory_that_was_made_again_is_synced_in_the_end(tmp_pa
     disk = RefusingFiles()
     spool = make_spool(target, files=disk, fsync="always", batch_size=1)
     put_numbers(spool, 1, 1)
-    assert spool._writer is not None
-    shutil.rmtree(spool._writer.directory)
+    assert spool._intake.writer is not None
+    shutil.rmtree(spool._intake.writer.directory.path)
     before = disk.synced.count(target)
     disk.directories, disk.path = 1, target
     with pytest.raises(SpoolUnavailable):

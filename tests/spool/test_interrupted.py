@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audit_handler.errors import SpoolError, SpoolFull
-from audit_handler.spool import DiskFiles
+from audit_handler.spool import DiskFiles, Segment
 from audit_handler.spool import _writer as writer_module
 from tests.support.spools import MONTH, make_spool, put_numbers, take_all
 
@@ -167,7 +168,7 @@ def test_a_row_put_on_top_of_a_sync_is_synced_too(tmp_path: Path, moment: str) -
     caller.join(60.0)
 
     assert not caller.is_alive()
-    assert 2 == spool._group_commit._synced_seq
+    assert 2 == spool._intake.group_commit._synced_seq
     assert [1, 2] == take_all(spool)
 
 
@@ -198,7 +199,7 @@ def test_a_seal_that_is_interrupted_hands_its_segment_over_once(
 ) -> None:
     """Before it was handed over it was said to be, and nobody delivered it."""
     spool = make_spool(tmp_path, batch_size=2)
-    real = spool._on_sealed if is_taken else writer_module.Segment
+    real: Callable[..., Any] = spool._queue.add if is_taken else Segment
 
     def interrupted(*args: Any, **fields: Any) -> Any:
         monkeypatch.undo()
@@ -207,9 +208,9 @@ def test_a_seal_that_is_interrupted_hands_its_segment_over_once(
         raise KeyboardInterrupt
 
     put_numbers(spool, 1, 1)
-    assert spool._writer is not None
+    assert spool._intake.writer is not None
     if is_taken:
-        monkeypatch.setattr(spool._writer, "_on_sealed", interrupted)
+        monkeypatch.setattr(spool._intake.writer, "_on_sealed", interrupted)
     else:
         monkeypatch.setattr(writer_module, "Segment", interrupted)
     with pytest.raises(KeyboardInterrupt):

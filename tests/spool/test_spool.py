@@ -18,7 +18,14 @@ import pytest
 from audit_handler._clock import SystemClock
 from audit_handler._ids import new_writer_id
 from audit_handler.errors import SpoolClosed, SpoolFull, SpoolUnavailable
-from audit_handler.spool import DiskFiles, MemoryFiles, Segment, Spool, has_leftovers
+from audit_handler.spool import (
+    DiskFiles,
+    MemoryFiles,
+    Segment,
+    Spool,
+    has_leftovers,
+    neglected_targets,
+)
 from tests.support.doubles import SteppingClock
 from tests.support.spools import MONTH, leave_behind, make_spool, numbers, put_numbers, take_all
 
@@ -125,11 +132,11 @@ def test_an_attempted_segment_is_marked_on_disk(tmp_path: Path) -> None:
     segment = spool.get(0.0)
     assert segment is not None
 
-    attempted, content = spool.attempting(segment)
+    attempted, content = spool.taken.attempting(segment)
 
     assert (segment.was_attempted, attempted.was_attempted) == (False, True)
     assert [p.suffix for p in attempted.path.parent.glob("0*")] == [".sending"]
-    assert (attempted, content) == spool.attempting(attempted)
+    assert (attempted, content) == spool.taken.attempting(attempted)
 
 
 def test_flush_seals_and_tells_when_all_is_done(spool: Spool) -> None:
@@ -167,7 +174,7 @@ def test_flush_waits_for_the_rows_before_it_and_no_others(tmp_path: Path) -> Non
 
 
 def test_a_full_spool_refuses_and_takes_again_when_there_is_room(spool: Spool) -> None:
-    spool._max_bytes = 400
+    spool._intake._max_bytes = 400
     with pytest.raises(SpoolFull, match="max_spool_bytes=400"):
         put_numbers(spool, 1, 100)
     before = take_all(spool)
@@ -179,10 +186,10 @@ def test_a_full_spool_refuses_and_takes_again_when_there_is_room(spool: Spool) -
 
 def test_a_refused_row_leaves_no_gap_in_seq(spool: Spool) -> None:
     spool.put(b'{"n":1}', MONTH)
-    spool._max_bytes = 10
+    spool._intake._max_bytes = 10
     with pytest.raises(SpoolFull):
         spool.put(b'{"n":2}', MONTH)
-    spool._max_bytes = 10**9
+    spool._intake._max_bytes = 10**9
     spool.put(b'{"n":3}', MONTH)
     segment = spool.get(10.0)
     assert segment is not None
@@ -436,7 +443,7 @@ def test_an_adopted_segment_remembers_that_it_was_attempted(tmp_path: Path) -> N
     put_numbers(dead, 1, 6)
     segment = dead.get(0.0)
     assert segment is not None
-    dead.attempting(segment)
+    dead.taken.attempting(segment)
     leave_behind(dead)
     heir = make_spool(tmp_path)
     heir.adopt()
@@ -451,7 +458,7 @@ def test_an_adopted_segment_remembers_that_it_was_attempted(tmp_path: Path) -> N
 def test_the_directory_of_a_dead_process_goes_when_its_rows_are_delivered(tmp_path: Path) -> None:
     dead = make_spool(tmp_path)
     put_numbers(dead, 1, 4)
-    dead.helper_file(
+    dead.taken.helper_file(
         Segment(
             writer_id="",
             first_seq=1,
@@ -485,7 +492,7 @@ def test_adopted_rows_that_are_not_delivered_go_to_the_next(tmp_path: Path) -> N
 
 def test_set_aside_rows_are_no_writer(tmp_path: Path) -> None:
     spool = make_spool(tmp_path)
-    path = spool.set_aside("w-1-1.ndjson", b"{}\n")
+    path = spool.rejected.write("w", 1, 1, b"{}\n", [])
 
     assert spool.adopt() == 0
     assert path.read_bytes() == b"{}\n"
@@ -509,9 +516,9 @@ def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
                 delivered += numbers(spool, segment)
                 spool.task_done()
         else:
-            if spool._writer:
+            if spool._intake.writer:
                 leave_behind(spool)
-            for dead in spool._adopted._writers.values():
+            for dead in spool._queue.adopted._writers.values():
                 dead.lock.release()
             spool = make_spool(tmp_path, batch_size=chance.randint(1, 5))
             spool.adopt()
@@ -557,8 +564,8 @@ def test_a_dead_writer_that_cannot_be_read_holds_up_no_other(
     for spool in (first, second):
         put_numbers(spool, 1, 2)
         leave_behind(spool)
-    assert first._writer is not None
-    bad = first._writer.directory
+    assert first._intake.writer is not None
+    bad = first._intake.writer.directory.path
     heir = make_spool(tmp_path, files=BadSector())
     adopted = [heir.adopt(), heir.adopt()]
 
@@ -614,7 +621,7 @@ def test_a_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
     spool = make_spool(tmp_path / "other")
     (tmp_path / "other" / "rejected").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="it is a link"):
-        spool.set_aside("a.ndjson", b"{}\n")
+        spool.rejected.write("w", 1, 1, b"{}\n", [])
 
     assert [] == list((tmp_path / "elsewhere").iterdir())
 
@@ -624,8 +631,8 @@ def test_what_is_not_named_like_a_writers_is_left_alone(tmp_path: Path) -> None:
     dead = make_spool(tmp_path)
     put_numbers(dead, 1, 3)
     leave_behind(dead)
-    assert dead._writer is not None
-    directory = dead._writer.directory
+    assert dead._intake.writer is not None
+    directory = dead._intake.writer.directory.path
     shutil.copytree(directory, tmp_path / "backup")
     shutil.copy(
         directory / "00000000000000000001.ready", directory / "00000000000000000001 (copy).ready"
@@ -646,8 +653,8 @@ def test_a_segment_with_a_hole_is_set_aside_and_told(
     dead = make_spool(tmp_path)
     put_numbers(dead, 1, 6)
     leave_behind(dead)
-    assert dead._writer is not None
-    first, second = sorted(dead._writer.directory.glob("*.ready"))
+    assert dead._intake.writer is not None
+    first, second = sorted(dead._intake.writer.directory.path.glob("*.ready"))
     content = first.read_bytes()
     line = len(content) // 3
     first.write_bytes(content[:line] + bytes(line) + content[2 * line :])
@@ -711,4 +718,4 @@ def test_a_lock_of_another_target_that_cannot_be_opened_is_passed_over(tmp_path:
     (other / "lock").symlink_to(other / "lock")
     (other / "00000000000000000001.ready").write_bytes(b"{}\n")
 
-    assert [] == make_spool(tmp_path / "target").neglected_targets()
+    assert [] == neglected_targets(DiskFiles(), tmp_path / "target")

@@ -47,5 +47,5 @@ def take_all(spool: Spool) -> list[int]:
 
 def leave_behind(spool: Spool) -> None:
     """End the spool as ``kill -9`` would: files stay as they are, the lock is free."""
-    assert spool._writer is not None
-    spool._writer._lock.release()
+    assert spool._intake.writer is not None
+    spool._intake.writer.directory.release()

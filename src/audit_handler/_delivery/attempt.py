@@ -9,14 +9,13 @@ token makes ClickHouse drop any other rows that come with it.
 
 from __future__ import annotations
 
-import json
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import DataError, SetupError, TransientError
-from audit_handler.spool import Segment, Spool
+from audit_handler.spool import Reason, Segment, Spool
 from audit_handler.status import Counters
 
 __all__ = ["Delivery"]
@@ -78,7 +77,7 @@ class Delivery:
             SegmentUnreadable: The disk does not return the segment.
             OSError: The disk of the spool failed.
         """
-        self._segment, content = self._spool.attempting(self._segment)
+        self._segment, content = self._spool.taken.attempting(self._segment)
         self._deliver(content)
         if self._rejected and not self._was_tried_again:
             # The table may have been fixed while its rows were tried one by one.
@@ -125,7 +124,7 @@ class Delivery:
             return
         lines = self._lines(part, content)
         path = (
-            self._spool.helper_file(segment, "part.ndjson", lines)
+            self._spool.taken.helper_file(segment, "part.ndjson", lines)
             if self._spool.files.is_durable
             else None
         )
@@ -194,23 +193,14 @@ class Delivery:
         the same names.
         """
         segment = self._segment
-        name = f"{segment.writer_id}-{segment.first_seq}-{segment.last_seq}"
         seqs = sorted(self._rejected)
-        reasons = [
-            {
-                "seq": seq,
-                "code": self._rejected[seq].code,
-                "reason": str(self._rejected[seq].__cause__ or self._rejected[seq]),
-            }
-            for seq in seqs
-        ]
-        rows = b"".join(self._lines(_Part(seq, seq), content) for seq in seqs)
-        # The reasons first: rows without a reason cannot be explained, and reasons without rows
-        # are never read.
-        self._spool.set_aside(
-            f"{name}.error.json", json.dumps({"rows": reasons}, indent=1).encode()
+        path = self._spool.rejected.write(
+            segment.writer_id,
+            segment.first_seq,
+            segment.last_seq,
+            b"".join(self._lines(_Part(seq, seq), content) for seq in seqs),
+            [Reason.of(seq, self._rejected[seq]) for seq in seqs],
         )
-        path = self._spool.set_aside(f"{name}.ndjson", rows)
         self._counters.rows_rejected += len(seqs)
         _logger.error(
             "ClickHouse rejects %d of %d rows: %s. They are in %s, with the reasons in the file "

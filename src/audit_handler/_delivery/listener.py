@@ -15,7 +15,7 @@ from audit_handler._delivery.attempt import Delivery
 from audit_handler._delivery.metrics import register
 from audit_handler._delivery.trouble import Trouble
 from audit_handler.clickhouse import Destination
-from audit_handler.spool import Segment, SegmentGone, SegmentUnreadable, Spool
+from audit_handler.spool import Segment, SegmentGone, SegmentUnreadable, Spool, neglected_targets
 from audit_handler.status import Counters
 
 __all__ = ["Listener", "State", "is_listening"]
@@ -262,7 +262,7 @@ class Listener(QueueListener):
     def _give_up(self, segment: Segment) -> bool:
         """Set *segment* aside, so the next ones do not wait for a bad block of the disk."""
         try:
-            path = self._spool.give_up(segment)
+            path = self._spool.taken.give_up(segment)
         except OSError as exc:
             _logger.error("A segment that cannot be read cannot be set aside either: %s", exc)
             return False
@@ -284,7 +284,7 @@ class Listener(QueueListener):
             return
         self._next_adoption = self._clock.monotonic() + _ADOPT_SECONDS
         if is_first:
-            for directory in self._spool.neglected_targets():
+            for directory in neglected_targets(self._spool.files, self._spool.target_directory):
                 _logger.warning(
                     "Audit rows wait in %s for a target that no process serves. Start a handler "
                     "with that dsn, database and table, or send them elsewhere with: audit-handler "

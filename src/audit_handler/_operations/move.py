@@ -19,10 +19,10 @@ from audit_handler.clickhouse import Destination
 from audit_handler.errors import SpoolError
 from audit_handler.spool import (
     Files,
+    RejectedRows,
     SegmentGone,
     SegmentUnreadable,
     adopt_dead_writers,
-    rejected_directory,
 )
 from audit_handler.status import Counters
 
@@ -59,38 +59,13 @@ def rename_target(files: Files, old: Path, new: Path) -> int:
         rows += sum(segment.rows for segment in segments)
     files.sync_directory(new)
     files.sync_directory(old)
-    return rows + _rename_rejected(files, rejected_directory(old), rejected_directory(new))
-
-
-def _rename_rejected(files: Files, old: Path, new: Path) -> int:
-    names = [name for name in files.names(old) if name.endswith((".error.json", ".ndjson"))]
-    if not names:
-        return 0
-    lock = files.lock(old / "lock")
-    if lock is None:
-        raise SpoolError(f"a replay is running in {old}")
-    rows = 0
-    try:
-        files.make_directory(new)
-        # The names are sorted, so the reasons of a file move before it: nothing explains rows
-        # without them.
-        for name in names:
-            if name.endswith(".ndjson"):
-                rows += files.read(old / name).count(b"\n")
-            files.rename(old / name, new / name)
-        files.sync_directory(new)
-        files.sync_directory(old)
-    finally:
-        lock.release()
-    return rows
+    return rows + RejectedRows(files, old).move_to(RejectedRows(files, new))
 
 
 def remove_target(files: Files, directory: Path) -> None:
     """Remove the directory of a target if nothing is left in it."""
     with suppress(OSError):
-        if files.names(rejected_directory(directory)) == ["lock"]:
-            files.unlink(rejected_directory(directory) / "lock")
-            files.remove_directory(rejected_directory(directory))
+        RejectedRows(files, directory).remove_directory_if_empty()
         files.remove_directory(directory)
 
 

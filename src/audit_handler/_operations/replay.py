@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from audit_handler._clock import SystemClock
 from audit_handler.clickhouse import Destination
-from audit_handler.errors import DataError, SpoolError
-from audit_handler.spool import Files, Spool, rejected_directory
+from audit_handler.errors import DataError
+from audit_handler.spool import Files, Reason, RejectedRows, Spool
 
 __all__ = ["Replayed", "replay", "spool_of"]
 
@@ -59,35 +57,29 @@ def replay(files: Files, target_directory: Path, destination: Destination) -> Re
         TransientError, SetupError: ClickHouse does not answer, or not to this user; the rest stays
             where it is.
     """
-    directory = rejected_directory(target_directory)
-    names = [name for name in files.names(directory) if name.endswith(".ndjson")]
+    rejected = RejectedRows(files, target_directory)
+    batches = rejected.batches()
     counts = {"stored": 0, "known": 0, "refused": 0}
-    if not names:
+    if not batches:
         return Replayed(**counts)
-    lock = files.lock(directory / "lock")
-    if lock is None:
-        raise SpoolError(f"another replay is running in {directory}")
-    try:
-        spool = spool_of(files, target_directory)
-        for name in names:
-            _Batch(spool, directory / name).offer(destination, counts)
-    finally:
-        lock.release()
+    with rejected.locked():
+        for path in batches:
+            _Batch(rejected, path).offer(destination, counts)
     return Replayed(**counts)
 
 
 class _Batch:
     """One file of ``rejected/``, with the file of reasons beside it."""
 
-    def __init__(self, spool: Spool, path: Path) -> None:
-        self._spool = spool
+    def __init__(self, rejected: RejectedRows, path: Path) -> None:
+        self._rejected = rejected
         self._path = path
 
     def offer(self, destination: Destination, counts: dict[str, int]) -> None:
-        """Send each row; those that are rejected again stay, with their new reasons."""
-        lines = self._spool.files.read(self._path).splitlines(keepends=True)
+        """Offer each row; those that are rejected again stay, with their new reasons."""
+        lines = self._rejected.read(self._path).splitlines(keepends=True)
         refused: list[bytes] = []
-        reasons: list[dict[str, Any]] = []
+        reasons: list[Reason] = []
         done = 0
         try:
             for line in lines:
@@ -96,28 +88,19 @@ class _Batch:
                 except DataError as exc:
                     outcome = "refused"
                     refused.append(line)
-                    reason = str(exc.__cause__ or exc)
-                    reasons.append({"seq": _number(line)[1], "code": exc.code, "reason": reason})
+                    reasons.append(Reason.of(_number(line)[1], exc))
                 counts[outcome] += 1
                 done += 1
         finally:
-            # Also when ClickHouse goes away in the middle: without the look-up, a stored row that
-            # stayed here would be stored again.
+            # Also when ClickHouse fails in the middle: without SELECT privileges the next replay
+            # cannot look up what is stored, and would store again each row that stays here.
             left = refused + lines[done:]
             if left and done == len(lines):
-                self._spool.set_aside(
-                    self._reasons.name, json.dumps({"rows": reasons}, indent=1).encode()
-                )
+                self._rejected.rewrite_reasons(self._path, reasons)
             if left and left != lines:
-                self._spool.set_aside(self._path.name, b"".join(left))
+                self._rejected.rewrite_rows(self._path, b"".join(left))
         if not left:
-            self._spool.files.unlink(self._path)
-            with suppress(FileNotFoundError):  # An operator may have deleted it.
-                self._spool.files.unlink(self._reasons)
-
-    @property
-    def _reasons(self) -> Path:
-        return self._path.with_suffix(".error.json")
+            self._rejected.remove(self._path)
 
     def _offered(self, destination: Destination, line: bytes) -> str:
         """
@@ -131,12 +114,9 @@ class _Batch:
             raise DataError("the line holds no row: it was damaged, or edited")
         if destination.stored(writer_id, seq, seq, line):
             return "known"
-        # chDB reads a file in place; its driver's own insert leaves copies behind.
-        path = self._spool.set_aside("replay.part", line)
-        try:
+        # A file, for chDB to read in place: its driver would leave copies behind.
+        with self._rejected.part(line) as path:
             destination.insert(line, token=f"{writer_id}:{seq}-{seq}", path=path)
-        finally:
-            self._spool.files.unlink(path)
         return "stored"
 
 

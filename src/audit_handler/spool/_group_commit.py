@@ -1,4 +1,4 @@
-"""Group commit: callers that wait for their rows to be on the disk share one sync."""
+"""Group commit: callers that wait until their rows are on the disk share one sync."""
 
 from __future__ import annotations
 
@@ -14,35 +14,37 @@ __all__ = ["GroupCommit"]
 
 class GroupCommit:
     """
-    Syncs the open segment for whoever waits. Safe to call from several threads, and from a signal
-    handler on top of itself. Its lock is taken after the spool's or without it, never before.
+    Syncs the open segment for all callers that wait.
+
+    Safe to call from several threads, and from a signal handler on top of itself. Its lock is taken
+    after the spool's or without it, never before.
 
     Args:
         files: The file operations.
-        duplicate: Gives a duplicate of the open segment's handle, or None where there is none, and
-            what returns the last row that a sync of it covers, or that was synced before. A
-            duplicate, because the segment may be sealed, and its handle closed, during the sync: a
-            sealed segment has been synced.
-        start_afresh: Called when a sync failed: what comes next must go to another file.
+        duplicate: Gives two values. The first is a function that returns the last row that a sync
+            covers, or that was synced before. The second is a duplicate of the open segment's
+            handle, or None when there is none. It is a duplicate because the segment may be
+            sealed, and its handle closed, during the sync; a sealed segment has been synced.
+        on_failure: Called when a sync failed: the next row must go to another file.
     """
 
     def __init__(
         self,
         files: Files,
         duplicate: Callable[[], AbstractContextManager[tuple[Callable[[], int], int | None]]],
-        start_afresh: Callable[[], None],
+        on_failure: Callable[[], None],
     ) -> None:
         self._files = files
         self._duplicate = duplicate
-        self._start_afresh = start_afresh
+        self._on_failure = on_failure
         # Reentrant, for a signal handler that logs on top of a sync.
         self._lock = threading.RLock()
         self._synced_seq = 0
+        # Rows whose sync failed.
         self._unsynced = range(0)
-        """Rows whose sync failed."""
 
     def note_failure(self, last_seq: int) -> None:
-        """Take note that rows up to *last_seq* could not be synced."""
+        """Note that the rows up to *last_seq* could not be synced."""
         with self._lock:
             first = self._unsynced.start if self._unsynced else self._synced_seq + 1
             self._unsynced = range(first, last_seq + 1)
@@ -52,17 +54,17 @@ class GroupCommit:
         Return when row *seq* is on the disk; the first of several callers syncs for all.
 
         Raises:
-            SpoolUnsynced: The disk refused; the row is written, and delivered, all the same.
+            SpoolUnsynced: The disk refused. The row is written, and is delivered all the same.
         """
         try:
             with self._duplicate() as (covered, handle), self._lock:
                 if seq in self._unsynced:
-                    # The system may have thrown away what it could not write, and call the next
-                    # sync of that file a success.
+                    # The system may have dropped what it could not write, and call the next sync
+                    # of that file a success.
                     raise _refusal("an earlier sync failed")
                 if self._synced_seq >= seq:
                     return
-                # Those that have come while we waited for the lock, too.
+                # Includes the rows that were written while we waited for the lock.
                 written = covered()
                 try:
                     if handle is not None:
@@ -73,13 +75,13 @@ class GroupCommit:
                 self._synced_seq = max(self._synced_seq, written)
         except OSError as exc:
             if exc.errno is None:
-                raise  # a signal handler's
-            self._start_afresh()
+                raise  # A signal handler raised it.
+            self._on_failure()
             raise _refusal(exc.strerror) from exc
 
 
 def _refusal(reason: str | None) -> SpoolUnsynced:
     return SpoolUnsynced(
         f"the spool cannot be synced ({reason}); the row is written, and survives the end of the "
-        "process, but perhaps no power loss"
+        "process, but a power loss may take it"
     )

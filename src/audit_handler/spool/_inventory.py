@@ -1,4 +1,4 @@
-"""What lies in a spool, for those who look at it from outside. Nothing is changed or adopted."""
+"""The inventory of a spool: what waits and what was rejected. Changes and adopts nothing."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from audit_handler.spool._files import Files
-from audit_handler.spool._recovery import _is_writer_name, _names, rejected_directory
+from audit_handler.spool._layout import LOCK_NAME, is_writer_name, readable_names
+from audit_handler.spool._rejected import RejectedRows
 from audit_handler.spool._segment import is_segment_name
-from audit_handler.spool._writer import LOCK_NAME
 
 __all__ = ["RejectedBatch", "SpooledRow", "WaitingWriter", "rejected", "spooled_rows", "waiting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingWriter:
-    """The rows of one writer that are not delivered yet."""
+    """Rows of one writer that are not delivered yet."""
 
     target: str
     """Name of the target's directory in the spool."""
     writer_id: str
     is_alive: bool
-    """Whether its process lives; the rows of a dead one wait for the next process."""
+    """Whether its process lives. The next process delivers the rows of a dead one."""
     segments: int
     rows: int
     bytes: int
@@ -34,16 +34,16 @@ class WaitingWriter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedBatch:
-    """Rows that ClickHouse refused, out of one segment."""
+    """Rows of one segment that ClickHouse rejected."""
 
     target: str
     """Name of the target's directory in the spool."""
     path: Path
     rows: int
     reasons: Mapping[int, str]
-    """What ClickHouse said, by *seq*. It may quote the row."""
+    """The message of ClickHouse, by *seq*. It may quote the row."""
     since: float
-    """Unix seconds at which they were set aside."""
+    """Unix seconds at which the file was last written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ class SpooledRow:
     target: str
     is_rejected: bool
     reason: str
-    """Why ClickHouse refused it, if it did."""
+    """Why ClickHouse rejected it; empty if it did not."""
     row: dict[str, Any]
-    """By column; of a damaged line its text, under ``_damaged``."""
+    """The values by column; of a damaged line its text, under ``_damaged``."""
 
 
 def waiting(files: Files, spool_directory: Path) -> Iterator[WaitingWriter]:
-    """Yield every writer of the spool with rows that wait, whatever their target."""
+    """Yield every writer of the spool that has rows, whatever its target."""
     for directory in _writers(files, spool_directory):
         segments = list(_segments(files, directory))
         if segments:
@@ -75,27 +75,33 @@ def waiting(files: Files, spool_directory: Path) -> Iterator[WaitingWriter]:
 
 
 def rejected(files: Files, spool_directory: Path) -> Iterator[RejectedBatch]:
-    """Yield what ClickHouse refused, whatever its target."""
-    for name in _names(files, spool_directory):
-        directory = rejected_directory(spool_directory / name)
-        for batch in _names(files, directory):
-            path = directory / batch
-            if path.suffix == ".ndjson" and (found := _read(files, path)):
+    """Yield every batch of rejected rows, whatever its target."""
+    for name in readable_names(files, spool_directory):
+        rows = RejectedRows(files, spool_directory / name)
+        for path in _batches(rows):
+            if found := _read(files, path):
                 yield RejectedBatch(
                     target=name,
                     path=path,
                     rows=found[0].count(b"\n"),
-                    reasons=_reasons(files, path),
+                    reasons=rows.reasons(path),
                     since=found[1],
                 )
 
 
+def _batches(rejected: RejectedRows) -> list[Path]:
+    try:
+        return rejected.batches()
+    except OSError:
+        return []  # It belongs to another user, or is no directory.
+
+
 def spooled_rows(files: Files, spool_directory: Path) -> Iterator[SpooledRow]:
     """
-    Yield every row in the spool: those that wait, writer by writer in the order of their numbers,
-    then the rejected ones.
+    Yield every row in the spool: first the waiting ones, writer by writer in the order of their
+    numbers, then the rejected ones.
 
-    A row that is being delivered may be yielded, and be in ClickHouse a moment later.
+    A row that is yielded may be stored in ClickHouse a moment later.
     """
     for directory in _writers(files, spool_directory):
         for content, _ in _segments(files, directory):
@@ -115,7 +121,7 @@ def spooled_rows(files: Files, spool_directory: Path) -> Iterator[SpooledRow]:
 
 
 def _row(line: bytes) -> dict[str, Any]:
-    """Return a row; of a line that a disk has damaged its text, under ``_damaged``."""
+    """Return a row; of a damaged line its text, under ``_damaged``."""
     try:
         row: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -124,28 +130,26 @@ def _row(line: bytes) -> dict[str, Any]:
 
 
 def _writers(files: Files, spool_directory: Path) -> Iterator[Path]:
-    for target in _names(files, spool_directory):
-        for name in _names(files, spool_directory / target):
+    for target in readable_names(files, spool_directory):
+        for name in readable_names(files, spool_directory / target):
             directory = spool_directory / target / name
-            if _is_writer_name(name) and not files.is_link(directory):
+            if is_writer_name(name) and not files.is_link(directory):
                 yield directory
 
 
 def _segments(files: Files, directory: Path) -> Iterator[tuple[bytes, float]]:
-    """Yield the whole lines of each segment, in order, and since when it waits."""
-    for name in _names(files, directory):
+    """Yield, in order, the whole lines of each segment and the time of its last write."""
+    for name in readable_names(files, directory):
         path = directory / name
         if is_segment_name(name) and not files.is_link(path):
             found = _read(files, path)
-            # Delivered a moment ago, or not written yet.
+            # It may be removed, or not written yet.
             if found and found[0]:
                 yield found
 
 
 def _read(files: Files, path: Path) -> tuple[bytes, float] | None:
-    """
-    Return the whole lines of a file and the time of its last write, or None where it is gone.
-    """
+    """Return the whole lines of a file and the time of its last write, or None if it is gone."""
     try:
         content, since = files.read(path), files.modified(path)
     except FileNotFoundError:
@@ -153,22 +157,14 @@ def _read(files: Files, path: Path) -> tuple[bytes, float] | None:
     return content[: content.rfind(b"\n") + 1], since
 
 
-def _reasons(files: Files, path: Path) -> dict[int, str]:
-    try:
-        reasons = json.loads(files.read(path.with_suffix(".error.json")))["rows"]
-        return {each["seq"]: str(each.get("reason", "")) for each in reasons}
-    except (OSError, ValueError, TypeError, LookupError, AttributeError):
-        return {}  # Gone, torn, or not ours.
-
-
 def _is_alive(files: Files, directory: Path) -> bool:
-    # Looked for first, because taking the lock would create it.
-    if LOCK_NAME not in _names(files, directory):
+    # The lock file is looked for first: taking the lock would create it.
+    if LOCK_NAME not in readable_names(files, directory):
         return False
     try:
         lock = files.lock(directory / LOCK_NAME)
     except OSError:
-        return True  # Not ours to lock: better too alive than too dead.
+        return True  # It belongs to another user. Alive is the answer that promises less.
     if lock is None:
         return True
     lock.release()

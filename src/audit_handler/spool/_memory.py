@@ -1,11 +1,11 @@
-"""A spool's file operations without a disk."""
+"""The spool's file operations in memory, without a disk."""
 
 from __future__ import annotations
 
 import threading
 from pathlib import Path
 
-from audit_handler.spool._files import Lock
+from audit_handler.spool._locks import Lock
 
 __all__ = ["MemoryFiles"]
 
@@ -15,8 +15,8 @@ class MemoryFiles:
     The same operations on bytes in this process, for ``spool_dir=None``. Safe to call from several
     threads.
 
-    Closing a handle keeps its file, as on disk. There is no other process, but there may be several
-    spools: one that was closed and has not ended yet, and the one that was opened after it.
+    Closing a handle keeps its file, as on disk. No other process uses it, but several spools may:
+    one that was closed and is still busy, and the one that was opened after it.
     """
 
     is_durable = False

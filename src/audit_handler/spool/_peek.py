@@ -1,4 +1,4 @@
-"""A look into the rows that wait, for people: bounded, and in nobody's way."""
+"""Read the rows that wait, up to a number of bytes, without a lock."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def waiting_lines(
     files: Files, directories: Iterable[Path], max_bytes: int
 ) -> Iterator[bytes | None]:
     """
-    Yield the rows in *directories*, the oldest of each first, as encoded lines; then None if
-    *max_bytes* were read before the end.
+    Yield the rows in *directories* as encoded lines, the oldest of each first.
 
-    Takes no lock: rows that are stored or written meanwhile may be among them or not.
+    Yield None at the end if *max_bytes* were read before the last segment. Takes no lock: rows that
+    are delivered or written meanwhile may be missing or not.
     """
     for directory in directories:
         for name in files.names(directory):
@@ -30,7 +30,7 @@ def waiting_lines(
                 yield None
                 return
             content = b""
-            # It may get its next name, or be done with, at any moment.
+            # It may be renamed to its next name, or removed, at any moment.
             for suffix in (path.suffix, READY, SENDING):
                 with suppress(FileNotFoundError):
                     content = files.read(path.with_suffix(suffix))

@@ -1,6 +1,4 @@
-"""
-A segment: the batch of rows that is buffered, sent, retried, recovered and set aside as one file.
-"""
+"""A segment: the batch of rows that is buffered, sent, retried and recovered as one file."""
 
 from __future__ import annotations
 
@@ -20,33 +18,33 @@ __all__ = [
     "segment_name",
 ]
 
+# Rows are appended to it.
 OPEN = ".open"
-"""Being appended to."""
+# Sealed: never written again.
 READY = ".ready"
-"""Sealed: never written again."""
+# An insert of it was attempted, so its rows may be stored.
 SENDING = ".sending"
-"""An insert of it was attempted, so its rows may be stored."""
+# Quarantined: the disk does not return all of it. An operator has to look at it.
 UNREADABLE = ".unreadable"
-"""Set aside: the disk does not give it back, or not all of it. For a person to look at."""
 
 _NAME = re.compile(r"\d{20}\.(?:open|ready|sending)")
 
 
 class SegmentGone(Exception):
-    """Somebody else removed a segment's file."""
+    """A segment's file was removed from outside."""
 
 
 class SegmentUnreadable(Exception):
-    """The disk does not give a segment's content back."""
+    """The disk cannot read a segment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One sealed segment. Immutable; what happens to it is said by its file's name."""
+    """One sealed segment. Immutable; its file's name says what happened to it."""
 
     writer_id: str
     first_seq: int
-    """The *seq* of its first row; rows count on from there without a gap."""
+    """The *seq* of its first row; the rows behind it count on without a gap."""
     rows: int
     size: int
     """Bytes, line ends included."""
@@ -61,18 +59,15 @@ class Segment:
 
     @property
     def was_attempted(self) -> bool:
-        """Whether an insert of it was started, by this process or by one that died."""
+        """Whether this process, or one that died, started an insert of it."""
         return self.path.suffix == SENDING
 
 
 def segment_name(first_seq: int, suffix: str) -> str:
-    """
-    Return the file name of the segment that begins with row *first_seq*; names sort like the
-    numbers.
-    """
+    """Return the file name of the segment from row *first_seq* on; names sort like numbers."""
     return f"{first_seq:020d}{suffix}"
 
 
 def is_segment_name(name: str) -> bool:
-    """Whether a file of that name is a segment that is to be delivered."""
+    """Return whether a file of that name is a segment that is to be delivered."""
     return _NAME.fullmatch(name) is not None

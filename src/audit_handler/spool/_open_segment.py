@@ -1,0 +1,137 @@
+"""The open segment: the file that rows are appended to, and its counts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from audit_handler.spool._files import Files
+
+__all__ = ["OpenSegment"]
+
+
+class OpenSegment:
+    """
+    A file with rows of one month, open for appending.
+
+    Built to be interrupted at any bytecode: `settle` finishes what an interrupted `append` left, by
+    the size of the file. Call `settle` before the next `append` when `is_settled` is False.
+
+    Args:
+        files: The file operations.
+        path: The file.
+        handle: Its handle; it is closed by `close`.
+        first_seq: The number of its first row.
+        bytes_before: Bytes of all rows that the writer wrote before it.
+        month: The month of its rows.
+        opened: Monotonic seconds at which it was created.
+        since: Unix seconds at which it was created.
+    """
+
+    __slots__ = (
+        "_files",
+        "bytes_before",
+        "counts",
+        "first_seq",
+        "handle",
+        "month",
+        "opened",
+        "path",
+        "pending",
+        "since",
+    )
+
+    def __init__(
+        self,
+        files: Files,
+        *,
+        path: Path,
+        handle: int,
+        first_seq: int,
+        bytes_before: int,
+        month: str,
+        opened: float,
+        since: float,
+    ) -> None:
+        self._files = files
+        self.path = path
+        # -1 once it is closed.
+        self.handle = handle
+        self.first_seq = first_seq
+        self.bytes_before = bytes_before
+        self.month = month
+        self.opened = opened
+        self.since = since
+        # Bytes and rows. One tuple, because an interruption must find a row counted in both or in
+        # neither.
+        self.counts = (0, 0)
+        # Bytes of the row that is being written at this moment.
+        self.pending = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of its rows."""
+        return self.counts[0]
+
+    @property
+    def rows(self) -> int:
+        """Rows in it."""
+        return self.counts[1]
+
+    @property
+    def last_seq(self) -> int:
+        """The number of its last row, or of the row before it when it is empty."""
+        return self.first_seq + self.counts[1] - 1
+
+    def append(self, line: bytes) -> int:
+        """
+        Write one row with its line end; return how many rows are in the file now.
+
+        Raises:
+            OSError: The file system refused, and the row is not in the file. Without an errno it
+                is a signal handler's own, and the row may be in the file.
+        """
+        size, rows = self.counts
+        self.pending = len(line)
+        try:
+            written = self._files.write(self.handle, line)
+            while written < len(line):
+                written += self._files.write(self.handle, line[written:])
+        except OSError:
+            with suppress(OSError):  # Left to the next call, as after an interruption.
+                self.settle()
+            raise
+        self.counts = (size + written, rows + 1)
+        self.pending = 0
+        return rows + 1
+
+    def settle(self) -> None:
+        """
+        Bring counts and file in line after a write that failed or was interrupted.
+
+        A whole row is counted; a part of one is cut off.
+
+        Raises:
+            OSError: The file system refused; the next call tries again.
+        """
+        if not self.pending:
+            return
+        before, rows = self.counts
+        size = self._files.size(self.handle)
+        if size == before + self.pending:
+            self.counts = (size, rows + 1)
+        elif size > before:
+            self._files.truncate(self.handle, before)
+        self.pending = 0
+
+    def close(self) -> None:
+        """
+        Close the file, if it is open.
+
+        Raises:
+            OSError: The file system reported an error; the handle is closed all the same.
+        """
+        if self.handle >= 0:
+            # Forgotten before it is closed: a moment later the number may be that of a socket.
+            handle, self.handle = self.handle, -1
+            self._files.close(handle)

@@ -1,0 +1,91 @@
+"""The queue of segments between the writer and the listener, with the counts of what is done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from audit_handler.spool._adopted import AdoptedWriters
+from audit_handler.spool._files import Files
+from audit_handler.spool._segment import Segment
+from audit_handler.spool._taken import TakenSegment
+
+__all__ = ["SegmentQueue"]
+
+
+class SegmentQueue:
+    """
+    Sealed segments of our own writer, and adopted ones, which go first.
+
+    Change it only under the spool's lock. `oldest_since` and the counts may be read without it.
+
+    Args:
+        files: The file operations.
+        is_synced: Whether a segment is synced before it is sent.
+        notify: Called when a segment was added or finished.
+    """
+
+    def __init__(self, files: Files, *, is_synced: bool, notify: Callable[[], None]) -> None:
+        self._notify = notify
+        self.sealed: deque[Segment] = deque()
+        """Our own segments that are not yet taken."""
+        self.adopted = AdoptedWriters(files)
+        self.taken = TakenSegment(files, is_synced=is_synced)
+        self.finished_seq = 0
+        """The number of our last row that is done with."""
+        self.finished_bytes = 0
+        """Bytes of our rows that are done with."""
+
+    def add(self, segment: Segment) -> None:
+        """Add a segment of our own. Ignore one that an interrupted call has added before."""
+        taken = self.taken.segment
+        if self.sealed:
+            added_seq = self.sealed[-1].last_seq
+        elif taken and taken.writer_id == segment.writer_id:
+            added_seq = taken.last_seq
+        else:
+            added_seq = self.finished_seq
+        if segment.last_seq > added_seq:
+            self.sealed.append(segment)
+        self._notify()
+
+    def take_adopted(self) -> Segment | None:
+        """Take the oldest adopted segment, if there is one."""
+        return self._take(self.adopted.segments)
+
+    def take_sealed(self) -> Segment | None:
+        """Take the oldest segment of our own, if there is one."""
+        return self._take(self.sealed)
+
+    def _take(self, segments: deque[Segment]) -> Segment | None:
+        if not segments:
+            return None
+        self.taken.segment = segments.popleft()
+        return self.taken.segment
+
+    def finish(self) -> None:
+        """Count the taken segment as done, and forget it."""
+        segment, self.taken.segment = self.taken.segment, None
+        if segment is None:
+            return
+        if segment.writer_id in self.adopted:
+            self.adopted.finish(segment)
+        else:
+            self.finished_seq = segment.last_seq
+            self.finished_bytes += segment.size
+        self._notify()
+
+    def oldest_since(self) -> float | None:
+        """
+        Return the Unix seconds since which the oldest segment waits, or None when none does.
+
+        Takes no lock: the caller must not wait for a disk that hangs in the middle of an append.
+        """
+        sinces = []
+        for segments in (self.adopted.segments, self.sealed):
+            with suppress(IndexError):  # Empty, perhaps since a moment.
+                sinces.append(segments[0].since)
+        if taken := self.taken.segment:
+            sinces.append(taken.since)
+        return min(sinces, default=None)

@@ -1,0 +1,101 @@
+"""The segment that the listener delivers now: its file, and what is written beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from audit_handler.spool._files import Files, write_whole
+from audit_handler.spool._segment import (
+    SENDING,
+    UNREADABLE,
+    Segment,
+    SegmentGone,
+    SegmentUnreadable,
+)
+
+__all__ = ["TakenSegment"]
+
+
+class TakenSegment:
+    """
+    The file operations on the segment that was taken last. For the listener's thread alone.
+
+    Args:
+        files: The file operations.
+        is_synced: Whether a segment is synced before it is sent, and its new name too.
+    """
+
+    def __init__(self, files: Files, *, is_synced: bool) -> None:
+        self._files = files
+        self._is_synced = is_synced
+        self.segment: Segment | None = None
+        """The segment, under its present name. Other threads may read it."""
+
+    def attempting(self, segment: Segment) -> tuple[Segment, bytes]:
+        """
+        Note on disk, before an insert of *segment*, that its rows may be stored from now on.
+
+        Returns:
+            The segment under its new name, and its content.
+
+        Raises:
+            SegmentGone: It was removed from outside.
+            SegmentUnreadable: The disk cannot read it.
+            OSError: The file system refused; the next call may succeed.
+        """
+        taken = self.segment
+        if taken and (taken.writer_id, taken.first_seq) == (segment.writer_id, segment.first_seq):
+            segment = taken  # A call that failed later has renamed it.
+        try:
+            content = self._content(segment.path)
+            if not segment.was_attempted:
+                renamed = replace(segment, path=segment.path.with_suffix(SENDING))
+                self._files.rename(segment.path, renamed.path)
+                self.segment = segment = renamed
+        except FileNotFoundError as exc:
+            raise SegmentGone(str(exc)) from exc
+        if self._is_synced:
+            self._files.sync_directory(segment.path.parent)
+        return segment, content
+
+    def _content(self, path: Path) -> bytes:
+        """Sync and read a segment that is to be sent."""
+        # Synced here and not when it is sealed: a logger call may seal it, and must not wait for a
+        # disk. An attempted one too: the process that renamed it may have died before its sync.
+        for is_synced in (True, False) if self._is_synced else (False,):
+            try:
+                return self._files.read(path, is_synced=is_synced)
+            except OSError as exc:
+                if exc.errno != errno.EIO:
+                    raise
+                # A segment that can be read can be sent, even if it cannot be synced.
+        raise SegmentUnreadable(f"{path}: {os.strerror(errno.EIO)}")
+
+    def remove(self) -> None:
+        """Remove its file: every row of it is stored or rejected."""
+        # The next process looks up the rows of a file that cannot be removed, and finds them.
+        if self.segment:
+            with suppress(OSError):
+                self._files.unlink(self.segment.path)
+
+    def give_up(self, segment: Segment) -> Path:
+        """
+        Quarantine *segment* under a name that is never delivered; return that path.
+
+        Raises:
+            OSError: The file system refused.
+        """
+        path = segment.path.with_suffix(UNREADABLE)
+        for name in (segment.path, segment.path.with_suffix(SENDING)):
+            with suppress(FileNotFoundError):
+                self._files.rename(name, path)
+        return path
+
+    def helper_file(self, segment: Segment, name: str, content: bytes) -> Path:
+        """Write a file beside *segment*, for an insert that reads one; recovery removes it."""
+        path = segment.path.with_name(name)
+        return write_whole(self._files, path, content, is_synced=self._is_synced)
