@@ -100,7 +100,8 @@ class Intake:
         Raises:
             SpoolFull, SpoolUnavailable, SpoolClosed: The row was not accepted.
         """
-        self._refuse_when_full(len(body))
+        if self.is_closed or self.waiting_bytes + len(body) > self._max_bytes:
+            raise self._refusal()
         writer = self.writer or self._new_writer()
         try:
             seq = writer.append(body, month)
@@ -120,7 +121,8 @@ class Intake:
         Raises:
             SpoolFull, SpoolUnavailable, SpoolClosed: The row would not be accepted.
         """
-        self._refuse_when_full(_USUAL_ROW_BYTES)
+        if self.is_closed or self.is_full:
+            raise self._refusal()
         if self._has_disk_failed:
             self._probe_disk()
 
@@ -177,16 +179,14 @@ class Intake:
         if self.writer and self._files.is_durable:
             self.writer.abandon()
 
-    def _refuse_when_full(self, size: int) -> None:
+    def _refusal(self) -> SpoolError:
         if self.is_closed:
-            raise SpoolClosed("the spool is closed")
-        waiting = self.waiting_bytes
-        if waiting + size > self._max_bytes:
-            raise SpoolFull(
-                f"the spool {self._target_directory} holds {waiting:,} of "
-                f"max_spool_bytes={self._max_bytes:,}; "
-                "see why ClickHouse does not take them, or raise max_spool_bytes"
-            )
+            return SpoolClosed("the spool is closed")
+        return SpoolFull(
+            f"the spool {self._target_directory} holds {self.waiting_bytes:,} of "
+            f"max_spool_bytes={self._max_bytes:,}; "
+            "see why ClickHouse does not take them, or raise max_spool_bytes"
+        )
 
     def _new_writer(self) -> Writer:
         self.writer = Writer(
