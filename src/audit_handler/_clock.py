@@ -1,4 +1,4 @@
-"""Time, passed in: what the rooms need of a clock, and the one that is used outside tests."""
+"""The clock: a protocol for time and waiting, and the operating system's clock."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Clock(Protocol):
     """A source of time and of waiting. Safe to call from several threads."""
 
     def time(self) -> float:
-        """Unix seconds; may step back when the machine's clock is set."""
+        """Return Unix seconds; they may step back when the machine's clock is set."""
 
     def monotonic(self) -> float:
-        """Seconds that never step back; only differences mean something."""
+        """Return seconds that never step back; only their differences have a meaning."""
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
         """Wait on the held *condition* until it is notified or *timeout* seconds have passed."""
@@ -32,5 +32,6 @@ class SystemClock:
         return time.monotonic()
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
-        # Condition.wait refuses more than threading.TIMEOUT_MAX; a day is long enough for a loop.
+        # Condition.wait refuses more than threading.TIMEOUT_MAX. A day is enough: callers wait in a
+        # loop.
         condition.wait(None if timeout is None else max(0.0, min(timeout, 86_400.0)))

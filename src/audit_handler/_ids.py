@@ -1,9 +1,9 @@
 """
 Time-ordered ids: UUID version 7 (RFC 9562) for events and writers.
 
-Within a process the low bits count instead of being random (the RFC's "fixed bit-length dedicated
-counter"): uniqueness then rests on a counter, not on luck, making an id costs no system call, and
-ids of neighbouring rows compress to a few bytes where random ones cost sixteen.
+Within a process the low bits are a counter instead of random (the RFC's "fixed bit-length dedicated
+counter"). A counter makes ids unique without luck and without a system call for each, and ids of
+neighbouring rows compress to a few bytes, where random ones take sixteen.
 """
 
 from __future__ import annotations
@@ -19,28 +19,26 @@ _VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
 
 class EventIds:
     """
-    Makes event ids: 48 bits of Unix milliseconds, 42 random bits per instance, a 32-bit counter.
+    Event ids: 48 bits of Unix milliseconds, 42 random bits per instance, a 32-bit counter.
 
-    Safe to call from several threads. Not to be shared across a fork: a child needs an instance of
-    its own. Two instances collide only if they drew the same 42 bits and stand at the same count in
-    the same millisecond.
+    Safe to call from several threads. Do not share an instance across a fork: a child needs its
+    own. Two instances collide only if they have the same 42 random bits and the same count in the
+    same millisecond.
     """
 
     __slots__ = ("_count", "_middle")
 
     def __init__(self) -> None:
         drawn = int.from_bytes(os.urandom(6), "big")
-        # As text, what is the same in every id: version, variant and the random bits.
+        # The text that all ids share: version, variant and the random bits.
         number = _VERSION_AND_VARIANT | (drawn & 0xFFF) << 64 | (drawn >> 12 & 0x3FFFFFFF) << 32
         self._middle = _text(number)[13:28]
         self._count = itertools.count()
 
     def next(self, unix_seconds: float) -> str:
-        """
-        Return an id for an event at *unix_seconds* (1970 to 10889), as 36 lower-case characters.
-        """
+        """Return an id, 36 lower-case characters, for an event at *unix_seconds* (1970-10889)."""
         milliseconds = int(unix_seconds * 1000)
-        return "%08x-%04x%s%08x" % (  # noqa: UP031  # in two thirds of an f-string's time
+        return "%08x-%04x%s%08x" % (  # noqa: UP031  # two thirds of an f-string's time
             milliseconds >> 16 & 0xFFFFFFFF,
             milliseconds & 0xFFFF,
             self._middle,
@@ -50,10 +48,10 @@ class EventIds:
 
 def new_writer_id() -> str:
     """
-    Return the id of a new writer: milliseconds, their fraction to a quarter microsecond, 62 random
-    bits.
+    Return the id of a new writer: Unix milliseconds, their fraction in quarter microseconds, and 62
+    random bits.
 
-    Ids sort by the time they were made, so that what an older writer left is delivered first.
+    Ids sort by the time of their creation, so the rows of an older writer are delivered first.
     """
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     fraction = nanoseconds * 4096 // 1_000_000

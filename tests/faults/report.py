@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "AUDIT_FAULT_TRIALS": str(given.trials),
         }
         here = Path(__file__).parent
-        tests = [str(here), str(here.with_name("test_processes.py"))]
+        tests = [str(here), str(here.with_name("_process") / "test_registry.py")]
         command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *tests, *given.pytest]
         status = subprocess.run(command, env=environment, check=False).returncode
         verdicts = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]

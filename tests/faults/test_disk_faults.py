@@ -5,7 +5,6 @@ or reported.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -137,7 +136,6 @@ def test_the_disk_is_full_and_logger_calls_wait_for_room(world: World, judge: Ju
         judge(ROW, "disk full, on_full='block'", server, world.table, numbers + more)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no file size limits on this system")
 def test_a_write_that_the_disk_takes_half_of(world: World, judge: Judge) -> None:
     """
     A limit of 20,000 bytes for a file: the row that reaches it is written in part, then refused.
@@ -164,7 +162,6 @@ def test_a_write_that_the_disk_takes_half_of(world: World, judge: Judge) -> None
         judge(ROW, "writes end in the middle of a row", server, world.table, acknowledged)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such modes on this system")
 def test_the_spool_directory_is_read_only_for_a_while(world: World, judge: Judge) -> None:
     with world.server() as server:
         process = world.start(

@@ -2,7 +2,7 @@
 Ways in which processes come into being and end: servers that fork, pools, reloads, programs that
 outlive their parents. Each acknowledged row is stored once.
 
-What a single program does at its end is in ``tests/test_processes.py``.
+What a single program does at its end is in ``tests/_process/test_registry.py``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from tests.support.programs import PRELUDE, World
 FORKS = "fork, multiprocessing, gunicorn --preload, Celery prefork"
 REOPENED = "closed while it is still attached"
 CLOCK = "clock steps, months, leap days, time zones"
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
 
 def judged(world: World, judge: Judge, row: str, fault: str, acknowledged: list[int]) -> None:
@@ -77,7 +75,6 @@ def test_a_later_dict_config_closes_it_while_threads_log(world: World, judge: Ju
     judged(world, judge, REOPENED, "dictConfig, 5 times, while threads log", acknowledged)
 
 
-@needs_fork
 def test_a_forked_child_that_lives_on_does_not_hold_its_dead_parents_rows(
     world: World, judge: Judge
 ) -> None:
@@ -165,8 +162,6 @@ def test_a_started_program_inherits_nothing_of_the_spool(world: World, judge: Ju
 
 @pytest.mark.parametrize("pool", ["forkserver", "executor"])
 def test_pools_of_processes(world: World, judge: Judge, tmp_path: Path, pool: str) -> None:
-    if pool == "forkserver" and not hasattr(os, "fork"):
-        pytest.skip("no fork on this system")
     (tmp_path / "workers.py").write_text(
         PRELUDE + "\ndef work(start):\n    for n in range(start, start + 50): audit(n)\n"
     )
@@ -277,7 +272,6 @@ def _ask(path: Path, number: int) -> int:
     return worker
 
 
-@needs_fork
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
 def test_gunicorn_with_two_workers(
     world: World, judge: Judge, tmp_path: Path, preload: bool
@@ -347,7 +341,6 @@ def work(number):
 )
 
 
-@needs_fork
 def test_celery_with_two_prefork_workers(world: World, judge: Judge, tmp_path: Path) -> None:
     """The module is loaded in the master, which audits too; the tasks run in its children."""
     pytest.importorskip("celery")

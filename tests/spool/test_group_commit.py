@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from audit_handler.errors import SpoolUnavailable, SpoolUnsynced
-from audit_handler.spool import DiskFiles
+from audit_handler.errors import SpoolUnsynced
+from audit_handler.spool import (
+    DiskFiles,
+)
+from tests.support.disks import InterruptedFiles, RefusingFiles
 from tests.support.spools import make_spool, put_numbers, take_all
 
 
@@ -68,27 +70,6 @@ def test_with_fsync_always_a_row_is_synced_before_put_returns(tmp_path: Path) ->
         assert files.synced_bytes == spool.waiting_bytes
 
 
-class RefusingFiles(DiskFiles):
-    """A disk that refuses so many syncs, of files or of directories."""
-
-    def __init__(self, *, files: int = 0, directories: int = 0, path: Path | None = None) -> None:
-        super().__init__()
-        self.files, self.directories, self.path = files, directories, path
-        self.synced: list[Path] = []
-
-    def sync(self, handle: int) -> None:
-        if self.files:
-            self.files -= 1
-            raise OSError(5, "Input/output error")
-        super().sync(handle)
-
-    def sync_directory(self, path: Path) -> None:
-        if self.directories and self.path in (None, path):
-            self.directories -= 1
-            raise OSError(22, "Invalid argument")
-        self.synced.append(path)
-
-
 def test_a_row_that_is_not_synced_is_taken_and_told(tmp_path: Path) -> None:
     """It was called dropped, and was stored all the same: who logged it again had it twice."""
     disk = RefusingFiles()
@@ -107,49 +88,6 @@ def test_a_row_that_is_not_synced_is_taken_and_told(tmp_path: Path) -> None:
     assert [3] == take_all(spool)
 
 
-def open_files() -> int:
-    return len(list(Path("/dev/fd").iterdir()))
-
-
-def test_a_directory_that_cannot_be_synced_leaks_nothing(tmp_path: Path) -> None:
-    disk = RefusingFiles(directories=5, path=tmp_path / "target")
-    spool = make_spool(tmp_path / "target", files=disk, fsync="always")
-    before = open_files()
-    for _ in range(5):
-        with pytest.raises(SpoolUnavailable, match="Invalid argument"):
-            put_numbers(spool, 1, 1)
-
-    assert before == open_files()
-    assert [] == list((tmp_path / "target").iterdir())
-    put_numbers(spool, 1, 1)
-    assert [1] == take_all(spool)
-
-
-def test_directories_that_others_have_made_need_no_sync(tmp_path: Path) -> None:
-    disk = RefusingFiles(directories=1, path=Path(tmp_path.anchor))
-    spool = make_spool(tmp_path, files=disk, fsync="always")
-    put_numbers(spool, 1, 1)
-
-    assert 0 == disk.directories
-    assert [1] == take_all(spool)
-
-
-def test_the_name_of_a_segment_is_synced_before_its_first_row_is_taken(tmp_path: Path) -> None:
-    disk = RefusingFiles()
-    spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=1)
-    put_numbers(spool, 1, 1)
-    assert spool._intake.writer is not None
-    directory = spool._intake.writer.directory.path
-    disk.directories, disk.path = 1, directory
-    before = disk.synced.count(directory)
-    with pytest.raises(SpoolUnavailable):
-        put_numbers(spool, 2, 2)
-    put_numbers(spool, 3, 3)
-
-    assert before + 1 == disk.synced.count(directory)
-    assert [1, 3] == take_all(spool)
-
-
 def test_a_seal_that_cannot_sync_tells_whose_rows_it_was(tmp_path: Path) -> None:
     """The system tells it once: the row that filled the batch was said to be on the disk."""
     disk = RefusingFiles()
@@ -163,17 +101,16 @@ def test_a_seal_that_cannot_sync_tells_whose_rows_it_was(tmp_path: Path) -> None
     assert [1, 2, 3] == take_all(spool)
 
 
-def test_the_name_of_a_directory_that_was_made_again_is_synced_in_the_end(tmp_path: Path) -> None:
-    target = tmp_path / "target"
-    disk = RefusingFiles()
-    spool = make_spool(target, files=disk, fsync="always", batch_size=1)
-    put_numbers(spool, 1, 1)
-    assert spool._intake.writer is not None
-    shutil.rmtree(spool._intake.writer.directory.path)
-    before = disk.synced.count(target)
-    disk.directories, disk.path = 1, target
-    with pytest.raises(SpoolUnavailable):
-        put_numbers(spool, 2, 2)
-    put_numbers(spool, 3, 3)
+@pytest.mark.parametrize("moment", ["before sync", "before duplicate"])
+def test_a_row_put_on_top_of_a_sync_is_synced_too(tmp_path: Path, moment: str) -> None:
+    """With a lock that is not reentrant, the process hung for ever."""
+    files = InterruptedFiles()
+    spool = make_spool(tmp_path, files=files, fsync="always", batch_size=100)
+    files.interruptions[moment] = lambda: put_numbers(spool, 2, 2)
+    caller = threading.Thread(target=put_numbers, args=(spool, 1, 1), daemon=True)
+    caller.start()
+    caller.join(60.0)
 
-    assert before + 1 == disk.synced.count(target)
+    assert not caller.is_alive()
+    assert 2 == spool._intake.group_commit._synced_seq
+    assert [1, 2] == take_all(spool)

@@ -1,3 +1,1 @@
-"""
-This process: its handlers, its signals, its end.
-"""
+"""This process: its handlers, its signals, its forks and its end."""

@@ -1,5 +1,5 @@
 """
-The handlers of this process: known to those who watch them, at forks, and at its end.
+The registry of this process's handlers: closes them at its end, and abandons them in a child.
 
 Safe to call from several threads.
 """
@@ -28,84 +28,85 @@ __all__ = [
 
 
 class Registered(Protocol):
-    """What is asked of a handler here."""
+    """A handler, as this module uses it."""
 
-    def flush(self) -> bool: ...
+    def flush(self) -> bool:
+        """Deliver the rows that wait; return whether all were delivered."""
 
-    def close(self) -> bool: ...
+    def close(self) -> bool:
+        """Deliver the rows that wait and stop; return whether all were delivered."""
 
-    def status(self) -> Status: ...
+    def status(self) -> Status:
+        """Return the counters."""
 
     def note_lost(self) -> None:
-        """Tell of the rows that end with the process."""
+        """Report the rows in memory that are lost when the process ends."""
 
     def abandon(self) -> None:
-        """Let go, in a forked child, of what is the parent's."""
+        """Let go, in a forked child, of everything that belongs to the parent."""
 
 
 class Closing(Protocol):
-    """What is being closed, by the name of its handler or after it."""
+    """A part of a closed handler that may still deliver."""
 
-    def close(self, timeout: float) -> bool: ...
+    def close(self, timeout: float) -> bool:
+        """Deliver the rows that wait within *timeout* seconds; return whether it did."""
 
 
+# For handlers that a later dictConfig has closed. It holds logging's lock, so their `close` did not
+# wait.
 _CLOSING_SECONDS = 10.0
-# For what a later dictConfig has closed, with logging's lock in its hands and so without waiting.
 
-# Kept by importlib.reload: handlers made before it are still attached to their loggers.
+# The sets survive importlib.reload: handlers created before it are still attached to their loggers.
 _all: weakref.WeakSet[Registered] = globals().get("_all", weakref.WeakSet())
 _open: set[Registered] = globals().get("_open", set())
 _closing: weakref.WeakSet[Closing] = globals().get("_closing", weakref.WeakSet())
-_lock = threading.RLock()  # reentrant, for a signal handler
-# A WeakSet that is iterated over must not be added to meanwhile.
+# A WeakSet must not grow while it is iterated over. Reentrant, for a signal handler.
+_lock = threading.RLock()
 _is_exiting = False
 
 
 def register(handler: Registered) -> None:
-    """Know *handler* from now on, as long as it lives."""
+    """Add *handler*. The registry does not keep it alive."""
     with _lock:
         _all.add(handler)
 
 
 def handlers() -> list[Registered]:
-    """Return all handlers that live."""
+    """Return all handlers that are alive."""
     with _lock:
         return list(_all)
 
 
 def keep_open(handler: Registered) -> None:
-    """Keep *handler* alive: one that nobody holds any more has rows to deliver all the same."""
+    """Keep *handler* alive: without any other reference, it still has rows to deliver."""
     _open.add(handler)
 
 
 def forget_open(handler: Registered) -> None:
-    """Keep *handler* alive no longer: it is closed."""
+    """Stop keeping *handler* alive: it is closed."""
     _open.discard(handler)
 
 
 def note_closing(closing: Closing) -> None:
-    """Close *closing* again at the end of the process, if it lives until then."""
+    """Close *closing* again at the end of the process, if it is alive then."""
     with _lock:
         _closing.add(closing)
 
 
 def is_exiting() -> bool:
-    """Whether the exit hook has begun: nothing is delivered any more."""
+    """Return whether the exit hook has begun: later rows are not delivered any more."""
     return _is_exiting
 
 
 def flush_all() -> bool:
-    """
-    Flush every handler, each within its *shutdown_timeout*; whether all rows were delivered.
-    """
+    """Flush each handler within its *shutdown_timeout*; return whether all rows were delivered."""
     return all([handler.flush() for handler in handlers()])
 
 
 def close_all() -> None:
-    """
-    Deliver what waits, each handler within its *shutdown_timeout*. Later records stay in the spool.
-    """
-    global _is_exiting  # a fact about this process
+    """Close each handler within its *shutdown_timeout*. Later records stay in the spool."""
+    global _is_exiting  # A fact about this process.
     _is_exiting = True
     with _lock:
         closing = list(_closing)
@@ -118,17 +119,17 @@ def close_all() -> None:
 
 def move_exit_hook() -> None:
     """
-    Put our exit hook in front of those registered so far: they run last in, first out.
+    Register our exit hook again, so that it runs before all hooks registered so far.
 
-    The driver's client closes the embedded engine in a hook of its own, registered when the client
-    is made.
+    The driver's client closes the embedded engine in an exit hook, which it registers when the
+    client is created.
     """
     atexit.unregister(close_all)
     atexit.register(close_all)
 
 
 def _after_fork_in_child() -> None:
-    global _lock  # the child's own: another thread may have held it
+    global _lock  # A new one: another thread of the parent may have held it.
     _lock = threading.RLock()
     _closing.clear()
     _open.clear()
@@ -137,8 +138,6 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(close_all)
-if hasattr(os, "register_at_fork"):
-    # Nothing is taken before a fork: all that another thread may have half done stays with the
-    # parent, and a lock that is taken there could be wanted by one whom logging's own hook waits
-    # for.
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+# No lock is taken before a fork: a thread could want it that logging's own fork hook waits for.
+# State that another thread left half done stays with the parent.
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,10 +1,10 @@
 """
-Delivery before a signal ends the process: Python runs no exit hooks when one does.
+Delivery before a signal ends the process: Python runs no exit hooks then.
 
-A signal handler runs on the main thread, between any two bytecodes of what it interrupts, which may
-hold the spool's lock, or one that the listener needs to log a line. So nothing is delivered, and
-nothing waits, inside the handler: another thread does that while the application goes on, and then
-sends the signal once more, to do what it would have done without us.
+A signal handler runs on the main thread, between any two bytecodes. The interrupted code may hold
+the spool's lock, or a lock that the listener needs to log a line. So the handler itself neither
+delivers nor waits. Another thread does that while the application goes on, and then sends the
+signal again, which does what it would have done without us.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ __all__ = ["install_signal_handlers"]
 
 _logger = logging.getLogger("audit_handler.signals")
 
+# A function, or ``SIG_DFL``.
 _Before = Callable[[int, "FrameType | None"], Any] | int
-"""A function, or ``SIG_DFL``."""
 
 
 def install_signal_handlers(signals: Iterable[int] = (signal.SIGTERM,)) -> None:
     """
-    Deliver what waits before one of *signals* ends the process.
+    Deliver the rows that wait before one of *signals* ends the process.
 
-    When the signal comes, the application goes on while every `AuditHandler` of the process is
-    flushed, each for *shutdown_timeout* seconds at most. Then the signal does what it did before
-    this call: a handler that was installed is called, on the main thread; by default the process
-    ends by that signal, with the exit status that says so. A second signal does not wait.
+    When the signal comes, the application goes on while each `AuditHandler` of the process is
+    flushed for at most *shutdown_timeout* seconds. Then the signal does what it did before this
+    call. A handler that was installed is called, on the main thread. By default the process ends by
+    that signal, and its exit status says so. A second signal does not wait.
 
-    Without this nothing is lost either, but the last rows wait in the spool for the next start.
-    For SIGTERM only, unless told: Ctrl-C (SIGINT) raises KeyboardInterrupt, and exit hooks deliver.
-    A signal that is ignored stays ignored. One whose handler is not Python's is left to it. What is
-    installed later replaces this, as asyncio's and uvicorn's handlers do; uvicorn puts it back, and
-    raises the signal again, once it has stopped. A forked child inherits it.
+    Without this call no row is lost either, but the last rows wait in the spool for the next start.
+    The default is SIGTERM alone: Ctrl-C (SIGINT) raises KeyboardInterrupt, and exit hooks deliver.
+    An ignored signal stays ignored. A signal whose handler is not Python's is left alone. A handler
+    that is installed later replaces this one, as asyncio's and uvicorn's do; uvicorn restores this
+    one and raises the signal again once it has stopped. A forked child inherits it.
 
     Call it on the main thread; a second call changes nothing.
 
     Args:
-        signals: Such as ``[signal.SIGTERM, signal.SIGHUP]``.
+        signals: The signals, such as ``[signal.SIGTERM, signal.SIGHUP]``.
 
     Raises:
-        ConfigurationError: This is not the main thread, or such a signal cannot be handled.
+        ConfigurationError: This is not the main thread, or a signal cannot be handled.
     """
     thread = threading.current_thread()
     if thread is not threading.main_thread():
         raise ConfigurationError(
             f"install_signal_handlers() was called on the thread {thread.name!r}; Python handles "
-            "signals on the main thread only: call it there, where the application starts"
+            "signals on the main thread only, so call it there when the application starts"
         )
     for number in signals:
         try:
@@ -70,7 +70,7 @@ def install_signal_handlers(signals: Iterable[int] = (signal.SIGTERM,)) -> None:
 
 
 class _Answer:
-    """What a signal does: the first time deliver, the second time what it did *before*."""
+    """A signal handler that delivers on the first signal, and calls *before* on the second."""
 
     def __init__(self, before: _Before) -> None:
         self.before = before
@@ -79,11 +79,11 @@ class _Answer:
         if number not in _under_way:
             _under_way[number] = self
             try:
-                # Not threading's, whose start waits, and takes locks that the interrupted code may
-                # hold.
+                # Not threading.Thread: its `start` waits, and takes locks that the interrupted code
+                # may hold.
                 _thread.start_new_thread(_deliver, (number,))
             except RuntimeError:
-                pass  # There are no more threads to be had, or the interpreter is ending.
+                pass  # No more threads can be started, or the interpreter is ending.
             else:
                 return
         _under_way.pop(number, None)
@@ -93,17 +93,24 @@ class _Answer:
             _end_by(number)
 
 
+# The signals that came, and for which rows are being delivered.
 _under_way: dict[int, _Answer] = {}
-"""The signals that came, and for which rows are being delivered."""
 
 
 def _deliver(number: int) -> None:
     try:
-        _logger.info("signal %d: delivering what waits", number)
+        _logger.info("Signal %d: delivering the audit rows that wait.", number)
         if not registry.flush_all():
-            _logger.warning("signal %d: not all audit rows are stored, see above", number)
+            _logger.warning(
+                "Signal %d: not all audit rows are stored; the lines above say why. "
+                "The next start delivers them from a spool on disk.",
+                number,
+            )
     except Exception:
-        _logger.exception("signal %d: the rows that wait are left to the next start", number)
+        _logger.exception(
+            "Signal %d: delivery failed. The next start delivers the rows from a spool on disk.",
+            number,
+        )
     finally:
         if number in _under_way:
             _send_to_main_thread(number)
@@ -111,11 +118,9 @@ def _deliver(number: int) -> None:
 
 def _send_to_main_thread(number: int) -> None:
     main = threading.main_thread().ident
-    if hasattr(signal, "pthread_kill") and main is not None:
-        # To this thread in particular, so that it ends what the main thread sleeps in.
+    if main is not None:
+        # To that thread in particular: it ends the call in which the main thread sleeps.
         signal.pthread_kill(main, number)
-    else:
-        signal.raise_signal(number)
 
 
 def _end_by(number: int) -> None:
@@ -125,9 +130,9 @@ def _end_by(number: int) -> None:
 
 def _end() -> None:
     """
-    End by the signal also when the application came to its own end before all was delivered.
+    End by the signal also when the application ends by itself during the delivery.
 
-    uvicorn does: it stops, raises the signal again, and returns.
+    uvicorn does so: it stops, raises the signal again, and returns.
     """
     for number, answer in list(_under_way.items()):
         if not callable(answer.before):
@@ -137,6 +142,5 @@ def _end() -> None:
 
 
 atexit.register(_end)
-if hasattr(os, "register_at_fork"):
-    # The thread that delivers stays with the parent, as the signal does.
-    os.register_at_fork(after_in_child=_under_way.clear)
+# The thread that delivers stays with the parent, as the signal does.
+os.register_at_fork(after_in_child=_under_way.clear)

@@ -1,14 +1,13 @@
 """
-Processes: however one ends, each logger call that returned is stored once, by it or by the next
-one.
+The registry: however a process ends or forks, each logger call that returned is stored once, by
+this process or by the next one.
 
-Every test runs real programs. chDB is only opened in them, and by a loopback server that looks at
-the result: a process that has loaded it cannot fork safely, and pytest's must be able to.
+Every test runs real programs. Only they open chDB, and a loopback server that looks at the result:
+a process that has loaded it cannot fork safely, and pytest's process must be able to.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Worl
 
 @pytest.fixture
 def http_world(tmp_path: Path, database: str, loopback: LoopbackClickHouse) -> World:
-    """For what does not depend on the engine."""
+    """For tests that do not depend on the engine."""
     return World(tmp_path, loopback.dsn(database), database, loopback)
 
 
@@ -168,7 +167,6 @@ def test_a_first_audit_while_the_interpreter_ends_is_delivered_by_the_next(
     http_world.assert_whole(acknowledged)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize("ending", ["os._exit(0)", "sys.exit(0)", "pass"])
 def test_parent_and_forked_child_are_each_whole(http_world: World, ending: str) -> None:
     acknowledged = http_world.run(
@@ -192,7 +190,6 @@ def test_parent_and_forked_child_are_each_whole(http_world: World, ending: str) 
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_forks_in_the_middle_of_other_threads_audits_are_whole(http_world: World) -> None:
     """A child must not inherit a lock that another thread of its parent held at that moment."""
     acknowledged = http_world.run(
@@ -218,7 +215,6 @@ def test_forks_in_the_middle_of_other_threads_audits_are_whole(http_world: World
     http_world.assert_whole(acknowledged)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_child_forked_while_the_driver_is_being_imported_delivers_by_itself(
     http_world: World,
 ) -> None:
@@ -243,8 +239,6 @@ def test_a_child_forked_while_the_driver_is_being_imported_delivers_by_itself(
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_multiprocessing_is_whole(http_world: World, tmp_path: Path, method: str) -> None:
-    if method == "fork" and not hasattr(os, "fork"):
-        pytest.skip("no fork on this system")
     module = tmp_path / "workers.py"
     module.write_text(
         PRELUDE + "\ndef work(start):\n    for n in range(start, start + 100): audit(n)\n"
@@ -268,7 +262,6 @@ def test_multiprocessing_is_whole(http_world: World, tmp_path: Path, method: str
     http_world.assert_whole(acknowledged)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_handler_whose_module_was_reloaded_is_known_at_forks_and_at_the_end(
     http_world: World,
 ) -> None:

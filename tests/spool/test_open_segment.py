@@ -1,0 +1,81 @@
+"""The open segment: counts and file agree after each failed or interrupted write."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from audit_handler.errors import SpoolUnavailable
+from audit_handler.spool import (
+    DiskFiles,
+)
+from tests.support.disks import FaultyFiles, InterruptedFiles, raising
+from tests.support.spools import MONTH, make_spool, put_numbers, take_all
+
+
+@pytest.mark.parametrize("partial", [0, 1, 20])
+def test_a_full_disk_costs_the_row_and_leaves_no_torn_line(tmp_path: Path, partial: int) -> None:
+    files = FaultyFiles()
+    spool = make_spool(tmp_path, files=files)
+    put_numbers(spool, 1, 1)
+    files.partial = partial
+    with pytest.raises(SpoolUnavailable, match="No space left"):
+        put_numbers(spool, 2, 2)
+    files.partial = None
+    put_numbers(spool, 3, 3)
+
+    assert take_all(spool) == [1, 3]
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_an_exception_in_the_middle_of_a_write_leaves_the_counts_right(
+    tmp_path: Path, is_written: bool
+) -> None:
+    """
+    Ctrl-C, or ``sys.exit`` in a SIGTERM handler, may hit between the write and the count of it.
+    """
+
+    class InterruptedWrite(DiskFiles):
+        is_armed = False
+
+        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]  # DiskFiles.write is os.write itself
+            if self.is_armed:
+                self.is_armed = False
+                if is_written:
+                    os.write(handle, data)
+                raise KeyboardInterrupt
+            return os.write(handle, data)
+
+    files = InterruptedWrite()
+    spool = make_spool(tmp_path, files=files, batch_size=10)
+    put_numbers(spool, 1, 1)
+    files.is_armed = True
+    with pytest.raises(KeyboardInterrupt):
+        put_numbers(spool, 2, 2)
+    put_numbers(spool, 3, 3)
+    segment = spool.get(10.0)
+    assert segment is not None
+    rows = [json.loads(line) for line in spool.files.read(segment.path).splitlines()]
+
+    assert ([1, 2, 3] if is_written else [1, 3]) == [row["n"] for row in rows]
+    assert list(range(1, len(rows) + 1)) == [row["seq"] for row in rows]
+    assert segment.rows == len(rows)
+
+
+@pytest.mark.parametrize(("moment", "rows"), [("before write", [1, 3]), ("after write", [1, 2, 3])])
+def test_a_signal_handlers_own_oserror_is_no_disk_failure(
+    moment: str, rows: list[int], tmp_path: Path
+) -> None:
+    """``raise TimeoutError`` for an alarm: the row was written, refused, and written once more."""
+    files = InterruptedFiles()
+    spool = make_spool(tmp_path, files=files, batch_size=10)
+    put_numbers(spool, 1, 1)
+    files.interruptions[moment] = raising(TimeoutError)
+    with pytest.raises(TimeoutError):
+        spool.put(b'{"n":2}', MONTH, timeout=60.0)
+    put_numbers(spool, 3, 3)
+
+    assert rows == take_all(spool)
