@@ -25,23 +25,31 @@ def audit_handler(address: str, directory: Path) -> logging.Handler:
 
 def opentelemetry(address: str, _: Path) -> logging.Handler:
     """As in the SDK's documentation; its provider shuts itself down at the end of the program."""
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-    from opentelemetry.instrumentation.logging.handler import LoggingHandler
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import (  # type: ignore[import-not-found]  # installed for `make faults` alone
+        OTLPLogExporter,
+    )
+    from opentelemetry.instrumentation.logging.handler import (  # type: ignore[import-not-found]  # as above
+        LoggingHandler,
+    )
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
     provider = LoggerProvider()
     provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(address)))
-    return LoggingHandler(logger_provider=provider)
+    handler: logging.Handler = LoggingHandler(logger_provider=provider)
+    return handler
 
 
 def logstash(address: str, directory: Path, *, database: bool = False) -> logging.Handler:
     """As in its documentation; ``logging.shutdown`` closes it at the end of the program."""
-    from logstash_async.handler import AsynchronousLogstashHandler
+    from logstash_async.handler import (  # type: ignore[import-not-found]  # as above
+        AsynchronousLogstashHandler,
+    )
 
     host, port = address.split(":")
     path = str(directory / "logstash.db") if database else None
-    return AsynchronousLogstashHandler(host, int(port), database_path=path)
+    handler: logging.Handler = AsynchronousLogstashHandler(host, int(port), database_path=path)
+    return handler
 
 
 def logstash_database(address: str, directory: Path) -> logging.Handler:

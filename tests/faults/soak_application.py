@@ -140,7 +140,7 @@ class SoakApplication:
             status = 0
         finally:
             if status:
-                sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+                sys.excepthook(*sys.exc_info())
             os._exit(status)
 
 

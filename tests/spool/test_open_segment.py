@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit_handler.errors import SpoolUnavailable
 from audit_handler.spool import (
     DiskFiles,
+    MemoryFiles,
 )
+from audit_handler.spool._open_segment import OpenSegment
 from tests.support.disks import FaultyFiles, InterruptedFiles, raising
 from tests.support.spools import MONTH, make_spool, put_numbers, take_all
 
@@ -79,3 +82,98 @@ def test_a_signal_handlers_own_oserror_is_no_disk_failure(
     put_numbers(spool, 3, 3)
 
     assert rows == take_all(spool)
+
+
+# Without a spool
+
+
+def open_segment(files: MemoryFiles, **given: Any) -> OpenSegment:
+    path = Path("/w/00000000000000000007.open")
+    fields: dict[str, Any] = {
+        "path": path,
+        "handle": files.create(path),
+        "first_seq": 7,
+        "bytes_before": 0,
+        "month": MONTH,
+        "opened": 0.0,
+        "since": 0.0,
+        **given,
+    }
+    return OpenSegment(files, **fields)
+
+
+def test_an_empty_segment_ends_before_its_first_row() -> None:
+    segment = open_segment(MemoryFiles())
+
+    assert (0, 0, 6) == (segment.size, segment.rows, segment.last_seq)
+
+
+def test_each_row_is_counted_and_written_at_the_end() -> None:
+    files = MemoryFiles()
+    segment = open_segment(files)
+    appended = [segment.append(b"one\n"), segment.append(b"three\n")]
+
+    assert [1, 2] == appended
+    assert (10, 2, 8) == (segment.size, segment.rows, segment.last_seq)
+    assert b"one\nthree\n" == files.read(segment.path)
+
+
+@pytest.mark.parametrize(
+    ("written", "counts"), [(b"", (4, 1)), (b"thr", (4, 1)), (b"three\n", (10, 2))]
+)
+def test_settling_counts_a_whole_row_and_cuts_off_a_part_of_one(
+    written: bytes, counts: tuple[int, int]
+) -> None:
+    files = MemoryFiles()
+    segment = open_segment(files)
+    segment.append(b"one\n")
+    segment.pending = len(b"three\n")
+    files.write(segment.handle, written)
+    segment.settle()
+
+    assert counts == segment.counts
+    assert 0 == segment.pending
+    assert counts[0] == len(files.read(segment.path))
+
+
+def test_a_row_whose_write_and_repair_fail_is_left_to_the_next_settling() -> None:
+    class Broken(MemoryFiles):
+        is_broken = True
+
+        def write(self, handle: int, data: bytes) -> int:
+            super().write(handle, data[:2])
+            raise OSError(5, "Input/output error")
+
+        def size(self, handle: int) -> int:
+            if self.is_broken:
+                raise OSError(5, "Input/output error")
+            return super().size(handle)
+
+    files = Broken()
+    segment = open_segment(files)
+    with pytest.raises(OSError, match="Input/output"):
+        segment.append(b"one\n")
+    left = segment.pending
+    files.is_broken = False
+    segment.settle()
+
+    assert 4 == left
+    assert ((0, 0), 0) == (segment.counts, segment.pending)
+    assert b"" == files.read(segment.path)
+
+
+def test_a_segment_is_closed_once() -> None:
+    closed: list[int] = []
+
+    class Counting(MemoryFiles):
+        def close(self, handle: int) -> None:
+            super().close(handle)
+            closed.append(handle)
+
+    segment = open_segment(Counting())
+    handle = segment.handle
+    segment.close()
+    segment.close()
+
+    assert [handle] == closed
+    assert -1 == segment.handle

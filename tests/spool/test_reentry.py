@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from audit_handler._clock import SystemClock
-from audit_handler.errors import SpoolError, SpoolFull
+from audit_handler._clock import Clock, SystemClock
+from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull, SpoolUnsynced
 from audit_handler.spool import (
     DiskFiles,
 )
+from audit_handler.spool._reentry import Reentry
 from tests.support.disks import InterruptedFiles, raising
 from tests.support.doubles import SteppingClock
 from tests.support.spools import MONTH, make_spool, put_numbers, take_all
@@ -159,6 +161,12 @@ def test_a_row_on_top_of_a_flush_does_not_wait_for_another_threads_sync(tmp_path
                 assert may_end.wait(60.0)
             super().sync(handle)
 
+        def duplicate(self, handle: int) -> int:
+            if is_syncing.is_set():
+                # The next thing that this call needs is the other one's end.
+                may_end.set()
+            return super().duplicate(handle)
+
     spool = make_spool(tmp_path, files=SlowDisk(), fsync="always", batch_size=100)
     other = threading.Thread(target=put_numbers, args=(spool, 1, 1), daemon=True)
     other.start()
@@ -166,7 +174,6 @@ def test_a_row_on_top_of_a_flush_does_not_wait_for_another_threads_sync(tmp_path
 
     def flush_and_audit() -> None:
         with spool.lock:  # as in `flush`, and a signal handler on top of it
-            threading.Timer(0.05, may_end.set).start()
             put_numbers(spool, 2, 2)
 
     flushing = threading.Thread(target=flush_and_audit, daemon=True)
@@ -177,3 +184,146 @@ def test_a_row_on_top_of_a_flush_does_not_wait_for_another_threads_sync(tmp_path
     assert not flushing.is_alive()
     assert not other.is_alive()
     assert [1, 2] == take_all(spool)
+
+
+# Without a spool
+
+
+class FewRows:
+    """Rows in a list, which refuses them while there are as many as *limit*."""
+
+    def __init__(self, limit: int = 100) -> None:
+        self.bodies: list[bytes] = []
+        self.limit = limit
+        self.is_closed = False
+        self.syncs: list[int] = []
+        self.on_append: Callable[[], None] = lambda: None
+
+    @property
+    def last_seq(self) -> int:
+        return len(self.bodies)
+
+    def append(self, body: bytes, _month: str) -> int:
+        on_append, self.on_append = self.on_append, lambda: None
+        on_append()
+        if self.is_closed:
+            raise SpoolClosed("closed")
+        if len(self.bodies) >= self.limit:
+            raise SpoolFull("full")
+        self.bodies.append(body)
+        return len(self.bodies)
+
+    def settle(self) -> None:
+        pass
+
+    def sync_taken(self) -> None:
+        self.syncs.append(len(self.bodies))
+
+
+def reentry_of(
+    rows: FewRows,
+    clock: Clock | None = None,
+    on_refused: Callable[[SpoolError], None] = lambda _error: None,
+) -> Reentry:
+    lock = threading.RLock()
+    condition = threading.Condition(lock)
+    return Reentry(lock, condition, rows, clock or SteppingClock(), on_refused)
+
+
+def test_a_put_returns_the_number_of_the_row_or_of_the_last_one_on_top_of_it() -> None:
+    rows = FewRows()
+    reentry = reentry_of(rows)
+    on_top: list[int] = []
+    alone = reentry.put(b"1", MONTH, 0.0)
+    rows.on_append = lambda: on_top.append(reentry.put(b"3", MONTH, 0.0))
+    interrupted = reentry.put(b"2", MONTH, 0.0)
+
+    assert (1, [0], 3) == (alone, on_top, interrupted)
+    assert [b"1", b"2", b"3"] == rows.bodies
+
+
+def test_rows_on_top_of_a_change_are_appended_at_its_end_and_synced() -> None:
+    rows = FewRows()
+    reentry = reentry_of(rows)
+    with reentry.changing():
+        with reentry.changing():
+            reentry.put(b"1", MONTH, 0.0)
+        inside = list(rows.bodies)
+
+    assert [] == inside
+    assert [b"1"] == rows.bodies
+    assert [1] == rows.syncs
+
+
+def test_a_failed_sync_of_rows_on_top_is_reported() -> None:
+    class Unsynced(FewRows):
+        def sync_taken(self) -> None:
+            raise SpoolUnsynced("refused")
+
+    refused: list[SpoolError] = []
+    reentry = reentry_of(Unsynced(), on_refused=refused.append)
+    with reentry.changing():
+        reentry.put(b"1", MONTH, 0.0)
+
+    assert [SpoolUnsynced] == [type(error) for error in refused]
+
+
+def test_only_a_call_on_top_finds_it_busy() -> None:
+    rows = FewRows()
+    reentry = reentry_of(rows)
+    seen: list[bool] = []
+    rows.on_append = lambda: seen.append(reentry.is_busy)
+    reentry.put(b"1", MONTH, 0.0)
+    with reentry.changing():
+        seen.append(reentry.is_busy)
+
+    assert [True, True] == seen
+    assert not reentry.is_busy
+
+
+def test_a_blocked_put_lets_other_threads_in_as_such() -> None:
+    """They are no signal handlers: their rows are appended, or refused, at once."""
+
+    class Waiting(SteppingClock):
+        def wait(self, condition: threading.Condition, timeout: float | None) -> None:
+            super().wait(condition, timeout)
+            seen.append(reentry.is_busy)
+            rows.limit = 1
+
+    rows, seen = FewRows(limit=0), list[bool]()
+    reentry = reentry_of(rows, Waiting())
+
+    assert 1 == reentry.put(b"1", MONTH, 60.0)
+    assert [False] == seen
+
+
+def test_a_put_that_waits_for_space_ends_when_the_spool_is_closed() -> None:
+    class Waiting(SteppingClock):
+        def wait(self, condition: threading.Condition, timeout: float | None) -> None:
+            super().wait(condition, timeout)
+            rows.is_closed = True
+
+    rows, clock = FewRows(limit=0), Waiting()
+    with pytest.raises(SpoolClosed):
+        reentry_of(rows, clock).put(b"1", MONTH, 60.0)
+
+    assert 1 == len(clock.waits)
+
+
+def test_what_an_interruption_left_deferred_is_appended_by_the_next_call() -> None:
+    rows = FewRows()
+    reentry = reentry_of(rows)
+
+    def interruption() -> None:
+        reentry.put(b"2", MONTH, 0.0)
+        rows.on_append = raising(KeyboardInterrupt)
+        raise SystemExit
+
+    rows.on_append = interruption
+    with pytest.raises(KeyboardInterrupt):
+        reentry.put(b"1", MONTH, 0.0)
+    before = list(rows.bodies)
+    reentry.append_left()
+
+    assert [] == before
+    assert [b"2"] == rows.bodies

@@ -1,0 +1,101 @@
+"""The queue: segments come out once, adopted ones first, and are counted when they are done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit_handler.spool import MemoryFiles, Segment
+from audit_handler.spool._adopted import Adopted
+from audit_handler.spool._queue import SegmentQueue
+
+DIRECTORY = Path("/target")
+
+
+@pytest.fixture
+def queue() -> SegmentQueue:
+    return SegmentQueue(MemoryFiles(), is_synced=False, notify=lambda: None)
+
+
+def segment(writer_id: str, first_seq: int, *, since: float = 0.0) -> Segment:
+    """Return a segment of ten rows."""
+    path = DIRECTORY / writer_id / f"{first_seq:020d}.ready"
+    return Segment(
+        writer_id=writer_id, first_seq=first_seq, rows=10, size=100, path=path, since=since
+    )
+
+
+def adopt(queue: SegmentQueue, *segments: Segment) -> None:
+    directory = DIRECTORY / segments[0].writer_id
+    lock = MemoryFiles().lock(directory / "lock")
+    assert lock is not None
+    queue.adopted.add(
+        Adopted(directory=directory, lock=lock, waiting=len(segments)), list(segments)
+    )
+
+
+@pytest.mark.parametrize("moment", ["sealed", "taken", "finished"])
+def test_a_segment_that_is_added_again_by_an_interrupted_call_comes_out_once(
+    queue: SegmentQueue, moment: str
+) -> None:
+    queue.add(segment("own", 1))
+    if moment != "sealed":
+        queue.take_sealed()
+    if moment == "finished":
+        queue.finish()
+    queue.add(segment("own", 1))
+    queue.add(segment("own", 11))
+    left = [each.first_seq for each in queue.sealed]
+
+    assert ([1, 11] if moment == "sealed" else [11]) == left
+
+
+def test_a_finished_segment_of_our_own_moves_our_counts(queue: SegmentQueue) -> None:
+    queue.add(segment("own", 1))
+    taken = queue.take_sealed()
+    before = (queue.finished_seq, queue.finished_bytes)
+    queue.finish()
+
+    assert segment("own", 1) == taken
+    assert (0, 0) == before
+    assert (10, 100) == (queue.finished_seq, queue.finished_bytes)
+    assert queue.taken.segment is None
+
+
+def test_a_finished_segment_of_a_dead_writer_moves_its_counts_alone(queue: SegmentQueue) -> None:
+    adopt(queue, segment("dead", 1), segment("dead", 11))
+    queue.take_adopted()
+    queue.finish()
+
+    assert (0, 0) == (queue.finished_seq, queue.finished_bytes)
+    assert (10, 100) == (queue.adopted.rows, queue.adopted.bytes)
+
+
+def test_finishing_without_a_taken_segment_changes_nothing(queue: SegmentQueue) -> None:
+    queue.add(segment("own", 1))
+    queue.finish()
+
+    assert (0, 1) == (queue.finished_seq, len(queue.sealed))
+
+
+def test_the_oldest_segment_may_be_sealed_adopted_or_taken(queue: SegmentQueue) -> None:
+    nothing = queue.oldest_since()
+    queue.add(segment("own", 1, since=3.0))
+    sealed = queue.oldest_since()
+    adopt(queue, segment("dead", 1, since=2.0))
+    adopted = queue.oldest_since()
+    queue.take_adopted()
+    queue.taken.segment = segment("dead", 1, since=1.0)
+
+    assert (None, 3.0, 2.0, 1.0) == (nothing, sealed, adopted, queue.oldest_since())
+
+
+def test_a_change_of_the_queue_is_notified() -> None:
+    notified: list[str] = []
+    queue = SegmentQueue(MemoryFiles(), is_synced=False, notify=lambda: notified.append("now"))
+    queue.add(segment("own", 1))
+    queue.take_sealed()
+    queue.finish()
+
+    assert 2 == len(notified)
