@@ -11,6 +11,7 @@ import pytest
 
 from audit_handler._clock import SystemClock
 from audit_handler.spool import (
+    DiskFiles,
     Spool,
 )
 from tests.support.doubles import SteppingClock
@@ -110,3 +111,44 @@ def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
     assert expected == delivered
     spool.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_flush_is_not_done_while_a_closed_spools_rows_are_removed_and_not_counted(
+    tmp_path: Path, is_adopted: bool
+) -> None:
+    """A status right after the flush said that a row was waiting, which was stored."""
+
+    class Observed(DiskFiles):
+        def unlink(self, path: Path) -> None:
+            super().unlink(path)
+            if path.suffix == ".ready":
+                answers.append((spool.flush(0.0, [closed]), deliverer.waiting_rows))
+
+    files, answers = Observed(), list[tuple[bool, int]]()
+    closed, spool = make_spool(tmp_path, files=files), make_spool(tmp_path, files=files)
+    put_numbers(closed, 1, 3)
+    deliverer = closed
+    if is_adopted:
+        closed.close()
+        spool.adopt()
+        deliverer = spool
+    taken = take_all(deliverer)
+
+    assert [1, 2, 3] == taken
+    assert [(False, 3)] == answers
+    assert spool.flush(0.0, [closed])
+
+
+def test_flush_does_not_wait_for_a_segment_that_a_closed_spool_had_taken(tmp_path: Path) -> None:
+    """Its listener was stopped in the middle of a request; another spool delivers the rows."""
+    closed, spool = make_spool(tmp_path), make_spool(tmp_path)
+    put_numbers(closed, 1, 3)
+    assert closed.get(0.0) is not None
+    closed.close()
+    spool.adopt()
+    before = spool.flush(0.0, [closed])
+
+    assert [1, 2, 3] == take_all(spool)
+    assert not before
+    assert spool.flush(0.0, [closed])

@@ -145,8 +145,10 @@ class Spool:
             target_seq = self.last_seq
             self._flush_seq = max(self._flush_seq, target_seq)
             self._changed.notify_all()
+            # Rows of *others* that this spool has adopted are gone from disk before they are
+            # counted as done.
             while self._queue.finished_seq < target_seq or any(
-                other.has_rows() for other in others
+                other.has_rows() or other.writer_id in self._queue.adopted for other in others
             ):
                 remaining = deadline - self._clock.monotonic()
                 if remaining <= 0:
@@ -162,9 +164,15 @@ class Spool:
         return self._reentry.is_busy
 
     def has_rows(self) -> bool:
-        """Return whether rows of this process's writer are on disk, whoever delivers them."""
-        writer = self._intake.writer
-        return writer is not None and writer.directory.has_segments()
+        """
+        Return whether rows of this process's writer are on disk, whoever delivers them, or not yet
+        counted as done here.
+        """
+        writer, taken = self._intake.writer, self.taken.segment
+        if writer is None:
+            return False
+        is_taken = taken is not None and taken.writer_id == writer.writer_id and not self.is_closed
+        return is_taken or writer.directory.has_segments()
 
     @property
     def writer_id(self) -> str:
