@@ -7,11 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler.spool import (
-    DiskFiles,
-    MemoryFiles,
-    Spool,
-)
+from audit_handler.spool import DiskFiles, MemoryFiles, Spool
 from tests.support.spools import make_spool
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audit_handler.spool import (
-    Segment,
-)
+from audit_handler.spool import Segment
 from tests.support.spools import leave_behind, make_spool, put_numbers, take_all
 
 

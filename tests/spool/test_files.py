@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler.spool import (
-    DiskFiles,
-)
+from audit_handler.spool import DiskFiles
 from tests.support.spools import make_spool, put_numbers
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from audit_handler.errors import SpoolUnsynced
-from audit_handler.spool import (
-    DiskFiles,
-)
+from audit_handler.spool import DiskFiles
 from tests.support.disks import InterruptedFiles, RefusingFiles
 from tests.support.spools import make_spool, put_numbers, take_all
 

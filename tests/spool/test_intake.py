@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit_handler.errors import SpoolClosed, SpoolFull, SpoolUnavailable
-from audit_handler.spool import (
-    Spool,
-)
+from audit_handler.spool import Spool
 from tests.support.disks import FaultyFiles
 from tests.support.doubles import SteppingClock
 from tests.support.spools import MONTH, make_spool, numbers, put_numbers, take_all

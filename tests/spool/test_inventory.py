@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audit_handler.spool import (
-    DiskFiles,
-    Reason,
-    RejectedRows,
-    rejected,
-    spooled_rows,
-    waiting,
-)
+from audit_handler.spool import DiskFiles, Reason, RejectedRows, rejected, spooled_rows, waiting
 from tests.support.spools import leave_behind, make_spool, put_numbers
 
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler.spool import (
-    MemoryFiles,
-)
+from audit_handler.spool import MemoryFiles
 
 
 def test_a_lock_in_memory_is_held_by_one(tmp_path: Path) -> None:

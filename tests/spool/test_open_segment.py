@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 from audit_handler.errors import SpoolUnavailable
-from audit_handler.spool import (
-    DiskFiles,
-    MemoryFiles,
-)
+from audit_handler.spool import DiskFiles, MemoryFiles
 from audit_handler.spool._open_segment import OpenSegment
 from tests.support.disks import FaultyFiles, InterruptedFiles, raising
 from tests.support.spools import MONTH, make_spool, put_numbers, take_all

@@ -10,11 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit_handler._ids import new_writer_id
-from audit_handler.spool import (
-    DiskFiles,
-    has_leftovers,
-    neglected_targets,
-)
+from audit_handler.spool import DiskFiles, has_leftovers, neglected_targets
 from tests.support.spools import leave_behind, make_spool, put_numbers, take_all
 
 

@@ -12,9 +12,7 @@ import pytest
 
 from audit_handler._clock import Clock, SystemClock
 from audit_handler.errors import SpoolClosed, SpoolError, SpoolFull, SpoolUnsynced
-from audit_handler.spool import (
-    DiskFiles,
-)
+from audit_handler.spool import DiskFiles
 from audit_handler.spool._reentry import Reentry
 from tests.support.disks import InterruptedFiles, raising
 from tests.support.doubles import SteppingClock

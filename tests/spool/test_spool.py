@@ -10,10 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit_handler._clock import SystemClock
-from audit_handler.spool import (
-    DiskFiles,
-    Spool,
-)
+from audit_handler.spool import DiskFiles, Spool
 from tests.support.doubles import SteppingClock
 from tests.support.spools import MONTH, leave_behind, make_spool, numbers, put_numbers, take_all
 

@@ -10,11 +10,7 @@ from typing import Any
 import pytest
 
 from audit_handler.errors import SpoolUnavailable
-from audit_handler.spool import (
-    DiskFiles,
-    Segment,
-    Spool,
-)
+from audit_handler.spool import DiskFiles, Segment, Spool
 from audit_handler.spool import _writer as writer_module
 from tests.support.disks import RefusingFiles
 from tests.support.spools import MONTH, make_spool, numbers, put_numbers, take_all

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from audit_handler.errors import SpoolUnavailable
-from audit_handler.spool import (
-    DiskFiles,
-)
+from audit_handler.spool import DiskFiles
 from tests.support.disks import RefusingFiles
 from tests.support.spools import make_spool, numbers, put_numbers, take_all
 

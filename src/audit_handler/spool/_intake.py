@@ -93,6 +93,25 @@ class Intake:
         """Whether a row of the usual size has no space. Takes no lock."""
         return self.waiting_bytes + _USUAL_ROW_BYTES > self._max_bytes
 
+    def has_rows(self) -> bool:
+        """Return whether rows of the writer are on disk, or not yet counted as done."""
+        if self.writer is None:
+            return False
+        if self.writer.directory.has_segments():
+            return True
+        # A taken segment is removed from disk before it is counted. After `close` the listener has
+        # ended, and counts nothing any more.
+        taken = self._queue.taken.segment
+        return bool(taken and taken.writer_id == self.writer.writer_id and not self.is_closed)
+
+    def oldest_age(self) -> float:
+        """Return for how many seconds the oldest waiting row has waited; 0.0 when none waits."""
+        since = self._queue.oldest_since()
+        if since is not None:
+            return max(0.0, self._clock.time() - since)
+        opened = self.writer.open_since if self.writer else 0.0
+        return max(0.0, self._clock.monotonic() - opened) if opened else 0.0
+
     def append(self, body: bytes, month: str) -> int:
         """
         Append one row; return its number.

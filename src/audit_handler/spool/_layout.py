@@ -9,7 +9,7 @@ from audit_handler.spool._files import Files
 
 __all__ = ["LOCK_NAME", "is_writer_name", "readable_names"]
 
-# The file in a writer's directory, or in ``rejected/``, whose lock says who works there.
+# The file in a writer's directory, or in ``rejected/``, whose lock says which process works there.
 LOCK_NAME = "lock"
 
 # As `new_writer_id` makes them. Anything else in a target's directory is not ours: leave it alone.

@@ -93,11 +93,13 @@ class MemoryFiles:
 
     def rename(self, old: Path, new: Path) -> None:
         with self._lock:
-            self._contents[new] = self._pop(old)
+            self._contents[new] = self._file(old)
+            del self._contents[old]
 
     def unlink(self, path: Path) -> None:
         with self._lock:
-            self._pop(path)
+            self._file(path)
+            del self._contents[path]
 
     def lock(self, path: Path) -> Lock | None:
         with self._lock:
@@ -111,11 +113,6 @@ class MemoryFiles:
             return self._contents[path]
         except KeyError:
             raise FileNotFoundError(path) from None
-
-    def _pop(self, path: Path) -> bytearray:
-        content = self._file(path)
-        del self._contents[path]
-        return content
 
 
 class _MemoryLock:

@@ -92,8 +92,6 @@ class Spool:
         self._flush_seq = 0
         self._is_closing = False
 
-    # Called by the application's threads
-
     def put(self, body: bytes, month: str, *, timeout: float = 0.0) -> None:
         """
         Append one row. When this returns, the row survives the end of the process (fsync="always":
@@ -116,26 +114,20 @@ class Spool:
             self._intake.group_commit.wait_for(seq)
 
     def check_room(self) -> None:
-        """
-        Raise what `put` would raise for a row of the usual size; put nothing.
-
-        Raises:
-            SpoolFull, SpoolUnavailable, SpoolClosed: See `put`.
-        """
+        """Raise what `put` would raise for a row of the usual size; put nothing."""
         with self.lock:
             self._intake.check_space()
 
     def flush(self, timeout: float, others: Sequence[Spool] = ()) -> bool:
         """
-        Seal the open segment, and wait until all rows put before are done with; return whether they
-        are.
+        Seal the open segment; return whether all rows put before are done with in time.
 
         On top of a `put`, in a signal handler, it does not wait and returns False: to wait would
         let the listener see a half-done append.
 
         Args:
             timeout: Seconds to wait at most.
-            others: Spools that were closed before. Their rows count too, whoever delivers them.
+            others: Closed spools whose rows count too, whichever process delivers them.
         """
         deadline = self._clock.monotonic() + timeout
         with self.lock:
@@ -164,15 +156,8 @@ class Spool:
         return self._reentry.is_busy
 
     def has_rows(self) -> bool:
-        """
-        Return whether rows of this process's writer are on disk, whoever delivers them, or not yet
-        counted as done here.
-        """
-        writer, taken = self._intake.writer, self.taken.segment
-        if writer is None:
-            return False
-        is_taken = taken is not None and taken.writer_id == writer.writer_id and not self.is_closed
-        return is_taken or writer.directory.has_segments()
+        """Return whether rows of this process's writer are on disk, or not yet counted as done."""
+        return self._intake.has_rows()
 
     @property
     def writer_id(self) -> str:
@@ -200,11 +185,7 @@ class Spool:
 
         Takes no lock: the caller must not wait for a disk that hangs in the middle of an append.
         """
-        since = self._queue.oldest_since()
-        if since is not None:
-            return max(0.0, self._clock.time() - since)
-        opened = self._intake.writer.open_since if self._intake.writer else 0.0
-        return max(0.0, self._clock.monotonic() - opened) if opened else 0.0
+        return self._intake.oldest_age()
 
     @property
     def is_full(self) -> bool:
@@ -221,8 +202,6 @@ class Spool:
         if self._intake.writer:
             directories.append(self._intake.writer.directory.path)
         return waiting_lines(self.files, directories, max_bytes)
-
-    # Called by the listener
 
     def get(self, timeout: float | None) -> Segment | None:
         """
@@ -286,10 +265,7 @@ class Spool:
             self._queue.adopted.close()
 
     def abandon(self) -> None:
-        """
-        Let go in a forked child: rows, files and locks are the parent's. Do not use this spool any
-        more.
-        """
+        """Let go in a forked child: rows, files and locks are the parent's. Do not use it again."""
         self._intake.abandon()
 
     @property

@@ -18,6 +18,8 @@ __all__ = ["ROW_OVERHEAD_BYTES", "Writer"]
 # Upper bound of the bytes that writer id, seq and punctuation add to a row: they take 87.
 ROW_OVERHEAD_BYTES = 128
 
+_ABANDONED = "the spool belongs to the parent process"
+
 
 class Writer:
     """
@@ -91,10 +93,7 @@ class Writer:
 
     @property
     def open_since(self) -> float:
-        """
-        Monotonic seconds at which the open segment got its first row; 0.0 if none has one. May be
-        read without the lock.
-        """
+        """Monotonic seconds of the open segment's first row, or 0.0. Needs no lock."""
         opened = self._open
         return opened.opened if opened and opened.rows else 0.0
 
@@ -117,7 +116,7 @@ class Writer:
         try:
             opened = self._open
             if opened and (opened.pending or opened.handle < 0):
-                opened = self._settled()
+                opened = self.settle()
             size, rows = opened.counts if opened else (0, 0)
             # A segment is 1. one insert block, 2. of at most *batch_size* rows, 3. of one month:
             # then it is one part in ClickHouse.
@@ -200,14 +199,20 @@ class Writer:
             self._close_handle()
             self.directory.release()
 
-    def settle(self) -> None:
+    def settle(self) -> OpenSegment | None:
         """
-        Finish what an interrupted call left half done.
+        Finish what an interrupted call left half done; return the open segment.
 
         Raises:
             OSError: The file system refused; the next call tries again.
         """
-        self._settled()
+        opened = self._open
+        if opened is not None and opened.handle < 0:
+            self.seal()
+            return None
+        if opened is not None:
+            opened.settle()
+        return opened
 
     def last_seq_of_open(self) -> Callable[[], int]:
         """
@@ -219,12 +224,8 @@ class Writer:
         return lambda: opened.last_seq if opened else last_seq
 
     def abandon(self) -> None:
-        """
-        Let go in a forked child: the segment and its lock are the parent's.
-
-        A signal handler may have forked in the middle of a call here; the child then goes on with
-        that call.
-        """
+        """Let go in a forked child: the segment and its lock are the parent's."""
+        # A signal handler may have forked on top of a call here, which the child goes on with.
         self._is_abandoned = True
         self._close_handle()
 
@@ -234,7 +235,8 @@ class Writer:
                 self._open.close()
 
     def _create(self, month: str) -> OpenSegment:
-        self._refuse_when_abandoned()
+        if self._is_abandoned:
+            raise SpoolClosed(_ABANDONED)
         first_seq = self.last_seq + 1
         path = self.directory.path / segment_name(first_seq, OPEN)
         try:
@@ -267,22 +269,8 @@ class Writer:
         if self._is_abandoned:
             # Forked before the handle was known.
             self._close_handle()
-            self._refuse_when_abandoned()
+            raise SpoolClosed(_ABANDONED)
         return self._open
-
-    def _refuse_when_abandoned(self) -> None:
-        if self._is_abandoned:
-            raise SpoolClosed("the spool belongs to the parent process")
-
-    def _settled(self) -> OpenSegment | None:
-        """Return the open segment, after finishing what an interrupted call left half done."""
-        opened = self._open
-        if opened is not None and opened.handle < 0:
-            self.seal()
-            return None
-        if opened is not None:
-            opened.settle()
-        return opened
 
 
 def _refusal(path: Path, exc: OSError) -> SpoolUnavailable:
