@@ -37,11 +37,11 @@ _STEPS_AT_MOST = 20_000
 
 
 class Stuck(BaseException):
-    """The process goes round in circles. No Exception, so that nobody handles it."""
+    """The process loops for ever. No Exception, so no handler catches it."""
 
 
 class Crash(BaseException):
-    """The process ends here. No Exception, so that nobody handles it."""
+    """The process ends here. No Exception, so no handler catches it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class SoakVerdict(Verdict):
     """What became of the rows of all applications."""
 
     foreign: int
-    """Rows in a table that nobody who writes to it can have logged."""
+    """Rows in a table that none of its applications can have logged."""
     writers: int
     left: int
     """Files that are still in the spool."""

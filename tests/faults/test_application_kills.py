@@ -1,5 +1,5 @@
 """
-``kill -9`` of applications, over and over, at moments that nobody chose.
+``kill -9`` of applications, over and over, at random moments.
 
 ``make faults`` runs 1,000 kills; ``AUDIT_FAULT_TRIALS`` says how many hundredths of that.
 """

@@ -32,7 +32,7 @@ FSYNC = ("never", "batch", "always")
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Thousands of rejected rows are logged here, and nobody reads it."""
+    """Keep thousands of log lines about rejected rows out of the report."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

@@ -1,4 +1,4 @@
-"""A few seconds of the soak, so that it is known to work before somebody runs an hour of it."""
+"""A few seconds of the soak, which show that it works before an hour of it is run."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_files_are_for_the_user_alone(tmp_path: Path) -> None:
     assert len(modes) == 5  # target, writer, lock, a sealed and an open segment
 
 
-def test_a_directory_that_somebody_else_has_made_is_refused(
+def test_a_directory_of_another_user_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They could have put rows of dead writers there, to be stored as this application's."""

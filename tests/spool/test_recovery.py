@@ -120,7 +120,7 @@ def test_a_segment_that_cannot_be_read_holds_up_no_other_of_its_writer(tmp_path:
 
 
 def test_what_is_not_named_like_a_writers_is_left_alone(tmp_path: Path) -> None:
-    """A copy that somebody made would be stored twice, and what they keep beside it removed."""
+    """An operator's copy would be stored twice, and files beside the segments removed."""
     dead = make_spool(tmp_path)
     put_numbers(dead, 1, 3)
     leave_behind(dead)

@@ -87,7 +87,7 @@ def test_a_writer_that_cannot_seal_lets_go_of_its_rows(tmp_path: Path) -> None:
 def test_a_seal_that_is_interrupted_hands_its_segment_over_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_taken: bool
 ) -> None:
-    """Before it was handed over it was said to be, and nobody delivered it."""
+    """It was counted as handed over before it was, and was never delivered."""
     spool = make_spool(tmp_path, batch_size=2)
     real: Callable[..., Any] = spool._queue.add if is_taken else Segment
 
