@@ -247,17 +247,17 @@ def test_another_file_that_is_missing_costs_no_segment(
 ) -> None:
     """``rejected/`` was removed at the wrong moment, and the bad row's segment after it."""
     bench.destination.refuse = refuse_rows(5, names_row=True)
-    real = bench.spool.set_aside
+    real = bench.spool.rejected.write
 
-    def removed(name: str, _content: bytes) -> Path:
+    def removed(*_batch: object) -> Path:
         monkeypatch.undo()
-        raise FileNotFoundError(2, "No such file or directory", f"rejected/{name}")
+        raise FileNotFoundError(2, "No such file or directory", "rejected/w-1-10.error.json")
 
-    monkeypatch.setattr(bench.spool, "set_aside", removed)
+    monkeypatch.setattr(bench.spool.rejected, "write", removed)
     put_numbers(bench.spool, 1, 10)
     bench.deliver()
 
-    assert bench.spool.set_aside == real
+    assert bench.spool.rejected.write == real
     assert 0 == bench.counters.rows_lost
     assert [5] == bench.rejected
     assert 9 == len(bench.stored)
