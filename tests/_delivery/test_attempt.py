@@ -14,7 +14,7 @@ from tests.support.spools import leave_behind, make_spool, put_numbers
 
 def test_a_segment_is_sent_whole_under_a_token_of_its_own(bench: Bench) -> None:
     put_numbers(bench.spool, 1, 12)
-    writer_id = bench.spool._writer.writer_id if bench.spool._writer else ""
+    writer_id = bench.spool.writer_id
     bench.deliver()
 
     assert [f"{writer_id}:1-10", f"{writer_id}:11-12"] == bench.destination.tokens

@@ -74,7 +74,7 @@ def test_rejected_rows_stay_while_a_replay_runs(tmp_path: Path) -> None:
     lock = DiskFiles().lock(rejected / "lock")
     assert lock is not None
     try:
-        with pytest.raises(SpoolError, match="a replay is running"):
+        with pytest.raises(SpoolError, match="another replay is running"):
             rename_target(DiskFiles(), tmp_path / "old", tmp_path / "new")
     finally:
         lock.release()

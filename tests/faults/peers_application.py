@@ -25,10 +25,10 @@ def audit_handler(address: str, directory: Path) -> logging.Handler:
 
 def opentelemetry(address: str, _: Path) -> logging.Handler:
     """As in the SDK's documentation; its provider shuts itself down at the end of the program."""
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import (  # type: ignore[import-not-found]  # installed for `make faults` alone
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import (
         OTLPLogExporter,
     )
-    from opentelemetry.instrumentation.logging.handler import (  # type: ignore[import-not-found]  # as above
+    from opentelemetry.instrumentation.logging.handler import (
         LoggingHandler,
     )
     from opentelemetry.sdk._logs import LoggerProvider
@@ -42,7 +42,7 @@ def opentelemetry(address: str, _: Path) -> logging.Handler:
 
 def logstash(address: str, directory: Path, *, database: bool = False) -> logging.Handler:
     """As in its documentation; ``logging.shutdown`` closes it at the end of the program."""
-    from logstash_async.handler import (  # type: ignore[import-not-found]  # as above
+    from logstash_async.handler import (
         AsynchronousLogstashHandler,
     )
 
