@@ -5,9 +5,9 @@ Where the tests find a ClickHouse: the loopback server over chDB, and a real one
 it testcontainers starts one where a Docker engine runs. With ``AUDIT_TEST_DOCKER`` set (CI), being
 without one is a failure.
 
-``AUDIT_TEST_ONCE_ON`` (``make test`` sets it) names the one Python, such as ``3.13``, on which the
-tests that are marked *once* are run: those of ClickHouse, of SQL and of files, which say nothing
-about the interpreter. Without it all tests are run.
+``AUDIT_TEST_ONCE_ON`` (``make test`` sets it) names the one Python, such as ``3.13``, that runs the
+tests marked *once*: those of ClickHouse, SQL, files and other programs, which say nothing about the
+interpreter. Without it every Python runs all tests.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import itertools
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,29 +27,24 @@ from audit_handler.clickhouse import ClickHouse
 from tests.support.containers import require_docker, start_node
 from tests.support.engines import Engine, RealServer
 from tests.support.loopback import LoopbackClickHouse
+from tests.support.once import other_python
 from tests.support.tables import Connect, target_of
 
 _numbers = itertools.count(1)
 
 
-def _leaves_out_once() -> str:
-    """Return the Python on which tests marked *once* are run, or nothing if that is this one."""
-    once_on = os.environ.get("AUDIT_TEST_ONCE_ON", "")
-    return "" if once_on == "{}.{}".format(*sys.version_info) else once_on
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if _leaves_out_once():
+    if other_python():
         left_out = [item for item in items if item.get_closest_marker("once")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if once_on := _leaves_out_once():
+    if once_on := other_python():
         terminalreporter.write_line(
-            f"Left out: the tests marked 'once', of ClickHouse, SQL and files. They run on Python "
-            f"{once_on} alone, because they say nothing about the interpreter."
+            "Left out: the tests marked 'once', of ClickHouse, SQL, files and other programs. They "
+            f"run on Python {once_on} alone, because they say nothing about the interpreter."
         )
 
 

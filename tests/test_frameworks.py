@@ -572,6 +572,7 @@ def test_a_redirection_to_a_path_without_a_slash_tells_no_secret_of_it() -> None
     assert "s3cr3t" not in "".join(audits.lines)
 
 
+@pytest.mark.once
 def test_both_frameworks_store_the_same_rows(
     engine: Engine, database: str, make_handler: Callable[..., AuditHandler]
 ) -> None:

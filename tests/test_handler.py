@@ -149,6 +149,7 @@ def test_what_a_column_cannot_hold_does_not_cost_the_row(
     assert {**wrong, "resource_id": "a\\ud800b"} == json.loads(row["metadata"])["_invalid"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("column", [*WRITTEN_COLUMNS, "an_extra"])
 def test_no_value_makes_a_row_vanish_or_a_call_raise(
     faults: LoopbackClickHouse,

@@ -17,7 +17,7 @@ from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import PRELUDE, World
 
 
-@pytest.fixture(params=["http", "chdb"])
+@pytest.fixture(params=["http", pytest.param("chdb", marks=pytest.mark.once)])
 def world(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> World:
     if request.param == "http":
         server: LoopbackClickHouse = request.getfixturevalue("loopback")
@@ -38,6 +38,7 @@ def test_a_program_that_simply_ends_has_delivered_all(world: World) -> None:
     world.assert_whole(acknowledged)
 
 
+@pytest.mark.once
 def test_eight_threads_on_chdb_lose_double_and_disorder_nothing(
     tmp_path: Path, database: str
 ) -> None:
@@ -144,6 +145,7 @@ def test_however_a_program_ends_nothing_is_lost(http_world: World, ending: str) 
     http_world.assert_whole(acknowledged, surplus=1)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("ending", ["sys.exit", "os._exit", "audit in an exit hook"])
 def test_however_a_program_with_chdb_ends_nothing_is_lost(
     tmp_path: Path, database: str, ending: str

@@ -75,6 +75,7 @@ def test_without_it_the_rows_wait_for_the_next_start(world: World) -> None:
     world.assert_whole(acknowledged)
 
 
+@pytest.mark.once
 def test_on_chdb_too(tmp_path: Path, database: str) -> None:
     world = World(tmp_path, f"chdb://{tmp_path}/db", database, None)
     acknowledged = world.run(INSTALL + AUDIT_AND_KILL + "signal.pause()", -signal.SIGTERM, LAZY)

@@ -90,6 +90,7 @@ def test_a_value_of_10_mb_leaves_a_row_of_bounded_size() -> None:
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "extras",
     [

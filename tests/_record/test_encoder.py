@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from audit_handler.context import Placeholder
 from audit_handler.schema import COLUMNS, Kind
+from tests.support.once import examples
 from tests.support.records import (
     MAX_ROW_BYTES,
     NOW,
@@ -351,7 +352,7 @@ NAMES = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.dictionaries(NAMES, JSONABLE, max_size=8), st.sampled_from([256, 65_536]))
 def test_any_extra_yields_one_line_of_json_within_the_limit(
     extra: dict[str, Any], max_value_bytes: int
@@ -371,7 +372,7 @@ def test_any_extra_yields_one_line_of_json_within_the_limit(
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.dictionaries(NAMES, JSONABLE, max_size=8))
 def test_any_extra_yields_values_that_the_columns_hold(extra: dict[str, Any]) -> None:
     standard = set(vars(record_of())) | {"message", "asctime"}

@@ -22,6 +22,9 @@ from tests.support.engines import completeness
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.once
+
+
 pytest.importorskip("gunicorn", reason="gunicorn does not run on Windows")
 
 

@@ -19,6 +19,9 @@ import pytest
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.once
+
+
 Rows = Callable[[], list[dict[str, Any]]]
 
 

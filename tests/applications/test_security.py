@@ -17,6 +17,9 @@ import trustme
 from audit_handler import AuditHandler
 from tests.support.loopback import LoopbackClickHouse
 
+pytestmark = pytest.mark.once
+
+
 MakeHandler = Callable[..., AuditHandler]
 AUDIT = {"action": "CREATE", "resource_type": "order"}
 

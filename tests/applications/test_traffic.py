@@ -35,6 +35,8 @@ from tests.support.asgi import Capture, Message, private_logger
 from tests.support.engines import Engine
 from tests.support.flask_orders import start_nothing
 
+pytestmark = pytest.mark.once
+
 
 def starlette_application(endpoint: Callable[..., Any], **options: Any) -> Starlette:
     return Starlette(

@@ -11,6 +11,8 @@ from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, count, rows, target_of
 
+pytestmark = pytest.mark.once
+
 
 def test_names_other_than_the_usual_ones_work(
     faults: LoopbackClickHouse, connect: Connect, database: str

@@ -17,6 +17,9 @@ from audit_handler.clickhouse._codes import (
 )
 from tests.support.engines import Engine
 
+pytestmark = pytest.mark.once
+
+
 CODES = {name: code for name, code in vars(Code).items() if not name.startswith("_")}
 
 

@@ -10,6 +10,8 @@ from audit_handler.errors import DeliveryError, SetupError
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, rows
 
+pytestmark = pytest.mark.once
+
 
 def test_an_option_that_the_driver_does_not_know_is_named(
     connect: Connect, faults: LoopbackClickHouse

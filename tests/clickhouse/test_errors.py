@@ -18,6 +18,8 @@ from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, count, rows
 
+pytestmark = pytest.mark.once
+
 
 def test_a_bad_row_stores_nothing_and_is_named(
     engine: Engine, connect: Connect, database: str

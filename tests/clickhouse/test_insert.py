@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from unittest.mock import create_autospec
 
+import pytest
 from clickhouse_connect.driver.client import Client
 
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.clickhouse._insert import insert_file
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, count, rows
+
+pytestmark = pytest.mark.once
 
 
 def test_an_insert_is_one_compressed_request_with_its_settings(

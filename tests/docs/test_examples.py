@@ -13,6 +13,9 @@ import pytest
 from audit_handler.config import VARIABLES, Settings
 from tests.support.paths import EXAMPLES, ROOT, SOURCE
 
+pytestmark = pytest.mark.once
+
+
 NEEDED = ("chdb", "httpx", "rich", "starlette", "uvicorn")
 VARIABLE = r"(?:AUDIT|CLICKHOUSE|OTEL)_[A-Z_]+"
 

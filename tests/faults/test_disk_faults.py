@@ -24,6 +24,9 @@ from tests.faults.staging import (
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import World
 
+pytestmark = pytest.mark.once
+
+
 ROW = "disk full, spool directory removed or read-only"
 
 # Prints n for a row that was taken, -n for one that was refused or dropped, and 0 for "the disk

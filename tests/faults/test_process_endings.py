@@ -190,6 +190,7 @@ def test_pools_of_processes(world: World, judge: Judge, tmp_path: Path, pool: st
 TIME_ZONES = ["UTC", "Pacific/Kiritimati", "America/St_Johns", "Asia/Kathmandu"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("zone", TIME_ZONES)
 def test_the_time_zone_of_the_application_changes_nothing(
     world: World, judge: Judge, zone: str
@@ -272,6 +273,7 @@ def _ask(path: Path, number: int) -> int:
     return worker
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
 def test_gunicorn_with_two_workers(
     world: World, judge: Judge, tmp_path: Path, preload: bool
@@ -341,6 +343,7 @@ def work(number):
 )
 
 
+@pytest.mark.once
 def test_celery_with_two_prefork_workers(world: World, judge: Judge, tmp_path: Path) -> None:
     """The module is loaded in the master, which audits too; the tasks run in its children."""
     pytest.importorskip("celery")
