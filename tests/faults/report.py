@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             **os.environ,
             "AUDIT_FAULT_REPORT": str(lines),
             "AUDIT_FAULT_TRIALS": str(given.trials),
+            "AUDIT_CRASH_DEPTH": os.environ.get("AUDIT_CRASH_DEPTH", "2"),
         }
         here = Path(__file__).parent
         tests = [str(here), str(here.with_name("_process") / "test_registry.py")]
