@@ -34,7 +34,7 @@ def test_its_figures_are_those_of_the_fault_tests() -> None:
     )
     told = re.search(
         r"\*\*(\d+)\s+ways,\s+([\d,]+)\s+times,\s+while\s+([\d,]+)\s+rows\s+were\s+logged:"
-        r"\s+(\d+)\s+rows\s+were\s+lost\s+and\s+(\d+)\s+were\s+doubled\*\*",
+        r"\s+(\d+)\s+rows\s+were\s+lost\s+and\s+(\d+)\s+were\s+duplicated\*\*",
         README,
     )
     assert measured is not None
