@@ -163,7 +163,7 @@ def test_a_logger_that_is_not_enabled_is_reported_once(
 
     (record,) = caplog.records
     assert (
-        "no request is audited: the logger 'audit' is not enabled for INFO; set its level"
+        "No request is audited: the logger 'audit' is not enabled for INFO; set its level"
         == record.getMessage()
     )
 

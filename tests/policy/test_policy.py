@@ -77,5 +77,5 @@ def test_deciding_in_two_steps_is_deciding_at_once(
 
 @pytest.mark.parametrize("policy", ["none", {"level": "none"}, 7])
 def test_a_policy_is_a_list(policy: Any) -> None:
-    with pytest.raises(ConfigurationError, match="make it a list of rules, in their order"):
+    with pytest.raises(ConfigurationError, match="make it a list of rules, in order"):
         Policy(policy)

@@ -1,11 +1,11 @@
 """
-Auditing HTTP requests, whatever the framework: which requests are audited, what they did to which
-resource, and how much of headers and bodies is stored.
+Audit HTTP requests of any framework: decide which requests are audited, find their action and
+resource, and store parts of headers and bodies.
 
 A middleware has one `HttpAuditor`. For each request to audit it gets an `Exchange`, fills it in as
-the request and its response pass, and has it logged. This package does not redact values under
+the request and its response pass, and then logs it. This package does not redact values under
 secret names: the handler does that for every record, so bodies are passed on as objects whose keys
-it can see.
+the handler can see.
 """
 
 from audit_handler._http.auditor import HttpAuditor, Request

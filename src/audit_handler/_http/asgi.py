@@ -1,5 +1,5 @@
 """
-One request on its way through an ASGI application, watched from outside.
+One request on its way through an ASGI application, observed from outside.
 
 Chunks are observed as they pass and never held back.
 """
@@ -20,7 +20,7 @@ _DISCONNECTS = frozenset({"http.disconnect", "websocket.disconnect"})
 _WEBSOCKET_REFUSAL = {
     "type": "websocket.close",
     "code": 1013,
-    "reason": "the audit trail takes no entries",
+    "reason": "the audit trail accepts no events",
 }
 
 # The messages that end a response, or the opening of a WebSocket. A server that sends files itself
@@ -39,7 +39,7 @@ class Passage:
         exchange: Filled in as messages pass.
         receive: The server's.
         send: The server's.
-        audit: Logs the audit. Called once, before the last message of the response is sent.
+        audit: Logs the audit event. Called once, before the last message of the response is sent.
     """
 
     __slots__ = ("_audit", "_exchange", "_is_audited", "_receive", "_send")
@@ -58,7 +58,7 @@ class Passage:
         self._is_audited = False
 
     async def receive(self) -> Message:
-        """Pass the next message of the request on."""
+        """Pass on the next message of the request."""
         message = await self._receive()
         if message["type"] == "http.request":
             self._exchange.request_body.add(message.get("body", b""))
@@ -67,7 +67,7 @@ class Passage:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass the next message of the response on; log the audit before the last one."""
+        """Pass on the next message of the response; log the audit event before the last one."""
         exchange, kind = self._exchange, message["type"]
         if kind == "http.response.body":
             exchange.response_body.add(message.get("body", b""))
@@ -86,12 +86,12 @@ class Passage:
         try:
             await self._send(message)
         except OSError:
-            # Since ASGI 2.4 a server reports in this way that the client has gone.
+            # Since ASGI 2.4 this is how a server reports that the client has disconnected.
             exchange.is_disconnected = True
             raise
 
     async def finish(self) -> None:
-        """Log the audit, unless that was done before."""
+        """Log the audit event, unless it was logged before."""
         if not self._is_audited:
             self._is_audited = True
             await self._audit()
@@ -112,13 +112,13 @@ def with_request_id(send: Send, request_id: str) -> Send:
 
 
 async def refuse(scope: Scope, send: Send) -> None:
-    """Answer 503, or close the WebSocket, in place of an application that needs an audit."""
+    """Answer 503, or close the WebSocket, instead of calling the application."""
     if scope["type"] == "websocket":
         await send({**_WEBSOCKET_REFUSAL})
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"5")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": b"the audit trail takes no entries now\n"})
+    await send({"type": "http.response.body", "body": b"the audit trail accepts no events now\n"})
 
 
 def headers_of(message: Message) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """
 The route and the path parameters of a request to an ASGI application.
 
-The routers of Starlette, FastAPI and similar frameworks can be asked, also before they have routed
-the request. Of other routers only the values in the scope are known.
+The routers of Starlette, FastAPI and similar frameworks can match a path, even before they have
+routed the request. For other routers, only the values in the scope are known.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def template(scope: Scope) -> str:
     """
     Return the template of the route that matched, or an empty text.
 
-    Raises whatever a route raises when it is asked.
+    Passes on any exception that a route raises in ``matches``.
     """
     own: str = getattr(scope.get("route"), "path", "")
     router = scope.get("router")
     if router is None or "endpoint" not in scope or (own and "app_root_path" not in scope):
         return own
-    # 1. A mounted router has only its own part of the template. 2. Older routers have none.
+    # 1. A mounted router knows only its part of the template. 2. Older routers set no template.
     return _asked(scope, scope["path"])[0]
 
 
@@ -40,7 +40,7 @@ def path_params(scope: Scope) -> Mapping[str, Any]:
     """
     Return the path parameters by name.
 
-    Raises whatever a route raises when it is asked.
+    Passes on any exception that a route raises in ``matches``.
     """
     known: Mapping[str, Any] = scope.get("path_params") or {}
     endpoint = scope.get("endpoint")
@@ -58,7 +58,7 @@ def path_params(scope: Scope) -> Mapping[str, Any]:
 
 def _asked(scope: Scope, path: str) -> tuple[str, Mapping[str, Any], bool]:
     """
-    Ask the routers for *path*. Return template, parameters, and whether the last router found a
+    Match *path* with the routers. Return template, parameters, and whether the last router found a
     route.
     """
     root = scope.get("app_root_path", scope.get("root_path", ""))
@@ -77,7 +77,7 @@ def _asked(scope: Scope, path: str) -> tuple[str, Mapping[str, Any], bool]:
 
 
 def _routes(router: Any) -> Sequence[Any]:
-    """Return the routes of *router* if they can be asked as Starlette's can, else none."""
+    """Return the routes of *router* if they have ``matches``, as Starlette's have, else none."""
     routes = getattr(router, "routes", None)
     if routes and isinstance(routes, Sequence) and hasattr(routes[0], "matches"):
         return routes

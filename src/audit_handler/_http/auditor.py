@@ -1,5 +1,5 @@
 """
-`HttpAuditor`: audits requests, whatever their framework.
+`HttpAuditor` audits the requests of any framework.
 
 A middleware calls it at each step of a request: `fields`, `begin`, `can_audit`, `entry`, `log`.
 """
@@ -29,7 +29,7 @@ _logger = logging.getLogger("audit_handler.http")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request, as its framework gives it."""
+    """A request, in a form that is the same for all frameworks."""
 
     method: str
     path: str
@@ -48,7 +48,7 @@ class Request:
 
 
 class _Endpoint:
-    """The path of a request as text, without the secrets that the router has found in it so far."""
+    """The path of a request as text, without the secrets that the router has found so far."""
 
     __slots__ = ("_redactors", "_request")
 
@@ -64,14 +64,14 @@ class HttpAuditor:
     """
     Audits the requests of one application, from several threads and tasks.
 
-    For each request a middleware binds `fields`, calls `begin`, and when the response is done
-    `entry` and `log`.
+    For each request a middleware binds `fields` and calls `begin`. When the response is done, it
+    calls `entry` and `log`.
 
     Args:
-        logger: Logger of the audits, or its name.
+        logger: Logger of the audit events, or its name.
         session_cookie: Name of the cookie that identifies the session. Only a hash of its value is
             stored.
-        rules: Which requests to audit, and how much of them.
+        rules: Decide which requests to audit, and how much of each to store.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class HttpAuditor:
         self._handlers = Handlers(self._logger)
         self._session_cookie = session_cookie
         self._rules = rules
-        self._user_guard = Guard("get_user", "the audits of such requests name no agent")
+        self._user_guard = Guard("get_user", "the audit events name no agent")
         self._is_warned = False
 
     def fields(self, request: Request) -> dict[str, Any]:
@@ -102,11 +102,11 @@ class HttpAuditor:
 
     def begin(self, request: Request) -> Exchange | None:
         """
-        Return the exchange to fill in while *request* is answered, or None if it is certain that
-        the policy wants no audit.
+        Return the exchange to fill in while *request* is answered, or None if the policy certainly
+        does not audit it.
 
-        Call it after the request's fields are bound: fields that are bound later win in its audit.
-        From now on `audit_handler.audit` in this context is about this request.
+        Call it after the request's fields are bound: fields that are bound later win in its event.
+        From now on, `audit_handler.audit` in this context sets fields of this request's event.
         """
         candidates = self._rules.candidates(request.method, request.path)
         if not any(rule.writes for rule in candidates):
@@ -126,7 +126,7 @@ class HttpAuditor:
 
     def can_audit(self, exchange: Exchange | None = None) -> bool:
         """
-        Return whether every handler that must not miss an audit would store one now; see
+        Return whether every handler that must not miss an audit event would accept one now; see
         `Handlers.can_take`.
         """
         must_be_durable = exchange is not None and exchange.must_be_durable
@@ -140,10 +140,10 @@ class HttpAuditor:
 
     def entry(self, exchange: Exchange, request: Request) -> Entry | None:
         """
-        Return the audit of *exchange*, or None if the policy or the application wants none.
+        Return the audit event of *exchange*, or None if the policy or the application skips it.
 
-        Call it once, in the context of the request, and log it there: bound fields count too. From
-        now on `audit_handler.audit` comes too late.
+        Call it once, in the context of the request, and log the event there, because bound fields
+        are part of it. Later calls of `audit_handler.audit` have no effect.
         """
         exchange.said.is_logged = True
         if exchange.said.is_skipped:
@@ -157,12 +157,12 @@ class HttpAuditor:
         Log *entry*.
 
         Raises:
-            SpoolError: The handler did not store it. Only with ``on_full="raise"``.
+            SpoolError: The handler did not accept it. Only with ``on_full="raise"``.
         """
         if not self._logger.isEnabledFor(entry.level) and not self._is_warned:
             self._is_warned = True
             _logger.warning(
-                "no request is audited: the logger %r is not enabled for INFO; set its level",
+                "No request is audited: the logger %r is not enabled for INFO; set its level",
                 self._logger.name,
             )
         self._logger.log(

@@ -1,6 +1,6 @@
 """
-Bodies, forms and queries as they are stored: values whose keys the redactor can see, or a
-description.
+Bodies, forms and queries in the form in which they are stored: values whose keys the redactor can
+see, or a description.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import orjson
 __all__ = ["Body", "pairs"]
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
-# Read as UTF-8, a text in UTF-16 has zeros between its letters, and no secret in it is found.
-# Python's other codecs are left out: some are not character sets, some are slow.
+# Read as UTF-8, a UTF-16 text has zeros between its letters, so no secret in it would be found.
+# Python's other codecs are not used: some are not character sets, some are slow.
 _CHARSETS = frozenset({"iso-8859-1", "latin-1", "windows-1252", "utf-16", "utf-16-le", "utf-16-be"})
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{},]', re.DOTALL)
 _DIGITS = bytes(ord("0") if chr(code).isdecimal() else ord(" ") for code in range(256))
@@ -26,13 +26,14 @@ _DIGITS = bytes(ord("0") if chr(code).isdecimal() else ord(" ") for code in rang
 _LONG_NUMBER = b"0" * 19
 # As deep as the redactor goes.
 _MAX_DEPTH = 64
-# Of a form or query. No form that people fill in has more, and each costs time in the event loop.
+# Fields of a form or query. Forms for people have fewer, and each field costs time in the event
+# loop.
 _MAX_FIELDS = 1000
 
 
 class Body:
     """
-    A body whose chunks pass: its size, and its first *limit* bytes if its type is readable.
+    The size of a body, and its first *limit* bytes if its type is readable.
 
     JSON, forms and plain text are readable. XML, HTML and CSV are not, because the redactor finds
     no secrets in them.
@@ -103,9 +104,9 @@ class Body:
 
 
 def _parsed(data: bytes) -> Any:
-    """Return the same as ``json.loads``, in half of its time."""
-    # orjson makes floats of integers over 64 bits, and rejects NaN and encodings other than UTF-8:
-    # these are left to json.
+    """Return the same as ``json.loads``, in half the time."""
+    # orjson turns integers over 64 bits into floats, and rejects NaN and encodings other than
+    # UTF-8; json reads these.
     if _LONG_NUMBER not in data.translate(_DIGITS):
         with suppress(ValueError):
             return orjson.loads(data)

@@ -56,9 +56,9 @@ def request_fields(
         headers: By lower-case name.
         host: The peer's address.
         redactors: Redact the user agent.
-        trusted: Networks whose hosts are believed. An X-Forwarded-For from any other host is
+        trusted: Networks whose hosts are trusted. An X-Forwarded-For from any other host is
             ignored.
-        trusts_unix: Whether a peer over a Unix socket, which has no address, is believed too.
+        trusts_unix: Whether to trust a peer over a Unix socket too. It has no address.
     """
     fields: dict[str, Any] = {}
     sent_id = headers.get("x-request-id", "")
@@ -82,7 +82,9 @@ def request_fields(
 
 @lru_cache(maxsize=1024)
 def _cleaned(user_agent: str, redactors: Redactors) -> str:
-    """Return *user_agent* without secrets. Cached: few are distinct, and cleaning takes time."""
+    """
+    Return *user_agent* without secrets. Cached, because few are distinct and cleaning takes time.
+    """
     return redactors.clean_text(user_agent)
 
 
@@ -95,7 +97,7 @@ def _client(
     Each proxy appends the address of its own caller, so the list is read from its end. A trusted
     proxy wrote the last entry that is not itself a trusted proxy, so that entry is true. Its sender
     may have invented everything to the left of it. The header ``Forwarded`` is not read: a proxy
-    that writes one of the two headers passes the other on as the client sent it.
+    that writes one of the two headers passes on the other one unchanged, as the client sent it.
     """
     client = _address(host)
     hops = forwarded.split(",")
@@ -103,7 +105,7 @@ def _client(
     while is_believed and hops:
         before = _address(hops.pop())
         if before is None:
-            # "unknown", or junk. The proxy's caller is not known, so the proxy is the answer.
+            # "unknown", or not an address. The proxy's caller is not known, so return the proxy.
             break
         client = before
         is_believed = _is_in(trusted, client)
@@ -135,7 +137,7 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
-        # "testclient" of a test, or the path of a Unix socket.
+        # The host "testclient" in a test, or the path of a Unix socket.
         return None
     return getattr(address, "ipv4_mapped", None) or address
 
@@ -147,7 +149,8 @@ def session_fields(
     Return *session_id*: the first half of the SHA-256 of the session's secret, never the secret.
 
     It is the same for all requests of a session while the cookie stays the same. Starlette's
-    ``SessionMiddleware`` signs its cookie again with each response: there the session needs an id.
+    ``SessionMiddleware`` signs its cookie again with each response: with it, the session needs an
+    id.
 
     Args:
         headers: By lower-case name.
@@ -175,7 +178,8 @@ _AGENT_SOURCES: Mapping[str, tuple[str, ...]] = {
 
 def check_get_user(get_user: Callable[..., Any], place: str) -> None:
     """
-    Check that *get_user* is not async. It is called without ``await``, and a coroutine is no user.
+    Check that *get_user* is not async. It is called without ``await``, and a coroutine is not a
+    user.
 
     Args:
         get_user: The application's function.
@@ -197,7 +201,7 @@ def agent_fields(user: Any) -> dict[str, str]:
     """
     Return the agent's columns from *user*: an id, a mapping, or a framework's user object.
 
-    A user with ``is_authenticated = False`` has none. An attribute that cannot be read
+    A user with ``is_authenticated = False`` has no columns. An attribute that cannot be read
     (``BaseUser.identity``, a lazy column of a closed database session) counts as missing; nothing
     is raised.
     """

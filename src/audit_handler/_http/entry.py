@@ -1,17 +1,17 @@
 """
-The audit of one request, ready to be logged: its level, message, error and fields.
+The audit event of one request, ready to be logged: its level, message, error and fields.
 
 Several sources may have the same field. `Sources` lists them from the weakest to the strongest, and
-the strongest that has a field wins. Four rules stand beside that order:
+the strongest that has a field wins. Four rules complete that order:
 
 1. Bound fields that win are not in the entry. The handler reads the context itself, but an extra
    would win over the context, so the entry has no field of that name. *action* is the exception:
-   by it the handler recognises an audit, so the entry always has it.
-2. Fields that were bound when the request arrived, and still are, are also left to the handler.
-   They are the weakest of all.
-3. *metadata* is merged name by name, except what was cleared: that counts only if nothing was
-   found. The handler adds what is bound.
-4. The policy's rule masks values, whichever source they come from; that never changes who wins.
+   the handler recognises an audit event by it, so the entry always has it.
+2. Fields that were bound when the request arrived, and are still bound, are not in the entry
+   either. They are the weakest of all.
+3. *metadata* is merged name by name. The exception is metadata that was cleared: it is used only if
+   no metadata was found. The handler adds the bound metadata.
+4. The policy's rule masks values from every source; that never changes which source wins.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from audit_handler.schema import COLUMNS
 
 __all__ = ["Entry", "Sources", "make_entry", "merged"]
 
-# Names that logging refuses in `extra`.
+# Names that logging rejects in `extra`.
 _RECORD_NAMES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-# The columns in which a rule masks what was bound.
+# The columns in which a rule masks bound values.
 _CONTENT = ("request_body", "response_body", "old_value", "new_value")
 
 
 class Sources(NamedTuple):
-    """Where the fields of an audit come from, from the weakest source to the strongest."""
+    """The sources of an audit event's fields, from the weakest to the strongest."""
 
     cleared: Mapping[str, Any]
-    """Fields that were bound when the request arrived, and were cleared since."""
+    """Fields that were bound when the request arrived, and have been cleared since."""
     found: Mapping[str, Any]
     """Fields read from request and response: `Exchange.fields`."""
     rule: Mapping[str, Any]
     """*action* and *resource_type* of the policy's rule, if it has them."""
     who: Mapping[str, Any]
-    """Agent and session, asked for again: authentication may have happened inside."""
+    """Agent and session, read again because authentication may have happened inside."""
     since: Mapping[str, Any]
-    """Fields that were bound, or bound to another value, since the request arrived."""
+    """Fields that were bound, or bound to another value, after the request arrived."""
     said: Mapping[str, Any]
     """Fields that the application gave to `audit_handler.audit`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An audit that is ready to be logged."""
+    """An audit event that is ready to be logged."""
 
     level: int
     arguments: tuple[str, str, int]
@@ -65,7 +65,7 @@ def make_entry(
     exchange: Exchange, who: Mapping[str, Any], bound: Mapping[str, Any]
 ) -> Entry | None:
     """
-    Return the audit of *exchange*, or None if the policy wants none.
+    Return the audit event of *exchange*, or None if the policy does not audit it.
 
     Args:
         exchange: The request and its response, at their end.
@@ -79,7 +79,7 @@ def make_entry(
     if rule is None:
         return None
     if not since.get("action", True):
-        # An empty action would make it no audit.
+        # With an empty action it would not be an audit event.
         del since["action"]
     found = exchange.fields(rule)
     cleared = {
@@ -97,12 +97,12 @@ def make_entry(
         level=logging.ERROR if exchange.is_error else logging.INFO,
         arguments=(
             exchange.method,
-            # A path must not forge a line of a log.
+            # A path must not forge a log line.
             path if path.isprintable() else ascii(path),
             found["status_code"],
         ),
         fields=fields,
-        # The traceback of a cancelled task says nothing that metadata.cancelled does not.
+        # The traceback of a cancelled task adds nothing to metadata.cancelled.
         error=exchange.error if isinstance(exchange.error, Exception) else None,
     )
 
@@ -118,7 +118,7 @@ def merged(sources: Sources) -> dict[str, Any]:
             del fields[name]
     metadata = sources.found.get("metadata") or sources.cleared.get("metadata") or {}
     if not isinstance(metadata, Mapping):
-        # As the handler stores it.
+        # The handler stores it in this form.
         metadata = {"metadata": metadata}
     metadata = {**metadata, **sources.said.get("metadata", {})}
     fields.pop("metadata", None)
@@ -128,7 +128,7 @@ def merged(sources: Sources) -> dict[str, Any]:
 
 
 def _said(said: Mapping[str, Any], rule: Clause) -> dict[str, Any]:
-    """Return what the application *said*, masked, with *metadata* as a dict if there is any."""
+    """Return the fields that the application *said*, masked, with *metadata* as a dict."""
     fields: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
     for name, value in said.items():
@@ -137,7 +137,7 @@ def _said(said: Mapping[str, Any], rule: Clause) -> dict[str, Any]:
         elif name == "metadata" or name in _RECORD_NAMES:
             metadata.update(rule.masked({name: value}))
         elif name in COLUMNS:
-            # The name is ours, not the application's: only what the value contains is masked.
+            # The name is ours, not the application's, so only the contents of the value are masked.
             fields[name] = rule.masked(value)
         else:
             fields.update(rule.masked({name: value}))

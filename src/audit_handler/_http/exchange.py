@@ -1,4 +1,4 @@
-"""`Exchange`: one request and its response, and the fields that they give the audit."""
+"""`Exchange`: one request and its response, and the fields of their audit event."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Exchange:
     method: str
     path: str
     request_headers: Mapping[str, str]
-    """By lower-case name, as all headers here."""
+    """By lower-case name, like all headers here."""
     query: str = ""
     path_params: Mapping[str, Any] | None = field(default_factory=dict)
     """The path parameters that the router has read, or None if that failed."""
@@ -51,11 +51,11 @@ class Exchange:
     """Status of the response; 0 until it has started."""
     response_headers: Mapping[str, str] = field(default_factory=dict)
     is_complete: bool = False
-    """Whether the whole response was given to the server."""
+    """Whether the server has the whole response."""
     is_disconnected: bool = False
-    """Whether the client went away before that."""
+    """Whether the client disconnected before that."""
     error: BaseException | None = None
-    """The exception that left the application before that."""
+    """The exception that the application raised before that."""
     bound: Mapping[str, Any] = field(default_factory=dict)
     """The fields that were bound when the request arrived."""
     said: Said = field(default_factory=Said)
@@ -77,12 +77,14 @@ class Exchange:
 
     @property
     def must_be_durable(self) -> bool:
-        """Whether a rule that can match refuses requests that cannot be audited."""
+        """Whether a rule that can match rejects requests that cannot be audited."""
         return any(rule.durable for rule in self.candidates)
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is audited however it ends, unless the application skips the audit."""
+        """
+        Whether it is audited for every status and user, unless the application skips the event.
+        """
         return all(rule.writes for rule in self.candidates) and self.candidates[-1].is_certain
 
     def start_response(self, status: int, headers: Mapping[str, str]) -> None:
@@ -90,9 +92,9 @@ class Exchange:
         self.status = status
         self.response_headers = headers
         if self.method == "HEAD":
-            # The server does not send the body that the application makes.
+            # The server does not send the application's body.
             return
-        # Keep no body that no rule wants by now, as that of a large download.
+        # Keep no body that no rule can store any more, for example that of a large download.
         is_kept = any(
             rule.keeps_response and (not rule.statuses or status in rule.statuses)
             for rule in self.candidates
@@ -102,16 +104,16 @@ class Exchange:
     @property
     def is_error(self) -> bool:
         """
-        Whether the application failed. A client that went away, or a cancelled task, is no failure
-        of the application.
+        Whether the application failed. A client that disconnected, or a cancelled task, is not a
+        failure of the application.
         """
         return isinstance(self.error, Exception) and not self.is_disconnected
 
     @property
     def final_status(self) -> int:
         """
-        The status of the response. If no response was started: 499 if the client went away or the
-        task was cancelled, else 500.
+        The status of the response. If no response was started: 499 if the client disconnected or
+        the task was cancelled, else 500.
         """
         is_aborted = self.is_disconnected or (self.error is not None and not self.is_error)
         return self.status or (499 if is_aborted else 500)
@@ -121,7 +123,7 @@ class Exchange:
         Return the policy's rule for this exchange, or None if it is not to be audited.
 
         Args:
-            user: The *agent_id* of the audit.
+            user: The *agent_id* of the audit event.
         """
         status = self.final_status
         for rule in self.candidates:
@@ -146,7 +148,7 @@ class Exchange:
         # The rule's type wins; it is needed here to find the id.
         resource_type = rule.fields.get("resource_type", resource_type)
         status = self.final_status
-        # The body of a failure describes the failure: its id and title are not the resource's.
+        # The body of a failure describes the failure, so its id and title are not the resource's.
         answer = response if status < 400 else None
         fields = {
             "action": "ERROR" if self.is_error else _ACTIONS.get(self.method, self.method),
@@ -174,13 +176,14 @@ class Exchange:
     def _outcome(self, status: int) -> str:
         if not self.is_complete or status >= 400:
             return "failure"
-        # 307 and 308 tell the client to repeat the request elsewhere: nothing was done yet.
+        # With 307 and 308 the client must repeat the request elsewhere: nothing was done yet.
         return "unknown" if status in (307, 308) else "success"
 
     def _metadata(self, rule: Clause, query: Any) -> dict[str, Any]:
         bodies = {"request_body": self.request_body, "response_body": self.response_body}
         kept = {"request_body": rule.keeps_request, "response_body": rule.keeps_response}
-        # With a tracer the column has the trace id, so the id that the client sent or got is here.
+        # With a tracer, the column request_id has the trace id. The id that the client sent or got
+        # is here.
         bound_id = self.bound.get("request_id", "")
         span = active_span_ids()
         metadata = {

@@ -1,4 +1,4 @@
-"""Health and status as Flask blueprints; public through `audit_handler.flask`."""
+"""Health and status as Flask blueprints. Import them from `audit_handler.flask`."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def status_blueprint(
     Return a blueprint that answers with the status of the handlers as JSON.
 
     See `audit_handler.status_pages.StatusApp` for the fields and arguments. *authorize* is called
-    with Flask's request and must not be ``async``. An exception from it, as of ``flask.abort``,
-    goes to Flask.
+    with Flask's request and must not be ``async``. An exception from it, for example of
+    ``flask.abort``, goes to Flask.
 
     Raises:
         ConfigurationError: *authorize* cannot be called.

@@ -1,4 +1,4 @@
-"""`Guard`: calls the application's functions, and survives their errors."""
+"""`Guard` calls the application's functions, and survives their errors."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _logger = logging.getLogger("audit_handler.http")
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 
-# Seconds without a failure until a function counts as working again. It may fail for some requests
-# only, and a get_user that needs authentication fails at the start of each.
+# A function counts as working again after this many seconds without a failure. It may fail for some
+# requests only, and a get_user that needs authentication fails at the start of each request.
 _CALM_SECONDS = 60.0
 
 
 class Guard:
     """
-    Calls a function that may raise, and goes on without its value.
+    Calls a function that may raise, and continues without its value if it does.
 
     Logs once when the function begins to fail, and once when it has worked for a minute. Safe to
-    use from several threads; at worst two of them log the same line.
+    use from several threads; two threads may log the same line.
 
     Args:
         what: Name of the function for the log.
-        consequence: What a failure means for the audits, for the log.
-        clock: Returns seconds, from any start.
+        consequence: The effect of a failure on audit events, for the log.
+        clock: Returns seconds since any moment.
     """
 
     def __init__(

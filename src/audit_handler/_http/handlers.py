@@ -1,4 +1,6 @@
-"""`Handlers`: the audit handlers that a logger reaches, and what a middleware asks them."""
+"""
+`Handlers`: the audit handlers that a logger reaches, and the questions of a middleware to them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _DEFAULT = Redactor()
 
 
 class _Taking(Protocol):
-    """The part of `AuditHandler` that a middleware asks; tests have others."""
+    """The methods of `AuditHandler` that a middleware calls; tests pass other classes."""
 
     redactor: Redactor
 
@@ -49,9 +51,9 @@ class Handlers:
 
     def can_take(self, *, must_be_durable: bool) -> bool:
         """
-        Return whether every handler that must not miss an audit would store one now.
+        Return whether every handler that must not miss an audit event would accept one now.
 
-        Those are the `AuditHandler`s with ``on_full="raise"``. An audit that *must_be_durable*
+        Those are the `AuditHandler`s with ``on_full="raise"``. An event that *must_be_durable*
         needs all handlers, and at least one.
         """
         handlers = list(self)
@@ -60,7 +62,7 @@ class Handlers:
         return bool(handlers) and all(handler.can_take() for handler in handlers)
 
     def may_wait(self) -> bool:
-        """Return whether one of them may block a call that logs an audit now."""
+        """Return whether one of them may block a call that logs an audit event now."""
         return any(handler.may_wait() for handler in self)
 
 
@@ -68,5 +70,5 @@ def _fails_closed(handler: object) -> bool:
     return isinstance(handler, AuditHandler) and handler.settings.on_full == "raise"
 
 
-# Cached, so that the caches that use it as a key find it again.
+# Cached, because other caches use the object as a key.
 _together = lru_cache(maxsize=16)(Redactors)

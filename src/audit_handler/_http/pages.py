@@ -1,5 +1,5 @@
 """
-The content of the pages of health and status, without a web framework.
+The content of the health and status pages, without a web framework.
 
 A page reports on this process only. If an application runs in several, each answers for itself.
 """
@@ -32,12 +32,12 @@ MAX_WAITING_SECONDS = 900.0
 
 HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 
-# Users to list by name. People read the page.
+# The most users to list by name, because people read the page.
 _MAX_USERS = 100
 
 
 def PUBLIC(_asker: object) -> bool:
-    """As *authorize*: everyone may read the status, on purpose."""
+    """Pass it as *authorize* to let everyone read the status."""
     return True
 
 
@@ -85,8 +85,8 @@ class HealthPages:
     Whether the process is alive, and whether it is ready to audit.
 
     It is ready if a handler is open, no spool is full, and no row has waited longer than
-    *max_waiting_seconds* (None for no bound). The pages contain no secrets. Making a page takes no
-    lock and uses neither disk nor network.
+    *max_waiting_seconds* (None for no bound). The pages contain no secrets. Making a page acquires
+    no lock and uses neither disk nor network.
     """
 
     def __init__(self, handlers: Handlers, max_waiting_seconds: float | None) -> None:
@@ -123,8 +123,8 @@ class StatusPages:
     """
     The status of the handlers.
 
-    With *by_user* making the page reads the waiting rows and counts them by user, at most 16 MiB of
-    each handler and for one caller at a time. Do not make it on an event loop then.
+    With *by_user*, making a page reads the waiting rows and counts them by user, at most 16 MiB of
+    each handler and for one caller at a time. Do not make such a page on an event loop.
     """
 
     def __init__(self, handlers: Handlers, *, by_user: bool) -> None:
@@ -149,7 +149,7 @@ class StatusPages:
         return content
 
     def _users(self, handler: AuditHandler) -> tuple[dict[str, int], bool]:
-        # Requests that repeat while a disk hangs must not pile up threads.
+        # Repeated requests must not fill the pool of threads while a disk hangs.
         if not self._reading.acquire(blocking=False):
             return {}, False
         try:

@@ -1,4 +1,4 @@
-"""`Redactors`: what is secret in the values that a middleware reads from a request."""
+"""`Redactors`: remove secrets from the values that a middleware reads from a request."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ __all__ = ["Redactors"]
 
 class Redactors:
     """
-    The redactors of all handlers that an audit reaches; a value is secret if one of them says so.
+    The redactors of all handlers that an audit event reaches; a value is secret if one of them says
+    so.
 
-    A handler redacts values by their keys. The path, and values of bodies that become columns of
-    text, have no keys any more when they reach it, so they are redacted here.
+    A handler redacts values by their keys. The path, and body values that become text columns, no
+    longer have keys when they reach the handler, so they are redacted here.
     """
 
     def __init__(self, redactors: Sequence[Redactor]) -> None:

@@ -14,7 +14,7 @@ __all__ = ["id_in", "resource_of", "shown_path", "value_of"]
 _VERSION = re.compile(r"v\d+(\.\d+)*")
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
-# Characters. A shorter secret occurs by chance in other segments too, which would be cut to pieces.
+# Characters. A shorter secret may occur by chance in other segments, which would then be redacted.
 _SHORTEST_PIECE = 4
 
 
@@ -26,7 +26,7 @@ def shown_path(
 ) -> str:
     """
     Return *path* without the parameters whose names are secret. If *path_params* is None, because
-    they could not be read, return nothing of the path.
+    they could not be read, redact the whole path.
     """
     if path_params is None:
         return f"/{REDACTED}"
@@ -48,12 +48,15 @@ def shown_path(
 
 
 def _shape(text: str) -> str:
-    """Return *text* as converters for numbers and UUIDs make it: ``007`` and ``7`` are alike."""
+    """
+    Return *text* without the differences that converters for numbers and UUIDs remove: ``007`` and
+    ``7`` are equal.
+    """
     return text.lower().replace("-", "").lstrip("0")
 
 
 def _without(part: str, secrets: Iterable[str]) -> str:
-    """Return *part* without the *secrets* that are only a piece of it: ``/{token}.json``."""
+    """Return *part* with the *secrets* inside it redacted, as in ``/{token}.json``."""
     for secret in secrets:
         if len(secret) >= _SHORTEST_PIECE:
             part = part.replace(secret, REDACTED)
@@ -71,15 +74,15 @@ def resource_of(
     Return the path without secrets, the resource's type, the id after the type, and the last id
     before it.
 
-    The type is the last segment that is not an id: ``/api/v1/orders/17/items`` is about an item of
-    order 17, ``/api/orders/17`` about the order. The id before a plural is left out, because it is
-    the owner's: 17 in ``/api/orders/17/items`` is not the id of an item.
+    The type is the last segment that is not an id: in ``/api/v1/orders/17/items`` it is ``items``,
+    in ``/api/orders/17`` it is ``orders``. An id before a plural is left out, because it is the
+    owner's: 17 in ``/api/orders/17/items`` is not the id of an item.
 
     Args:
         path: The application's own path.
-        prefix: The beginning of *path* that the policy's rule names.
+        prefix: The beginning of *path* that the policy's rule matches.
         path_params: The path parameters, or None if they could not be read.
-        redactors: Say which parameters are secret.
+        redactors: Decide which parameters are secret.
         is_masked: Whether the policy's rule masks a parameter of that name.
     """
     values = {part for value in (path_params or {}).values() for part in str(value).split("/")}
@@ -121,13 +124,13 @@ def id_in(sources: Iterable[Any], resource_type: str, redactors: Redactors) -> A
 
 def value_of(sources: Iterable[Any], keys: Iterable[str], redactors: Redactors) -> Any:
     """Return the first text or integer under one of *keys* in *sources*, as text; or None."""
-    # A token_id is an id, but a redactor may call it secret, and then it is secret here too.
+    # A token_id is an id, but if a redactor treats it as secret, it is secret here too.
     shown = [key for key in keys if not redactors.is_secret(key)]
     for source in sources:
         if isinstance(source, dict):
             for key in shown:
                 value = source.get(key)
                 if (type(value) is str and value not in ("", REDACTED)) or type(value) is int:
-                    # It becomes a column of text, where the handler does not look for secrets.
+                    # It becomes a text column, in which the handler does not search for secrets.
                     return redactors.clean_text(str(value))
     return None

@@ -22,7 +22,7 @@ _redactor = Redactor()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRules:
     """
-    Which requests to audit, how much of them to store, and which proxies to believe.
+    Which requests to audit, how much of each to store, and which proxies to trust.
 
     *methods*, *path_prefixes* and *exclude_paths* are the short form of a policy of one or two
     rules, with the level ``request_response``.
@@ -35,12 +35,12 @@ class HttpRules:
     """Methods to audit; by default POST, PUT, PATCH and DELETE."""
     path_prefixes: Iterable[str] | None = None
     """
-    Beginnings of the paths to audit, in whole segments; by default ``/api``, which does not match
+    Prefixes of the paths to audit, in whole segments; by default ``/api``, which does not match
     ``/apis``.
     """
     exclude_paths: Iterable[str] | None = None
     """
-    Beginnings of paths not to audit; ``*`` stands for one segment: ``/api/orders/*/approve``.
+    Prefixes of the paths not to audit; ``*`` stands for one segment: ``/api/orders/*/approve``.
     """
     request_headers: Iterable[str] = ("content-type", "user-agent", "origin")
     """Headers of the request to store."""
@@ -49,7 +49,7 @@ class HttpRules:
     max_body_bytes: int = 64 * 1024
     """
     Bytes to store of each body, 0 (no bodies) to 1 MiB. The handler's *max_value_bytes*, by default
-    also 64 KiB, cuts too.
+    also 64 KiB, cuts values too.
     """
     policy: Iterable[Rule | Mapping[str, Any]] | None = None
     """
@@ -58,8 +58,8 @@ class HttpRules:
     """
     trusted_proxies: Iterable[str] = ()
     """
-    Addresses and networks of the proxies whose X-Forwarded-For is believed, and ``unix`` for a
-    proxy that connects over a Unix socket; by default none.
+    Addresses and networks of the proxies whose X-Forwarded-For is trusted, and ``unix`` for a proxy
+    that connects over a Unix socket; by default none.
     """
     networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False)
     trusts_unix: bool = field(init=False, repr=False)

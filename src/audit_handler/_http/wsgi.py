@@ -1,5 +1,5 @@
 """
-One request on its way through a WSGI application, watched from outside.
+One request on its way through a WSGI application, observed from outside.
 
 Chunks are observed as they pass and never held back. The request's body is observed as the
 application reads it, and never read ahead.
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 # Key in the WSGI environment under which the framework's hooks find the request's passage.
 KEY = "audit_handler.passage"
 
-# An argument of `Passage.learn` that was left out. None says something: that it is not known.
+# An argument of `Passage.learn` that was left out. None has another meaning: not known.
 _LEFT_OUT: Any = object()
 
 
@@ -43,7 +43,7 @@ class Passage:
     def __init__(
         self, auditor: HttpAuditor, environ: WSGIEnvironment, start_response: StartResponse
     ) -> None:
-        # None where the request is not audited.
+        # None if the request is not audited.
         self._exchange: Exchange | None = None
         self._agent: Mapping[str, str] = {}
         self._path_params: Mapping[str, Any] | None = {}
@@ -52,7 +52,7 @@ class Passage:
         self._auditor = auditor
         self._start_response = start_response
         self._request = Request(
-            # As the router reads them, so that another spelling does not avoid the audit.
+            # In the router's spelling, so that no other spelling avoids the audit.
             method=environ["REQUEST_METHOD"].upper(),
             path="/" + _text(environ.get("PATH_INFO", "")).lstrip("/"),
             query=environ.get("QUERY_STRING", ""),
@@ -73,12 +73,12 @@ class Passage:
 
     @property
     def may_be_audited(self) -> bool:
-        """Whether the request may be audited, so that it is worth to learn more about it."""
+        """Whether the request may be audited, so that `learn` is useful."""
         return self._exchange is not None
 
     @property
     def has_agent(self) -> bool:
-        """Whether it has learned who acts."""
+        """Whether it has learned the agent."""
         return bool(self._agent)
 
     def learn(
@@ -91,8 +91,7 @@ class Passage:
         error: BaseException | None = None,
     ) -> None:
         """
-        Take over what only the framework knows of the request; an argument that is left out changes
-        nothing.
+        Store facts that only the framework knows. An argument that is left out changes nothing.
 
         Args:
             route: The template that the router matched.
@@ -123,11 +122,13 @@ class Passage:
         try:
             self._body = self._inside(partial(self._call, app, environ))
         finally:
-            # The view of another application may have called this one with its own environment.
+            # A view of another application may have called this application with its own
+            # environment.
             environ[KEY] = outer
         file_wrapper = environ.get("wsgi.file_wrapper")
         if self._exchange is None and file_wrapper and type(self._body) is file_wrapper:
-            # Unwrapped, so that the server can send the file itself; nothing is logged meanwhile.
+            # Unwrapped, so that the server can send the file itself. No record is logged during
+            # that.
             return self._body
         self._chunks = iter(self._body)
         return self
@@ -139,11 +140,13 @@ class Passage:
         return self._inside(self._next)
 
     def close(self) -> None:
-        """End the response; the server calls this when all is sent or the client has gone."""
+        """
+        End the response. The server calls this when all is sent or the client has disconnected.
+        """
         self._inside(self._close)
 
     def start_response(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-        """Pass the start of the response on, and add ``X-Request-ID`` if it has none."""
+        """Pass on the start of the response, and add ``X-Request-ID`` if it has none."""
         named = by_name(headers)
         if "x-request-id" not in named:
             headers = [*headers, ("X-Request-ID", self._request_id)]
@@ -157,7 +160,9 @@ class Passage:
         return self._start_response(status, headers, *exc_info)
 
     def keep_span(self) -> None:
-        """Make the active span the request's own; for a span that begins and ends inside of it."""
+        """
+        Use the active span for the request. For a span that begins and ends inside the request.
+        """
         self._span = active_span()
         ids = active_span_ids()
         if ids is None:
@@ -182,10 +187,10 @@ class Passage:
             raise
 
     def _refuse(self) -> Iterable[bytes]:
-        """Answer 503 in place of an application that needs an audit."""
+        """Answer 503 instead of calling the application."""
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "5")]
         self.start_response("503 SERVICE UNAVAILABLE", headers)
-        return [b"the audit trail takes no entries now\n"]
+        return [b"the audit trail accepts no events now\n"]
 
     def _next(self) -> bytes:
         exchange = self._exchange
@@ -220,7 +225,7 @@ class Passage:
             self._finish()
 
     def _finish(self, error: BaseException | None = None) -> None:
-        """Log the audit, unless that was done before."""
+        """Log the audit event, unless it was logged before."""
         exchange = self._exchange
         if exchange is None or self._is_audited:
             return
@@ -231,7 +236,9 @@ class Passage:
                 self._auditor.log(entry)
 
     def _inside(self, call: Callable[[], _T]) -> _T:
-        """Call with the request's fields bound, and keep the fields that are bound at its end."""
+        """
+        Call with the request's fields bound, and keep the fields that are bound after the call.
+        """
         said = self._exchange.said if self._exchange is not None else None
         token, said_token = context.restore(self._bound), CURRENT.set(said)
         try:

@@ -1,6 +1,6 @@
 """
-Which requests are audited, and how much of each: an ordered list of rules, of which the first that
-matches decides.
+Policies decide which requests are audited, and how much of each is stored. A policy is an ordered
+list of rules; the first rule that matches decides.
 
     policy = [
         Rule(level="none", paths=["/api/health"]),

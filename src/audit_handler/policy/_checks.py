@@ -1,4 +1,4 @@
-"""Checks the rules of a policy, and turns each into a `Clause`."""
+"""Check the rules of a policy, and turn each into a `Clause`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def checked_clause(number: int, rule: Rule | Mapping[str, Any]) -> Clause:
         rule: A `Rule`, or a mapping with the keys of one.
 
     Raises:
-        ConfigurationError: The rule cannot work.
+        ConfigurationError: The rule is not valid.
     """
     try:
         return _clause(number, rule if isinstance(rule, Rule) else _from_mapping(rule))
@@ -84,7 +84,7 @@ def _several(name: str, values: Any, read: Callable[[Any], Any]) -> tuple[Any, .
     elif isinstance(values, Mapping) or not isinstance(values, Iterable):
         raise ConfigurationError(f"{name} is a {type(values).__name__}; make it a list")
     elif not values and values != ():
-        # Probably a mistake, and every request would meet the condition.
+        # Probably a mistake, because every request would meet the condition.
         raise ConfigurationError(f"{name} is empty; name at least one, or leave {name} out")
     return tuple(map(read, values))
 

@@ -1,4 +1,4 @@
-"""`Clause`: a rule that was checked, in the form that answers questions about a request."""
+"""`Clause`: a checked rule, in a form that is matched with requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEBSOCKET = "WEBSOCKET"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Clause:
-    """A rule that was checked. An empty condition is met by every request."""
+    """A checked rule. Every request meets an empty condition."""
 
     number: int
     """Position in the policy, from 1."""
@@ -32,7 +32,7 @@ class Clause:
     mask: Redactor | None
     durable: bool
 
-    # Worked out once, because every request asks.
+    # Computed once, because every request needs them.
     is_certain: bool = field(init=False)
     """Whether method and path alone decide if the rule matches."""
     writes: bool = field(init=False)
@@ -52,12 +52,14 @@ class Clause:
         object.__setattr__(self, name, value)
 
     def may_match(self, method: str, path: str) -> bool:
-        """Return whether a request of *method* to *path* can match, before its end is known."""
+        """
+        Return whether a request of *method* to *path* can match, before status and user are known.
+        """
         by_method = method in self.methods if self.methods else method != WEBSOCKET
         return by_method and (self.paths is None or self.paths.match(path) is not None)
 
     def matches(self, route: str, status: int, user: str) -> bool:
-        """Return whether a request for which `may_match` is true matches, now that it has ended."""
+        """Return whether a request for which `may_match` is true matches, after its end."""
         return (
             (not self.routes or route in self.routes)
             and (not self.statuses or status in self.statuses)

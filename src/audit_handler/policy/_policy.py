@@ -1,4 +1,4 @@
-"""`Policy`: an ordered list of rules, of which the first that matches decides."""
+"""`Policy`: an ordered list of rules; the first rule that matches decides."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Policy:
         rules: Each a `Rule`, or a mapping with the keys of one.
 
     Raises:
-        ConfigurationError: A rule cannot work. The text names its number (from 1), the value and
-            the remedy.
+        ConfigurationError: A rule is not valid. The text has its number (from 1), the value and the
+            remedy.
     """
 
     def __init__(self, rules: Iterable[Rule | Mapping[str, Any]]) -> None:
         if isinstance(rules, str | Mapping) or not isinstance(rules, Iterable):
             raise ConfigurationError(
-                f"policy is a {type(rules).__name__}; make it a list of rules, in their order"
+                f"policy is a {type(rules).__name__}; make it a list of rules, in order"
             )
         self._clauses = tuple(checked_clause(number, rule) for number, rule in enumerate(rules, 1))
 
@@ -36,8 +36,8 @@ class Policy:
         """
         Return the rules that can still match a request of *method* to *path*, in their order.
 
-        The last one is the first that is certain to match, if there is one; no later rule can
-        decide. Empty when no rule can match.
+        The last of them is the first rule that certainly matches, if there is one, because no later
+        rule can decide. Empty if no rule can match.
         """
         found: list[Clause] = []
         for clause in self._clauses:

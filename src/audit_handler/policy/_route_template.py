@@ -1,4 +1,4 @@
-"""Route templates, written alike for every framework."""
+"""Route templates, in one spelling for all frameworks."""
 
 from __future__ import annotations
 

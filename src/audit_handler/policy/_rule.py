@@ -16,16 +16,16 @@ class Rule:
     One rule of a policy.
 
     A rule matches a request that meets all of its conditions: *methods*, *paths*, *routes*,
-    *statuses* and *users*. A condition that is left out is met by every request. An option that
-    takes several values also takes a single one without a list.
+    *statuses* and *users*. Every request meets a condition that is left out. An option with several
+    values also accepts a single value without a list.
 
     The policy checks the values, not the rule, so that an error can name the rule's number.
     """
 
     level: str
     """
-    How much of the request to store: ``none`` (no audit), ``metadata`` (no bodies), ``request``
-    (the request's body) or ``request_response`` (both bodies).
+    How much of the request to store: ``none`` (no audit event), ``metadata`` (no bodies),
+    ``request`` (the request's body) or ``request_response`` (both bodies).
     """
     methods: Iterable[str] | str = ()
     """
@@ -34,22 +34,22 @@ class Rule:
     """
     paths: Iterable[str] | str = ()
     """
-    Beginnings of paths, in whole segments: ``/api`` is not ``/apis``. ``*`` stands for one segment:
-    ``/api/orders/*/approve``.
+    Prefixes of paths, in whole segments: ``/api`` does not match ``/apis``. ``*`` stands for one
+    segment: ``/api/orders/*/approve``.
     """
     routes: Iterable[str] | str = ()
     """
     Route templates, as the application's router has them: ``/api/orders/{order_id}``, or
-    ``/api/orders/<order_id>``, which means the same.
+    ``/api/orders/<order_id>``, which has the same meaning.
     """
     statuses: Iterable[int | str | range] | int | str = ()
     """Statuses of responses: ``404``, ``"4xx"``, ``"400-403"``, ``range(400, 404)``."""
     users: Iterable[str | int] | str | int = ()
     """Users, by their *agent_id*."""
     action: str = ""
-    """The audit's *action*. By default the method gives it."""
+    """The *action* of the audit event. By default it is derived from the method."""
     resource_type: str = ""
-    """The audit's *resource_type*. By default the path gives it."""
+    """The *resource_type* of the audit event. By default it is derived from the path."""
     mask: Iterable[str] | str = ()
     """
     Parts of field names to mask in bodies, query, path, *old_value* and *new_value*, in addition to
@@ -57,7 +57,7 @@ class Rule:
     """
     durable: bool = False
     """
-    Answer 503 before the application sees the request, unless the handler can store the audit now,
-    whatever its *on_full* says. Applies to each request that the rule may still match: its status
-    and user are not known yet.
+    Answer 503 before the application sees the request, if the handler cannot accept an audit event
+    now, regardless of its *on_full*. Applies to each request that the rule may still match, because
+    its status and user are not known yet.
     """
