@@ -1,1 +1,1 @@
-"""Delivery from the spool to ClickHouse: the pipeline of a handler, its listener, one attempt."""
+"""Delivery from the spool to ClickHouse: a handler's pipeline, its listener, and one attempt."""

@@ -1,10 +1,10 @@
 """
-The delivery of one segment: insert it, look up rows that may be stored already, split it around
-rows that ClickHouse rejects, and set those rows aside.
+Deliver one segment: insert it, look up rows that may be stored already, split it around rows that
+ClickHouse rejects, and set those rows aside.
 
 The remaining work is a list of row ranges. The deduplication token of a range is the range itself:
-the same rows always go under the same token, and a part never goes under the token of the whole. A
-token makes ClickHouse drop any other rows that come with it.
+the same rows always have the same token, and a part never has the token of the whole, because
+ClickHouse drops all rows that come with a known token.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["Delivery"]
 
 _logger = logging.getLogger("audit_handler.listener")
 
-# So many bad rows are taken out by the number that the server names. Then halves are tried, which
-# shows sooner whether any row of the segment can be stored.
+# This many bad rows are removed by the number that the server reports. After that, halves are
+# tried, which shows sooner whether any row of the segment can be stored.
 _PULLED_ROWS = 10
 
-# After so many bad rows from both ends of a segment, without a good one, the table is at fault and
-# not the rows.
+# After this many bad rows from both ends of a segment, without a good one, the fault is in the
+# table and not in the rows.
 _DRIFT_ROWS = 20
 
 
@@ -72,9 +72,9 @@ class Delivery:
 
         Raises:
             TransientError: A later call may succeed.
-            SetupError: A later call may succeed, once an operator has fixed the setup.
+            SetupError: A later call may succeed after an operator has fixed the setup.
             SegmentGone: Another program removed the segment.
-            SegmentUnreadable: The disk does not return the segment.
+            SegmentUnreadable: The disk cannot read the segment.
             OSError: The disk of the spool failed.
         """
         self._segment, content = self._spool.taken.attempting(self._segment)
@@ -94,8 +94,8 @@ class Delivery:
             if part.is_unsure:
                 self._todo[0:1] = self._missing(part, content)
                 continue
-            # From here on the rows may be stored, whatever is raised, also by the code that handles
-            # it. Only a failure that is not ambiguous says that they are not.
+            # From now on the rows may be stored, even if something is raised, also by the code that
+            # handles it. Only a failure that is not ambiguous means that they are not stored.
             self._todo[0] = _Part(part.first, part.last, is_unsure=True)
             try:
                 self._insert(part, content)
@@ -132,12 +132,12 @@ class Delivery:
             self._destination.insert(lines, token=token, path=path, is_standard=is_standard)
         finally:
             if path is not None:
-                # The insert has its outcome. If the file stays, recovery removes it.
+                # The outcome of the insert is known. If the file remains, recovery removes it.
                 with suppress(OSError):
                     self._spool.files.unlink(path)
 
     def _missing(self, part: _Part, content: bytes) -> list[_Part]:
-        """Return the runs of rows in *part* that ClickHouse does not have."""
+        """Return the ranges of rows in *part* that ClickHouse does not have."""
         stored = self._destination.stored(
             self._segment.writer_id, part.first, part.last, self._lines(part, content)
         )
@@ -161,7 +161,7 @@ class Delivery:
         """
         if part.rows == 1:
             try:
-                # Loses nothing: the values of the user's own columns are in metadata too.
+                # Loses no value: the values of the user's own columns are in metadata too.
                 self._insert(part, content, is_standard=True)
                 self._count_stored(1)
             except DataError as still:
@@ -175,7 +175,7 @@ class Delivery:
             return [_Part(first, last) for first, last in pieces if first <= last]
         middle = (part.first + part.last) // 2
         # The end first: if the rows at the beginning are bad, a good row at the end shows that the
-        # table is not at fault.
+        # fault is not in the table.
         return [_Part(middle + 1, part.last), _Part(part.first, middle)]
 
     def _blame_table(self, exc: DataError) -> None:
@@ -189,8 +189,8 @@ class Delivery:
 
     def _set_aside(self, content: bytes) -> None:
         """
-        Write the rejected rows and the server's reasons to ``rejected/``, after a crash again under
-        the same names.
+        Write the rejected rows and the server's reasons to ``rejected/``. After a crash they are
+        written again under the same names.
         """
         segment = self._segment
         seqs = sorted(self._rejected)

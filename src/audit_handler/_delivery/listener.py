@@ -22,12 +22,12 @@ __all__ = ["Listener", "State", "is_listening"]
 
 _logger = logging.getLogger("audit_handler.listener")
 
-# How soon the rows of a dead process are adopted. A look costs one directory listing and one lock
-# per writer.
+# The time between two searches for rows of dead processes. A search costs one directory listing and
+# one lock per writer.
 _ADOPT_SECONDS = 5.0
 
-# After so many failed reads a segment is given up, and the next ones have their turn: half a minute
-# with the default waits.
+# After this many failed reads a segment is given up, so that the next segments are delivered: half
+# a minute with the default waits.
 _UNREADABLE_TRIES = 8
 
 _listening: set[int] = set()
@@ -39,45 +39,45 @@ def is_listening() -> bool:
 
 
 if hasattr(os, "register_at_fork"):
-    # The threads stay with the parent, and threads of the child may get their identifiers.
+    # The child does not have these threads, and its own threads may get their identifiers.
     os.register_at_fork(after_in_child=_listening.clear)
 
 
 class State(enum.IntEnum):
     """
-    Where a listener is between its start and its end. It only moves down this list.
+    The life cycle of a listener. It only moves down this list.
 
     A forked child has listeners of its own, so these are states of one process.
     """
 
     NEW = 0
-    """No thread has begun. `Listener.start` may start one, and start another if that failed."""
+    """No thread has begun. `Listener.start` may start one, and again if that failed."""
     RUNNING = 1
-    """A thread has begun; at the latest, `Listener.start` has returned."""
+    """A thread has begun. Entered at the latest when `Listener.start` returns."""
     DRAINING = 2
     """After `Listener.drain`: the thread ends once the spool is empty."""
     STOPPING = 3
-    """After `Listener.stop`: the thread ends after the request it is in."""
+    """After `Listener.stop`: the thread ends after its current request."""
     ENDED = 4
-    """The thread is over, or, after `Listener.retire`, it never begins."""
+    """The thread has ended, or, after `Listener.retire`, it never begins."""
 
 
 class Listener(QueueListener):
     """
-    Delivers segments on a thread: the standard library's listener, on a queue of segments.
+    Delivers segments on a thread: the standard library's listener with a queue of segments.
 
     One thread per handler and process. `start` and `stop` as in the standard library. The thread
-    closes the destination and the spool when it ends, whatever ended it.
+    always closes the destination and the spool when it ends.
 
     Args:
         spool: The queue.
         destination: Stores segments.
-        counters: Counted into.
+        counters: Updated here.
         clock: Time and waiting.
         retry_min: Seconds, upper bound of the first wait.
         retry_max: Seconds, upper bound of every wait.
         jitter: Returns a number from 0 to 1, for full jitter: the wait is a random share of its
-            bound, so many processes do not come back at the same moment.
+            bound, so that many processes do not retry at the same moment.
     """
 
     def __init__(
@@ -101,36 +101,39 @@ class Listener(QueueListener):
         self._jitter = jitter
         self._trouble = Trouble(counters, spool)
         self._next_adoption = 0.0
-        # On an RLock: a signal handler may call any method on top of one that holds it. Never held
-        # while a thread is started, joined or waited for, except by the listener's own pause.
+        # With an RLock, because a signal handler may call any method on top of a method that holds
+        # it. Never held while a thread is started, joined or waited for, except by the listener's
+        # own pause.
         self._changed = threading.Condition(threading.RLock())
         self.state = State.NEW
-        """Changed under the condition only. Logger calls read it without."""
+        """Changed only under the condition. Logger calls read it without the condition."""
         self._is_hurried = False
-        """Whether `hurry` was called, and no pause has ended since."""
+        """Whether `hurry` was called, and no pause has ended since then."""
 
     def start(self) -> None:
         """
         Start the thread. May be called again when that failed or was interrupted.
 
         Raises:
-            RuntimeError: No thread can be started, as when the interpreter is shutting down.
+            RuntimeError: No thread can be started, for example because the interpreter is shutting
+                down.
         """
         thread = threading.Thread(target=self._run, name="audit-handler-listener", daemon=True)
         with self._changed:
             if self.state is not State.NEW:
                 return
             # Two threads may be here, or a signal handler on top of this call, or a call that
-            # follows an interrupted one. Each starts a thread, and the last one named here serves.
+            # follows an interrupted one. Each starts a thread; the thread that is stored last
+            # serves.
             self._thread = thread
         # Without the condition: a finalizer on the new thread may log an audit event before the
-        # thread has begun, and so come here.
+        # thread has begun, and call this method.
         thread.start()
         self._begin(thread)
 
     def stop(self, timeout: float | None = None) -> None:
         """
-        Ask the thread to end after the request it is in, and wait up to *timeout* seconds for it.
+        Ask the thread to end after its current request, and wait up to *timeout* seconds for it.
 
         Rows that are not delivered stay in the spool.
         """
@@ -146,18 +149,18 @@ class Listener(QueueListener):
 
     def join(self, timeout: float | None) -> None:
         """Wait up to *timeout* seconds for the thread to end by itself."""
-        # One that never began cannot be joined.
+        # A thread that never began cannot be joined.
         if self._thread is not None and self._thread.is_alive():
             self._thread.join(timeout)
 
     def hurry(self) -> None:
-        """Cut a wait before a retry short: a caller waits for the rows."""
+        """End a wait before a retry now, because a caller waits for the rows."""
         with self._changed:
             self._is_hurried = True
             self._changed.notify_all()
 
     def retire(self) -> bool:
-        """Keep the thread from beginning; return whether no thread serves, now or later."""
+        """Prevent the thread from beginning; return whether no thread serves, now or later."""
         with self._changed:
             if self.state is State.NEW:
                 self.state = State.ENDED
@@ -169,7 +172,7 @@ class Listener(QueueListener):
         return self._thread is not None and self._thread.is_alive()
 
     def _begin(self, thread: threading.Thread) -> bool:
-        """Enter `RUNNING` if *thread* is the one that serves; return whether it is."""
+        """Enter `RUNNING` if *thread* is the thread that serves; return whether it is."""
         with self._changed:
             if self._thread is not thread or self.state is State.ENDED:
                 return False
@@ -177,7 +180,7 @@ class Listener(QueueListener):
             return True
 
     def _advance(self, state: State) -> None:
-        """Enter *state*, unless a later one was entered."""
+        """Enter *state*, unless the state is a later one already."""
         with self._changed:
             if self.state < state:
                 self.state = state
@@ -190,7 +193,7 @@ class Listener(QueueListener):
             self.serve()
 
     def serve(self) -> None:
-        """Deliver segments on the calling thread until it is time to end; then close all."""
+        """Deliver segments on the calling thread until it must end; then close everything."""
         _listening.add(threading.get_ident())
         try:
             while (segment := self.dequeue(True)) is not None and self.handle(segment):
@@ -205,9 +208,9 @@ class Listener(QueueListener):
             self._advance(State.ENDED)
 
     def dequeue(self, block: bool) -> Segment | None:  # type: ignore[override]  # noqa: ARG002  # segments, not records
-        """Return the next segment, or None when it is time to end."""
+        """Return the next segment, or None if the thread must end."""
         while self.state < State.STOPPING:
-            register()  # Here too: rows may be dropped while there is nothing to insert.
+            register()  # Here too, because rows may be dropped while there is nothing to insert.
             try:
                 self._adopt_when_due()
                 segment = self._spool.get(max(0.0, self._next_adoption - self._clock.monotonic()))
@@ -223,10 +226,10 @@ class Listener(QueueListener):
 
     def handle(self, record: Segment) -> bool:  # type: ignore[override]  # segments, not records
         """
-        Deliver one segment, however long it takes.
+        Deliver one segment; retry until it is delivered or the listener is stopped.
 
         Returns:
-            True when the segment is done with; False if the listener was stopped before.
+            True if the segment needs no more work; False if the listener was stopped before.
         """
         delivery = Delivery(record, self._spool, self._destination, self._counters)
         failures = unreadable = 0
@@ -241,7 +244,7 @@ class Listener(QueueListener):
                     exc,
                 )
                 return True
-            except Exception as exc:  # noqa: BLE001  # the top of the thread: whatever it is, the rows stay
+            except Exception as exc:  # noqa: BLE001  # the top of the thread: the rows stay after any failure
                 self._trouble.note(exc)
                 if isinstance(exc, SegmentUnreadable):
                     unreadable += 1
@@ -260,7 +263,9 @@ class Listener(QueueListener):
         return False
 
     def _give_up(self, segment: Segment) -> bool:
-        """Set *segment* aside, so the next ones do not wait for a bad block of the disk."""
+        """
+        Set *segment* aside, so that the next segments do not wait for a bad block of the disk.
+        """
         try:
             path = self._spool.taken.give_up(segment)
         except OSError as exc:
@@ -277,8 +282,8 @@ class Listener(QueueListener):
 
     def _adopt_when_due(self) -> None:
         is_first = not self._next_adoption
-        # While draining, only the first time: a short-lived process delivers for dead processes
-        # too, and then ends.
+        # While draining, only once: a short-lived process delivers the rows of dead processes too,
+        # and then ends.
         is_draining = self.state >= State.DRAINING
         if not is_first and (is_draining or self._clock.monotonic() < self._next_adoption):
             return
@@ -297,7 +302,7 @@ class Listener(QueueListener):
             _logger.info("Adopted %d rows of processes that have ended", rows)
 
     def _pause(self, seconds: float) -> None:
-        """Wait for *seconds*, or until `hurry` or `stop`."""
+        """Wait for *seconds*, or until `hurry` or `stop` is called."""
         deadline = self._clock.monotonic() + seconds
         with self._changed:
             while self.state < State.STOPPING and not self._is_hurried:

@@ -1,5 +1,7 @@
 """
-OpenTelemetry metrics of the handlers, under the names of its audit-logging draft.
+OpenTelemetry metrics of the handlers, with the names of OpenTelemetry's draft for audit logging.
+
+A record in these names is a row.
 
 | name | kind, unit | attributes in addition to audit.target |
 |---|---|---|
@@ -13,8 +15,8 @@ OpenTelemetry metrics of the handlers, under the names of its audit-logging draf
 | audit.queue.age | gauge, seconds for which the oldest record has waited | |
 | audit.export.duration | histogram, seconds of one insert attempt | error.type, if it failed |
 
-The listener makes the instruments once the application has loaded OpenTelemetry's metrics; it never
-imports them itself. OpenTelemetry decides which provider is behind them, and when. The instruments
+The listener makes the instruments after the application has loaded OpenTelemetry's metrics; it
+never imports them itself. OpenTelemetry chooses the provider, and may do so later. The instruments
 are made once in a process, and read all of its handlers.
 """
 
@@ -39,18 +41,19 @@ _logger = logging.getLogger("audit_handler.metrics")
 
 _MODULE = "opentelemetry.metrics"
 
-# The bounds of the histogram: OpenTelemetry's for requests, and up to the timeout of the driver.
+# The bounds of the histogram: OpenTelemetry's bounds for requests, and more up to the driver's
+# timeout.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-# Taken by the thread that makes the instruments, and never released: a forked child finds it free
-# or taken, and no thread waits for it.
+# Acquired by the thread that makes the instruments, and never released: a forked child finds it
+# free or acquired, and no thread waits for it.
 _made = threading.Lock()
 _duration: Any = None
 
 
 def register() -> None:
     """
-    Make the instruments, if OpenTelemetry's metrics are loaded and none were made before.
+    Make the instruments if OpenTelemetry's metrics are loaded and no instruments were made before.
 
     Cheap enough to call for every batch.
     """
@@ -99,7 +102,7 @@ def make_instruments(meter: Any) -> Any:
 
 
 _Read = Callable[[Status], dict[str, int] | dict[str, float]]
-"""Returns a number of a status by error type, which is empty for a number without one."""
+"""Returns numbers of a status by error type. The type is empty for a number without a type."""
 
 
 def _emitted(status: Status) -> dict[str, int]:
@@ -116,7 +119,7 @@ def _rejected(status: Status) -> dict[str, int]:
 
 def _dropped(status: Status) -> dict[str, int]:
     lost = {"SegmentRemoved": status.rows_lost} if status.rows_lost else {}
-    # Zero without drops: an alert on an increase needs a value to start from.
+    # Zero without drops, because an alert on an increase needs a first value.
     return {**status.drops, **lost} or {"": 0}
 
 
@@ -142,7 +145,7 @@ def _observer(
     def observe(_options: Any) -> Iterator[Any]:
         from opentelemetry.metrics import Observation
 
-        # Two handlers may have the same target, and a set of attributes has one number.
+        # Two handlers may have the same target, but each set of attributes has one number.
         values: dict[tuple[str, str], float] = {}
         for handler in handlers():
             status = handler.status()

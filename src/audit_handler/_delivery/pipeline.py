@@ -1,4 +1,4 @@
-"""The pipeline of an open handler: an encoder, a spool, and the listener that empties it."""
+"""The pipeline of an open handler: an encoder, a spool, and the listener that empties the spool."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["Pipeline"]
 
 _logger = logging.getLogger("audit_handler.handler")
 
-# After so long a call tries again to start a thread. A failure costs the call some 20 us.
+# Seconds before a later call tries again to start a thread. A failure costs the call about 20 us.
 _START_SECONDS = 1.0
 
-# Looked up here: `put` compares with it for each record.
+# Looked up once, because `put` compares with it for each record.
 _NEW = State.NEW
 
 
@@ -38,7 +38,7 @@ class Pipeline:
         redactor: Removes secrets from the rows.
         files: The file operations of the spool.
         directory: The target's directory in the spool.
-        counters: Counted into.
+        counters: Updated here.
         clock: Time and waiting.
         after_connect: Called by the listener after each connect.
         on_refused: See `Spool`.
@@ -110,8 +110,7 @@ class Pipeline:
         try:
             self.listener.start()
         except RuntimeError as exc:
-            # The process is at a limit of threads, or, from Python 3.12 on, the interpreter is
-            # ending.
+            # The process has too many threads, or, from Python 3.12 on, the interpreter is ending.
             if not self._is_warned:
                 self._is_warned = True
                 _logger.warning(
@@ -155,12 +154,12 @@ class Pipeline:
             return is_flushed
         self.listener.drain()
         if _holds_logging_lock() or self.spool.is_busy:
-            # To wait would be a deadlock: 1. the listener, or the driver, may need that lock to log
+            # Waiting would be a deadlock: 1. the listener, or the driver, may need that lock to log
             # a line; 2. this is a signal handler on top of a put, and the listener waits for the
             # end of that put. The listener ends by itself.
             return self.spool.flush(0.0)
         is_flushed = self.spool.flush(timeout)
-        # The rows adopted from dead processes do not count in the answer, but get the same time.
+        # The rows adopted from dead processes do not count in the result, but get the same time.
         self.listener.join(max(0.0, deadline - self._clock.monotonic()))
         self.listener.stop(0.0)
         return is_flushed
@@ -171,7 +170,7 @@ def _holds_logging_lock() -> bool:
     Return whether this thread holds logging's module lock, as ``dictConfig`` does while it closes
     the handlers of the configuration before.
 
-    A wait for the listener would then be a wait for a thread that waits for this one.
+    To wait for the listener could then be a deadlock: the listener may wait for this thread.
     """
     is_owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
     return bool(is_owned and is_owned())

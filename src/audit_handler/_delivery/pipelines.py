@@ -13,11 +13,11 @@ __all__ = ["Pipelines"]
 
 @dataclass(frozen=True, slots=True)
 class _Closed:
-    """The closed pipelines, replaced as a whole: readers take no lock."""
+    """The closed pipelines. Replaced as a whole, because readers acquire no lock."""
 
     pipelines: tuple[Pipeline, ...] = ()
     delivered_rows: int = 0
-    """Rows of the pipelines that were closed and delivered, and are forgotten."""
+    """Rows of the closed pipelines that were delivered and then forgotten."""
 
 
 class Pipelines:
@@ -26,7 +26,7 @@ class Pipelines:
 
     A closed pipeline stays here until its rows are delivered, by its own listener, by the listener
     of a later pipeline, or by another process. Methods that change something hold `lock`. The
-    others take no lock, so they never wait for a disk or for ClickHouse.
+    others acquire no lock, so they never wait for a disk or for ClickHouse.
     """
 
     def __init__(self) -> None:
@@ -39,12 +39,16 @@ class Pipelines:
     def add(self, pipeline: Pipeline) -> Pipeline:
         """Open *pipeline*, unless another one is open; return the open one."""
         with self.lock:
-            # An audit event of a signal handler, on top of this call, may have been faster.
+            # An audit event of a signal handler, on top of this call, may have opened another one
+            # first.
             opened = self.open = self.open or pipeline
             return opened
 
     def close_open(self) -> Pipeline | None:
-        """Move the open pipeline, if there is one, to the closed ones; return it to be closed."""
+        """
+        Move the open pipeline, if there is one, to the closed ones. Return it; the caller closes
+        it.
+        """
         with self.lock:
             pipeline = self.open
             if pipeline is not None:
@@ -56,7 +60,7 @@ class Pipelines:
         with self.lock:
             if self.open is pipeline:
                 closed = self._closed
-                # First added there, then taken away here: `_all` sees it at every moment.
+                # First added there, then removed here, so that `_all` sees it at every moment.
                 others = tuple(other for other in closed.pipelines if other is not pipeline)
                 self._closed = _Closed((*others, pipeline), closed.delivered_rows)
                 self.open = None
@@ -66,7 +70,7 @@ class Pipelines:
         with self.lock:
             closed = self._closed
             left = [pipeline for pipeline in closed.pipelines if pipeline.spool.has_rows()]
-            # A spool that is not closed yet may still accept a row that is on its way.
+            # A spool that is not closed yet may still accept the row of a running call.
             done = [p for p in closed.pipelines if p not in left and p.spool.is_closed]
             self._closed = _Closed(
                 tuple(pipeline for pipeline in closed.pipelines if pipeline not in done),
@@ -80,9 +84,9 @@ class Pipelines:
         return delivered_rows + sum(pipeline.spool.last_seq for pipeline in pipelines)
 
     def spools(self) -> list[Spool]:
-        """Return the spools that hold the waiting rows, each row in one of them."""
+        """Return the spools that hold the waiting rows; each row is in exactly one of them."""
         opened, pipelines, _ = self._all()
-        # The rows that a closed pipeline left count there until the open one adopts them.
+        # The rows of a closed pipeline count there until the open pipeline adopts them.
         adopted = opened.spool.adopted_writers if opened else ()
         return [p.spool for p in pipelines if p.spool.writer_id not in adopted]
 
@@ -92,8 +96,9 @@ class Pipelines:
             pipeline.spool.abandon()
 
     def _all(self) -> tuple[Pipeline | None, list[Pipeline], int]:
-        """Return the open pipeline, all that are known, and the rows of the forgotten ones."""
-        # In this order: `forget` adds a pipeline there before it takes it away here.
+        """Return the open pipeline, all known pipelines, and the rows of the forgotten ones."""
+        # In this order, because `forget` adds a pipeline to the closed ones before it removes the
+        # open one.
         opened = self.open
         closed = self._closed
         known = [] if opened is None else [opened]

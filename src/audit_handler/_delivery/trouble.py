@@ -1,4 +1,4 @@
-"""Failed deliveries, in the log: one line for each change, not for each retry."""
+"""Log failed deliveries: one line for each change, not for each retry."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Trouble:
     again.
 
     Args:
-        counters: *last_error* is kept there.
-        spool: Knows how many rows wait.
+        counters: Its *last_error* is updated here.
+        spool: Has the number of waiting rows.
     """
 
     def __init__(self, counters: Counters, spool: Spool) -> None:
@@ -29,7 +29,7 @@ class Trouble:
         self._kind: tuple[type[BaseException], int | None] | None = None
 
     def note(self, exc: BaseException) -> None:
-        """Remember a failure, and log it if it is of another kind than the last one."""
+        """Remember a failure, and log it if its kind differs from the last one."""
         self._counters.last_error = f"{type(exc).__name__}: {exc}"
         kind = (type(exc), getattr(exc, "code", None))
         if kind == self._kind:
@@ -50,7 +50,7 @@ class Trouble:
             )
 
     def clear(self) -> None:
-        """Note a success, and log it if a failure came before."""
+        """Note a success, and log it if it follows a failure."""
         if self._kind is not None:
             self._kind = None
             self._counters.last_error = ""

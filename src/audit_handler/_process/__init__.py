@@ -1,1 +1,1 @@
-"""This process: its handlers, its signals, its forks and its end."""
+"""This process: its handlers, signals, forks, and its end."""

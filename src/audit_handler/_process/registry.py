@@ -1,5 +1,6 @@
 """
-The registry of this process's handlers: closes them at its end, and abandons them in a child.
+The registry of the handlers of this process. Closes them when the process ends, and abandons them
+in a forked child.
 
 Safe to call from several threads.
 """
@@ -28,13 +29,13 @@ __all__ = [
 
 
 class Registered(Protocol):
-    """A handler, as this module uses it."""
+    """The methods of a handler that this module calls."""
 
     def flush(self) -> bool:
-        """Deliver the rows that wait; return whether all were delivered."""
+        """Deliver the waiting rows; return whether all were delivered."""
 
     def close(self) -> bool:
-        """Deliver the rows that wait and stop; return whether all were delivered."""
+        """Deliver the waiting rows and stop; return whether all were delivered."""
 
     def status(self) -> Status:
         """Return the counters."""
@@ -43,25 +44,25 @@ class Registered(Protocol):
         """Report the rows in memory that are lost when the process ends."""
 
     def abandon(self) -> None:
-        """Let go, in a forked child, of everything that belongs to the parent."""
+        """Release, in a forked child, everything that belongs to the parent."""
 
 
 class Closing(Protocol):
     """A part of a closed handler that may still deliver."""
 
     def close(self, timeout: float) -> bool:
-        """Deliver the rows that wait within *timeout* seconds; return whether it did."""
+        """Deliver the waiting rows within *timeout* seconds; return whether all were delivered."""
 
 
-# For handlers that a later dictConfig has closed. It holds logging's lock, so their `close` did not
-# wait.
+# For handlers that a later dictConfig has closed. dictConfig holds logging's lock, so their `close`
+# did not wait.
 _CLOSING_SECONDS = 10.0
 
 # The sets survive importlib.reload: handlers created before it are still attached to their loggers.
 _all: weakref.WeakSet[Registered] = globals().get("_all", weakref.WeakSet())
 _open: set[Registered] = globals().get("_open", set())
 _closing: weakref.WeakSet[Closing] = globals().get("_closing", weakref.WeakSet())
-# A WeakSet must not grow while it is iterated over. Reentrant, for a signal handler.
+# A WeakSet must not grow during an iteration. Reentrant, for a signal handler.
 _lock = threading.RLock()
 _is_exiting = False
 
@@ -79,12 +80,12 @@ def handlers() -> list[Registered]:
 
 
 def keep_open(handler: Registered) -> None:
-    """Keep *handler* alive: without any other reference, it still has rows to deliver."""
+    """Keep *handler* alive, because it may have rows to deliver when it has no other reference."""
     _open.add(handler)
 
 
 def forget_open(handler: Registered) -> None:
-    """Stop keeping *handler* alive: it is closed."""
+    """Stop keeping *handler* alive, because it is closed."""
     _open.discard(handler)
 
 
@@ -95,7 +96,7 @@ def note_closing(closing: Closing) -> None:
 
 
 def is_exiting() -> bool:
-    """Return whether the exit hook has begun: later rows are not delivered any more."""
+    """Return whether the exit hook has begun. Later rows are not delivered by this process."""
     return _is_exiting
 
 
@@ -138,6 +139,6 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(close_all)
-# No lock is taken before a fork: a thread could want it that logging's own fork hook waits for.
-# State that another thread left half done stays with the parent.
+# No lock is acquired before a fork: logging's own fork hook could wait for a thread that needs the
+# lock. The child does not use state that another thread left half changed.
 os.register_at_fork(after_in_child=_after_fork_in_child)

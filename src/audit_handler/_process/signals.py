@@ -1,10 +1,10 @@
 """
-Delivery before a signal ends the process: Python runs no exit hooks then.
+Deliver rows before a signal ends the process, because Python then runs no exit hooks.
 
 A signal handler runs on the main thread, between any two bytecodes. The interrupted code may hold
 the spool's lock, or a lock that the listener needs to log a line. So the handler itself neither
-delivers nor waits. Another thread does that while the application goes on, and then sends the
-signal again, which does what it would have done without us.
+delivers nor waits. Another thread does that while the application continues. Then it sends the
+signal again, which has the effect that it would have without this module.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ _Before = Callable[[int, "FrameType | None"], Any] | int
 
 def install_signal_handlers(signals: Iterable[int] = (signal.SIGTERM,)) -> None:
     """
-    Deliver the rows that wait before one of *signals* ends the process.
+    Deliver the waiting rows before one of *signals* ends the process.
 
-    When the signal comes, the application goes on while each `AuditHandler` of the process is
-    flushed for at most *shutdown_timeout* seconds. Then the signal does what it did before this
-    call. A handler that was installed is called, on the main thread. By default the process ends by
-    that signal, and its exit status says so. A second signal does not wait.
+    When the signal arrives, the application continues while each `AuditHandler` of the process is
+    flushed for at most *shutdown_timeout* seconds. Then the signal has the effect that it had
+    before this call: a handler that was installed is called on the main thread. By default the
+    process ends by that signal, and its exit status shows this. A second signal does not wait.
 
     Without this call no row is lost either, but the last rows wait in the spool for the next start.
     The default is SIGTERM alone: Ctrl-C (SIGINT) raises KeyboardInterrupt, and exit hooks deliver.
-    An ignored signal stays ignored. A signal whose handler is not Python's is left alone. A handler
-    that is installed later replaces this one, as asyncio's and uvicorn's do; uvicorn restores this
-    one and raises the signal again once it has stopped. A forked child inherits it.
+    An ignored signal stays ignored. A signal whose handler was not installed by Python is not
+    changed. A handler that is installed later replaces this one, as asyncio's and uvicorn's do;
+    uvicorn restores this one and raises the signal again once it has stopped. A forked child
+    inherits this handler.
 
     Call it on the main thread; a second call changes nothing.
 
@@ -83,7 +84,7 @@ class _Answer:
                 # may hold.
                 _thread.start_new_thread(_deliver, (number,))
             except RuntimeError:
-                pass  # No more threads can be started, or the interpreter is ending.
+                pass  # No thread can be started, or the interpreter is ending.
             else:
                 return
         _under_way.pop(number, None)
@@ -93,13 +94,13 @@ class _Answer:
             _end_by(number)
 
 
-# The signals that came, and for which rows are being delivered.
+# The signals that arrived and for which rows are being delivered.
 _under_way: dict[int, _Answer] = {}
 
 
 def _deliver(number: int) -> None:
     try:
-        _logger.info("Signal %d: delivering the audit rows that wait.", number)
+        _logger.info("Signal %d: delivering the waiting audit rows.", number)
         if not registry.flush_all():
             _logger.warning(
                 "Signal %d: not all audit rows are stored; the lines above say why. "
@@ -119,7 +120,7 @@ def _deliver(number: int) -> None:
 def _send_to_main_thread(number: int) -> None:
     main = threading.main_thread().ident
     if main is not None:
-        # To that thread in particular: it ends the call in which the main thread sleeps.
+        # To the main thread, because this ends the call in which it sleeps.
         signal.pthread_kill(main, number)
 
 
@@ -130,7 +131,7 @@ def _end_by(number: int) -> None:
 
 def _end() -> None:
     """
-    End by the signal also when the application ends by itself during the delivery.
+    End by the signal even if the application ends by itself during the delivery.
 
     uvicorn does so: it stops, raises the signal again, and returns.
     """
@@ -142,5 +143,5 @@ def _end() -> None:
 
 
 atexit.register(_end)
-# The thread that delivers stays with the parent, as the signal does.
+# The child has neither the delivering thread nor the signal.
 os.register_at_fork(after_in_child=_under_way.clear)
