@@ -11,7 +11,7 @@ from audit_handler.schema import COLUMNS
 
 __all__ = ["RowCutter"]
 
-# All columns cut to this size, with every character escaped, fit the smallest row.
+# If all columns are cut to this size, they fit the smallest row, even with every character escaped.
 _MIN_CUT = 64
 
 
@@ -20,15 +20,15 @@ class RowCutter:
     Cuts long values. Stateless, so one instance serves all threads.
 
     Args:
-        max_value_bytes: UTF-8 bytes a value may have.
-        max_row_bytes: Bytes an encoded row may have.
+        max_value_bytes: The most UTF-8 bytes of a value.
+        max_row_bytes: The most bytes of an encoded row.
     """
 
     def __init__(self, max_value_bytes: int, max_row_bytes: int) -> None:
         self.uncut_bytes = min(max_value_bytes, max_row_bytes)
-        """A row of this size has no value to cut."""
+        """A row of at most this size has no value to cut."""
         self._max_row_bytes = max_row_bytes
-        # The sizes to which values are cut, one after the other, until the row fits.
+        # The sizes to which all values are cut, one size after the other, until the row fits.
         self._limits = [max_value_bytes]
         while self._limits[-1] > _MIN_CUT:
             self._limits.append(max(_MIN_CUT, self._limits[-1] // 8))
@@ -44,7 +44,7 @@ class RowCutter:
             line = _encode_cut(row, limit)
             if len(line) <= self._max_row_bytes:
                 return line
-        # More extras than a row can hold: metadata keeps what fits of them.
+        # More extras than a row can hold: only those that fit in metadata are kept.
         return _encode_cut({name: row[name] for name in row if name in COLUMNS}, _MIN_CUT)
 
 
@@ -75,7 +75,7 @@ def _encode_metadata(metadata: Mapping[str, Any], sizes: Mapping[str, int], limi
     encoded = encode({**metadata, "_truncated": sizes} if sizes else metadata)
     if len(encoded) <= limit:
         return encoded
-    # It stays an object: small values are kept whole, and of the next one as much text as fits.
+    # It remains an object: small values are kept whole; the next one is cut to the text that fits.
     kept: dict[str, Any] = {}
     all_sizes = dict(sizes)
     bytes_left = limit
@@ -88,7 +88,7 @@ def _encode_metadata(metadata: Mapping[str, Any], sizes: Mapping[str, int], limi
         else:
             all_sizes[f"metadata.{name}"] = len(text)
             if bytes_left > 0:
-                # Half, because its quotes and backslashes are escaped once more.
+                # Half, because its quotes and backslashes are escaped again.
                 kept[name] = text[: bytes_left // 2].decode("utf-8", "ignore")
                 bytes_left = 0
     if len(encode(all_sizes)) > limit:

@@ -2,13 +2,13 @@
 Encode a `LogRecord` and the bound context as one row of the table, in JSON.
 
 Extras, bound fields and columns have the same names. An extra wins over a bound field, and a bound
-field over a default. An extra that is no column goes to *metadata*, and also stands beside the
-columns: ClickHouse stores it there if the table has a column of that name, and ignores it
-otherwise, so the handler need not know the table while it logs.
+field over a default. An extra that is not a column goes to *metadata*, and is also a key of the
+row: ClickHouse stores it if the table has a column of that name, and ignores it otherwise, so the
+handler need not know the table while it logs.
 
-A value that its column cannot hold never costs the row: the column gets its default, and
-``metadata._invalid`` keeps the original. This module checks, because ClickHouse wraps 70000 to 4464
-without a word and rejects a whole batch for one bad address.
+A row is stored even if a column cannot hold its value: the column gets its default, and
+``metadata._invalid`` keeps the original. This module checks the values, because ClickHouse silently
+wraps 70000 to 4464, and rejects a whole batch for one bad address.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ __all__ = ["RecordEncoder"]
 _NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
-    # Python 3.12's own attribute; named here so that records from elsewhere are read alike on 3.10
-    # and 3.11.
+    # An attribute of Python 3.12; named here so that 3.10 and 3.11 read records from other
+    # processes in the same way.
     "taskName",
     # OpenTelemetry's logging instrumentation puts these on every record; the ids themselves have
     # columns.
@@ -45,8 +45,8 @@ _NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 _NO_NAMES: frozenset[str] = frozenset()
 
-# The columns by the way their values are read; those of a third kind have a reader each. Text
-# columns have none, because a call would cost more than everything else that plain text needs.
+# The columns of two kinds; every column of another kind has a reader. Text columns have no reader,
+# because a call would cost more than everything else that plain text needs.
 _TEXT_COLUMNS = frozenset(name for name, kind in COLUMNS.items() if kind is Kind.TEXT)
 _CONTENT_COLUMNS = frozenset(
     name for name, kind in COLUMNS.items() if kind is Kind.CONTENT and name != "metadata"
@@ -66,13 +66,13 @@ class RecordEncoder:
     Args:
         redactor: Removes the secrets.
         context: Returns the fields bound in the current context.
-        service_name: Column *service_name* of records that bring none.
-        max_value_bytes: UTF-8 bytes a value may have; longer ones are cut and listed in
+        service_name: Value of the column *service_name* for records without one.
+        max_value_bytes: The most UTF-8 bytes of a value; longer values are cut and listed in
             ``metadata._truncated``.
-        max_row_bytes: Bytes an encoded row may have, at least 64 KiB less a spool's overhead;
-            values are cut further until it fits.
+        max_row_bytes: The most bytes of an encoded row, at least 64 KiB less a spool's overhead;
+            values are cut further until the row fits.
         now: Returns Unix seconds, to check the times of records and extras.
-        makes_ids: False leaves *event_id* out of rows that bring none.
+        makes_ids: False leaves *event_id* out if the record has none.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class RecordEncoder:
         Return the row as one JSON object without line ends, and its month as ``YYYY-MM``.
 
         *event_time* is the object's first key. Columns without a value are left out; ClickHouse
-        fills in its defaults. Never raises for what a record carries.
+        fills in its defaults. Never raises because of the content of a record.
         """
         try:
             line = self._line(record, self._context(), {})
@@ -137,7 +137,7 @@ class RecordEncoder:
         readers = self._readers
         for fields, skipped in sources:
             for name, value in fields.items():
-                # None counts as not given.
+                # None means not given.
                 if name in skipped or value is None or type(value) is Placeholder:
                     continue
                 if name in _TEXT_COLUMNS:
@@ -147,7 +147,7 @@ class RecordEncoder:
                 elif name in readers:
                     try:
                         checked = readers[name](value)
-                    except Exception:  # noqa: BLE001  # a foreign value does anything; it is then no valid one
+                    except Exception:  # noqa: BLE001  # a foreign value may raise anything; it is then not valid
                         checked = None
                     if checked is None:
                         invalid[name] = value
@@ -167,11 +167,11 @@ class RecordEncoder:
             row["outcome"] = _outcome(row, record)
         if not row.get("service_name") and self._service_name:
             row["service_name"] = self._service_name
-        # These extras make up metadata. They also stand beside the columns, except for those of a
-        # name whose column is filled otherwise.
+        # These extras make up metadata. They are also keys of the row, except those with the name
+        # of a column that has another source.
         metadata = metadata_parts(others, invalid, bound) if others or invalid else []
         if len(contents) == 1 and contents["message"] is message and not metadata:
-            # Most records have nothing else to clean: a text costs less than a look at its JSON.
+            # Most records have nothing else to clean, and text takes less time than its JSON.
             row["message"] = self._redactor.clean_text(message)
             return encode_plain(row)
         encoded = self._redactor.encode([*contents.values(), *metadata])
@@ -220,7 +220,7 @@ class RecordEncoder:
 
 
 def _not_given(bound: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the *bound* fields that no extra among *given* overrides."""
+    """Return the *bound* fields that no extra in *given* overrides."""
     return {
         name: value
         for name, value in bound.items()
@@ -251,7 +251,7 @@ def _without_surrogates(
 ) -> tuple[logging.LogRecord, Mapping[str, Any], dict[str, Any]]:
     """
     Return copies of *record* and *bound* with lone surrogates escaped, and the columns that had
-    any.
+    such surrogates.
     """
     given = {**vars(record), "msg": _message(record), "args": None}
     escaped = _escaped(given)
@@ -266,7 +266,7 @@ def _without_surrogates(
 
 
 def _escaped(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return those texts among *fields* that have lone surrogates, with the surrogates escaped."""
+    """Return the texts in *fields* that have lone surrogates, with the surrogates escaped."""
     return {
         name: text
         for name, value in fields.items()

@@ -1,4 +1,4 @@
-"""Read the exception that a log record carries. Never raises for what the exception does."""
+"""Read the exception that a log record carries. Never raises, even if the exception's code does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["exception_of", "stack_of"]
 
 
 def exception_of(record: logging.LogRecord) -> BaseException | None:
-    """Return the exception object of *record*, or None where there is only its text."""
+    """Return the exception object of *record*, or None if there is only its text."""
     info: Any = record.exc_info
     error = info[1] if isinstance(info, tuple) and len(info) == 3 else info
     return error if isinstance(error, BaseException) else None

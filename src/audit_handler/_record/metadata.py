@@ -1,4 +1,4 @@
-"""Build the JSON object of column *metadata* from everything that has no column of its own."""
+"""Build the JSON object of the column *metadata* from all values without their own column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from audit_handler._record.plain import plain
 
 __all__ = ["joined", "metadata_parts"]
 
-# Names in *metadata* that only this package sets; an extra of such a name goes to ``_invalid``.
+# Names in *metadata* that only this package sets; an extra with such a name goes to ``_invalid``.
 _MARKS = ("_invalid", "_truncated")
 
 
@@ -19,17 +19,17 @@ def metadata_parts(
     others: dict[str, Any], invalid: dict[str, Any], bound: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """
-    Return three objects without common names that make up *metadata*: the extras that are no
+    Return three objects without common names that together are *metadata*: the extras that are not
     columns, the *metadata* that was given and bound, and the marks.
 
-    Takes *metadata* and the marks out of *others*.
+    Removes *metadata* and the marks from *others*.
 
     Args:
-        others: Extras and bound fields that are no columns.
+        others: Extras and bound fields that are not columns.
         invalid: Values that their columns cannot hold, by column.
         bound: All bound fields.
     """
-    # Given and bound metadata are merged: it is one column with many values.
+    # Given and bound metadata are merged, because this column holds many values.
     given = others.pop("metadata", None)
     whole = {**_as_object(bound.get("metadata")), **_as_object(given)}
     whole = {name: value for name, value in whole.items() if name not in others}
@@ -46,7 +46,7 @@ def joined(*objects: bytes) -> bytes:
 
 
 def _as_object(metadata: Any) -> dict[Any, Any]:
-    """Return *metadata*, as an application gave it, as a dict."""
+    """Return the application's *metadata* as a dict."""
     if type(metadata) is str and metadata.lstrip().startswith("{"):
         with suppress(ValueError, RecursionError):
             metadata = json.loads(metadata)

@@ -1,11 +1,11 @@
 """
 Copy any object into plain values: exact dicts, lists, tuples, text, numbers, booleans and None.
 
-Nearly everything that is logged is plain already, and is encoded as it is. `is_plain` checks two
-things before, in C and one level at a time, because the encoder does not: that the object contains
-no foreign types (the encoder has its own form for some, and runs foreign code for others, while
-another thread may change the object), and that its size is bounded (a few shared lists can unfold
-to billions of values).
+Nearly all logged values are plain already, and are encoded unchanged. `is_plain` first makes two
+checks, in C and one level at a time, because the encoder does not make them: that the object
+contains no foreign types (the encoder has its own form for some types, and runs foreign code for
+others, while another thread may change the object), and that its size is bounded (a few shared
+lists can unfold to billions of values).
 """
 
 from __future__ import annotations
@@ -48,28 +48,28 @@ have to round.
 """
 
 Raw = orjson.Fragment
-"""Encoded JSON that `encode_plain` copies as it is when it meets it in a value."""
+"""Encoded JSON inside a value, which `encode_plain` copies unchanged."""
 
 _CONTAINERS = frozenset({dict, list, tuple})
 _PLAIN = ATOMS | _CONTAINERS | {str}
 
 MAX_NODES = 50_000
-"""Values in one object before the rest is cut: some ten times as many as a large body has."""
+"""Values of one object before the rest is cut: about ten times the values of a large body."""
 
-# Deeper than any body that people write or ORMs produce; the interpreter's own limit is 1,000
-# frames.
+# Deeper than any body that people write or ORMs produce; the interpreter's limit is 1,000 frames.
 _MAX_DEPTH = 64
 
 CUT_MARKS = ("<cut: too many values>", f"<cut: deeper than {_MAX_DEPTH}>")
-"""Texts that replace values which `plain` leaves out."""
+"""Texts that replace the values that `plain` leaves out."""
 
-# Up to so many containers of one level are unfolded without counting their values first.
+# Up to this many containers of one level are unfolded without counting their values first.
 _FEW = 100
 
 
 def is_plain(values: Sequence[Any], max_nodes: int) -> bool:
     """
-    Return whether each of *values* is plain, has finite numbers, and is not cut by `plain`.
+    Return whether each of *values* is plain, has only finite numbers, and would not be cut by
+    `plain`.
 
     True also for keys that are not text: the encoder rejects them. May be False for objects of
     nearly *max_nodes* values.
@@ -88,7 +88,7 @@ def is_plain(values: Sequence[Any], max_nodes: int) -> bool:
             len(value) for value in level if type(value) in _CONTAINERS
         ):
             return False
-        # The referents of a dict are its values, and its keys too if not all of them are text.
+        # The referents of a dict are its values, and its keys too if some key is not text.
         level = get_referents(*level)
     return False
 
@@ -97,8 +97,8 @@ def plain(value: Any, max_nodes: int = MAX_NODES) -> Any:
     """
     Return a plain copy of any object: dicts with text keys, lists, text, numbers, booleans, None.
 
-    Never raises for what the object does: a text in angle brackets replaces a value that cannot be
-    read. Values beyond *max_nodes* are cut.
+    Never raises, even if the object's code does: a text in angle brackets replaces a value that
+    cannot be read. Values beyond *max_nodes* are cut.
     """
     return _Walk(max_nodes).visit(value, 0)
 
@@ -113,8 +113,8 @@ def encode(value: Any) -> bytes:
 
 def printable(value: Any) -> Any:
     """
-    Return a copy of *value*, which `plain` made, with everything that no encoder accepts in a
-    readable form.
+    Return a copy of *value*, which `plain` made, with a readable form of each part that no encoder
+    accepts.
     """
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
@@ -123,7 +123,7 @@ def printable(value: Any) -> Any:
     if isinstance(value, list):
         return [printable(item) for item in value]
     if isinstance(value, int) and value.bit_length() > 63:
-        # Python refuses to write more than 4,300 decimal digits; hexadecimal has no such limit.
+        # Python writes at most 4,300 decimal digits; hexadecimal has no such limit.
         return Raw(str(value)) if value.bit_length() <= 4096 else hex(value)
     return value
 
@@ -173,7 +173,7 @@ class _Walk:
             self._parents.discard(identity)
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
-        # Copied in one step, because another thread may go on changing the original.
+        # Copied in one step, because another thread may be changing the original.
         pairs = list(islice(items, self._nodes_left))
         self._nodes_left -= len(pairs)
         copy = {text_of(key): self.visit(value, depth + 1) for key, value in pairs}
@@ -190,7 +190,7 @@ class _Walk:
         return copy
 
     def _foreign(self, value: Any, depth: int) -> Any:
-        # 1. Subclasses of plain types: they may override methods, so those of the plain type are
+        # 1. Subclasses of plain types may override methods, so the methods of the plain type are
         # used.
         if isinstance(value, Enum):
             return self.visit(value.value, depth + 1)
@@ -211,7 +211,7 @@ class _Walk:
             names = _field_names(value)
             if names:
                 return self._mapping([(name, getattr(value, name)) for name in names], depth)
-        # 3. Containers. Iterators are not read: that would take their items from the application.
+        # 3. Containers. Iterators are not read, because the application would miss the items.
         if isinstance(value, Mapping):
             return self._mapping(value.items(), depth)
         if isinstance(value, Sequence | Set | ValuesView):

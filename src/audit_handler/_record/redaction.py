@@ -1,10 +1,10 @@
 """
 Keep secrets out of the row: values under secret keys, and secrets in texts.
 
-A value is encoded as it is, and its bytes get a cheap look: if they contain no part of a secret
-name, there is nothing to redact, and these bytes are stored. Only a suspicious value is walked
-through the rules, one key and one text at a time. A value that is not plain is copied into a plain
-one first. The result is a copy in any case: later changes to the original do not show.
+A value is encoded unchanged, and its bytes are searched quickly: if they contain no part of a
+secret name, there is nothing to redact, and these bytes are stored. Only a suspicious value goes
+through the rules, one key and one text at a time. A value that is not plain is first copied into a
+plain one. The result is always a copy, so later changes to the original have no effect.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Redactor:
 
     Args:
         keys: Parts of key names to redact in addition to the default ones.
-        use_default_keys: False leaves only *keys*.
-        max_nodes: Values visited in one object before the rest is cut; bounds the time that a
-            hostile object takes.
+        use_default_keys: False redacts *keys* only.
+        max_nodes: Values visited in one object before the rest is cut. This bounds the time for a
+            hostile object.
     """
 
     def __init__(
@@ -53,16 +53,17 @@ class Redactor:
         self._max_nodes = max_nodes
 
     def is_secret(self, key: str) -> bool:
-        """Whether the value of *key* is to be redacted."""
+        """Return whether to redact the value of *key*."""
         verdict = self._verdicts.get(key)
         return (self._judge(key) if verdict is None else verdict) == SECRET
 
     def encode(self, values: Sequence[Any]) -> list[bytes]:
         """
-        Return the compact JSON of each of *values*, redacted: that of `clean`, in less time.
+        Return the redacted, compact JSON of each of *values*: the same as that of `clean`, in less
+        time.
 
         Raises:
-            Unencodable: One of *values* is a text with lone surrogates. Inside of objects they are
+            Unencodable: One of *values* is a text with lone surrogates. Inside objects they are
                 replaced.
         """
         try:
@@ -101,17 +102,17 @@ class Redactor:
         return self._redacted(plain(value, self._max_nodes))
 
     def text_of(self, value: Any) -> str:
-        """Return the redacted copy of *value* as text: text as it is, anything else as its JSON."""
+        """Return the redacted copy of *value* as text: text unchanged, any other value as JSON."""
         copy = self.clean(value)
         return printable(copy) if type(copy) is str else encode(copy).decode()
 
     def clean_text(self, text: str) -> str:
         """
-        Return *text* with the secrets in it redacted: as JSON where it is JSON, else by patterns.
+        Return *text* with its secrets redacted: by keys if it is JSON, else by patterns.
 
-        Of a text that holds secrets and is not JSON, 1,048,576 characters are kept.
+        A text that contains secrets and is not JSON is cut to 1,048,576 characters.
         """
-        # The cheap look first: without one of these there is no pair of any form.
+        # The quick check first: without one of these signs the text has no pair of any form.
         if not (
             "=" in text
             or ":" in text
@@ -151,11 +152,11 @@ class Redactor:
         except RecursionError:
             # The application's own stack left too few frames.
             return f"<unreadable {kind.__name__}: RecursionError>"
-        # A value that is not plain was put there by another thread in the meantime.
+        # Another thread has just put a value there that is not plain.
         return value if kind in ATOMS else self.clean(value)
 
-    # The two loops look at keys and simple values themselves: nearly all are, and calls cost more
-    # than everything else.
+    # The two loops handle keys and simple values inline: nearly all values are simple, and calls
+    # cost more than everything else.
 
     def _redacted_dict(self, value: dict[str, Any]) -> dict[str, Any]:
         copy: dict[str, Any] = {}
@@ -170,7 +171,7 @@ class Redactor:
             if verdict == SECRET:
                 copy[name] = REDACTED
             elif kind is str:
-                # A text of letters and digits alone holds no pair.
+                # A text of only letters and digits contains no pair.
                 copy[name] = item if item.isalnum() else self.clean_text(item)
             else:
                 copy[name] = item if kind in ATOMS else self._redacted(item)
@@ -184,7 +185,7 @@ class Redactor:
             copy.update((n, REDACTED) for n in copy if self._judge(n) == VALUE)
 
     def _is_secret_label(self, label: Any) -> bool:
-        """Whether *label*, a name or a path as a list, is that of a secret."""
+        """Return whether *label*, a name or a path as a list, names a secret."""
         parts = label if type(label) is list else (label,)
         return any(type(part) is str and self.is_secret(part) for part in parts)
 
@@ -192,8 +193,7 @@ class Redactor:
         copy: list[Any] = []
         for item in value:
             kind = type(item)
-            # [["authorization", "..."], ...]: headers and form fields come as pairs as often as in
-            # dicts.
+            # [["authorization", "..."], ...]: headers and form fields are pairs as often as dicts.
             if (
                 (kind is list or kind is tuple)
                 and len(item) == 2

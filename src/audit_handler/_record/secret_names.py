@@ -1,4 +1,4 @@
-"""Tell which keys name a secret, by the parts that their names contain."""
+"""Decide which keys name a secret, by the parts that their names contain."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ DEFAULT_KEYS: tuple[str, ...] = (
     "card_number",
     "cvv",
 )
-"""A key that contains one of these, in any case, has its value redacted."""
+"""The value of a key that contains one of these, in upper or lower case, is redacted."""
 
 LABELS = frozenset({"name", "key", "field", "path", "loc", "header", "property", "attribute"})
-"""Keys, in lower case, whose value names the subject of the object's other values."""
+"""Keys, in lower case, whose value is the name of the object's other values."""
 
 LABELLED = frozenset({"value", "values", "input", "old", "new", "old_value", "new_value"})
 """
@@ -54,14 +54,14 @@ Keys of those other values: ``{"name": "Authorization", "value": ...}`` in HAR f
 LABEL, VALUE, SECRET = 1, 2, 4
 """
 Verdicts on a key: in `LABELS`, in `LABELLED`, secret; 0 for any other. The verdicts on all keys of
-an object are or-ed.
+an object are combined with ``|``.
 """
 
 SEPARATORS = str.maketrans("", "", "_-. ")
-"""For `str.translate`: removes what may stand between the letters of a part."""
+"""For `str.translate`: removes the characters that may separate the letters of a part."""
 
-# Key names come from code and schemas, so few are distinct, and short; the limits are for hostile
-# bodies with random keys.
+# Key names come from code and schemas, so they are few and short; the limits are for hostile bodies
+# with random keys.
 _KNOWN_KEYS_LIMIT = 4096
 _KNOWN_KEY_LENGTH = 128
 
@@ -71,7 +71,7 @@ class SecretNames:
     Judges keys. Its only state is a cache of key names, so one instance serves all threads.
 
     Args:
-        keys: Parts of secret key names, in any case and with any separators.
+        keys: Parts of secret key names, in upper or lower case and with any separators.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
@@ -87,7 +87,7 @@ class SecretNames:
         self._pattern = re.compile(any_of(self.parts), re.IGNORECASE)
 
     def is_secret(self, key: str) -> bool:
-        """Whether the value of *key* is to be redacted."""
+        """Return whether to redact the value of *key*."""
         verdict = self.verdicts.get(key)
         return (self.judge(key) if verdict is None else verdict) == SECRET
 
@@ -108,8 +108,8 @@ def any_of(parts: Iterable[str]) -> str:
     """
     Return a pattern for *parts* of key names, with separators between any two letters.
 
-    Parts of up to three letters are taken literally, and never across the words of a name: "ssn" is
-    not in "businessName".
+    Parts of up to three letters match literally, and never across the words of a name: "ssn" does
+    not match "businessName".
     """
     patterns = [
         rf"(?-i:{'|'.join(re.escape(form) for form in (part, part.capitalize(), part.upper()))})"
@@ -117,6 +117,6 @@ def any_of(parts: Iterable[str]) -> str:
         else r"[_\-. ]{0,3}".join(map(re.escape, part))
         for part in parts
     ]
-    # The first letters stand in front once more: one look rules out most places of a text.
+    # The pattern begins with the first letters alone: that check rules out most places of a text.
     initials = "".join(sorted({re.escape(part[0]) for part in parts}))
     return rf"(?=[{initials}])(?:{'|'.join(patterns)})" if patterns else r"(?!)"

@@ -1,9 +1,9 @@
 """
 Redact the secrets in text that is not JSON: forms, query strings, headers, multipart and XML
-bodies, the ``repr`` of a dict, JSON that was cut off, passwords in URLs.
+bodies, the ``repr`` of a dict, JSON that was cut, passwords in URLs.
 
-Where a text leaves open how far a secret goes, more is redacted rather than less. All of it takes
-time linear in the text's length.
+If the end of a secret is not clear, more is redacted rather than less. The time is linear in the
+length of the text.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ REDACTED = "***REDACTED***"
 # The message of pydantic's ValidationError says input_value=..., a line below its field's name.
 _INPUT = "input"
 
-# Characters of a text with secrets that are kept: as many as the largest max_value_bytes lets
-# through.
+# The most characters of a text with secrets that are kept: as many as the largest max_value_bytes
+# allows.
 _MAX_TEXT = 1024 * 1024
 
-# The rest of a key, behind a name that was found, and what leads from there to the value. Percent
-# signs are those of url-encoded brackets and quotes, but not of "=" and ":", which end the key.
+# The rest of a key, after a name that was found, and the characters between key and value. Percent
+# signs belong to url-encoded brackets and quotes, but not to "=" and ":", which end the key.
 _KEY_REST = re.compile(
     r"""
     [\w.\-\[\]]* (?: %(?!(?:25)*3[ad]) [\w.\-\[\]]* )*
@@ -38,13 +38,13 @@ _KEY_REST = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-# A value in quotes, which may be escaped themselves, in text within text.
+# A value in quotes. The quotes may be escaped, in text within text.
 _QUOTED = re.compile(
     r"""[bur]{0,2}(?<!\\)(\\*)(["']).*?(?:(?<!\\)\1\2|\Z)""", re.IGNORECASE | re.DOTALL
 )
 _COLON = re.compile(r"\s*:\s*")
-# A value up to the end of the line, a number or a word of JSON, and everything up to the next pair
-# of a form or of a message.
+# A value up to the end of the line; a number or a word of JSON; and a value up to the next pair of
+# a form or of a message.
 _LINE = re.compile(r"[^\r\n]*")
 _LITERAL = re.compile(r"[^\s,}\])]*")
 _WORD = re.compile(r"(?:(?:Bearer|Basic|Digest|Token)[ ]+)?[^\s&]*", re.IGNORECASE)
@@ -69,7 +69,7 @@ class SecretsInText:
     Redacts text by patterns. Stateless, so one instance serves all threads.
 
     Args:
-        names: Tell which keys are secret.
+        names: Decide which keys are secret.
     """
 
     def __init__(self, names: SecretNames) -> None:
@@ -90,7 +90,7 @@ class SecretsInText:
         return f"{found[1]}{REDACTED}" if self._is_secret(found[2]) else found[0]
 
     def _redact_pairs(self, text: str) -> str:
-        """Redact the values of ``key=value``, ``key: value``, ``"key": "value"`` and the like."""
+        """Redact the values of ``key=value``, ``key: value``, ``"key": "value"`` and similar."""
         pieces: list[str] = []
         done = position = 0
         while name := self._name.search(text, position):
@@ -113,11 +113,11 @@ def _value_end(text: str, start: int, name: str, to_value: str, is_quoted: bool)
         start: Where the value begins.
         name: The secret part of its key.
         to_value: The text between the key and the value.
-        is_quoted: Whether the key stands in quotes.
+        is_quoted: Whether the key is in quotes.
     """
-    # 1. Quoted, whatever the key looks like.
+    # 1. Quoted, with any form of key.
     if found := _QUOTED.match(text, start):
-        # {"name": "password", "value": "..."} that was cut off: this is a key, its value follows.
+        # {"name": "password", "value": "..."} that was cut: this is a key, and its value follows.
         if "," in to_value and (colon := _COLON.match(text, found.end())):
             return _value_end(text, colon.end(), name, colon[0], is_quoted)
         return found.end()
@@ -133,7 +133,7 @@ def _value_end(text: str, start: int, name: str, to_value: str, is_quoted: bool)
     # 3. A number, true or null in JSON.
     if is_quoted:
         found = _LITERAL.match(text, start)
-    # 4. Headers of many parts, with separators of their own.
+    # 4. Headers of many parts, which have their own separators.
     elif ":" in to_value and name.lower() in ("authorization", "cookie"):
         found = _LINE.match(text, start)
     if found:

@@ -1,4 +1,4 @@
-"""Read the ids of the active OpenTelemetry span, at no cost where OpenTelemetry is not used."""
+"""Read the ids of the active OpenTelemetry span, at no cost if OpenTelemetry is not used."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MODULE = "opentelemetry.trace"
 
 def active_span() -> Any:
     """
-    Return the active span, for `activated`, or None when there is none.
+    Return the active span, for `activated`, or None if there is none.
 
-    Looks the API up among the loaded modules instead of importing it: a program that never imported
+    Looks for the API in the loaded modules instead of importing it: a program that never imported
     it has no active span, and need not pay for the import.
     """
     trace: Any = sys.modules.get(_MODULE)

@@ -15,16 +15,17 @@ __all__ = ["EARLIEST", "Addresses", "Reader", "Times", "column_readers"]
 
 Reader = Callable[[Any], Any]
 """
-Returns a value as its column stores it. Returns None or raises anything where the column cannot
+Returns a value as its column stores it. Returns None or raises any exception if the column cannot
 hold the value.
 """
 
 # 2020-01-01, the table's own constraint time_is_sane: ClickHouse would reject the batch for an
 # older row.
 EARLIEST = 1_577_836_800.0
-# A day: clocks of two machines differ by less, and a row far ahead would outlive its retention.
+# A day: clocks of two machines differ by less, and a row with a later time would outlive its
+# retention.
 _AHEAD = 86_400.0
-# Enough for the clients of one moment; the limit keeps a scan of the address space from filling
+# Enough for the clients of one moment. Without the limit, a scan of the address space would fill
 # the memory.
 _KNOWN_ADDRESSES_LIMIT = 4096
 
@@ -46,13 +47,13 @@ class Times:
         self._second = (0, "")
 
     def is_stored(self, unix_seconds: Any) -> bool:
-        """Whether *unix_seconds* is a number between 2020 and a day ahead."""
+        """Return whether *unix_seconds* is a number from 2020 to one day ahead."""
         return isinstance(unix_seconds, _NUMBERS) and (
             EARLIEST <= unix_seconds <= self.now() + _AHEAD
         )
 
     def read(self, value: Any) -> str | None:
-        """Return a time given as a number of seconds, datetime, date or ISO text."""
+        """Return the text of a time: a number of seconds, datetime, date or ISO text."""
         seconds = _unix_seconds(value)
         return self.text(seconds) if self.is_stored(seconds) else None
 
@@ -65,9 +66,9 @@ class Times:
         cached, text = self._second
         if cached != second:
             text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-            # One tuple: no thread may see the second of one moment with the text of another.
+            # One tuple, so that no thread sees the second of one moment with the text of another.
             self._second = (second, text)
-        # Rounded, because a float holds 0.123456 as 0.1234559; but never up into the next second.
+        # Rounded, because a float holds 0.123456 as 0.1234559, but never into the next second.
         return "%s.%06d" % (text, min(999_999, (unix_seconds - second) * 1e6 + 0.5))  # noqa: UP031  # in less time than an f-string
 
 
@@ -91,7 +92,7 @@ class Addresses:
 
 
 def column_readers(times: Times) -> Mapping[str, Reader]:
-    """Return the reader of each column that does not take any text."""
+    """Return the readers of the columns that accept only some values, by column."""
     readers: Mapping[Kind, Reader] = {
         Kind.UINT16: lambda value: _whole_number(value, 0xFFFF),
         Kind.UINT32: lambda value: _whole_number(value, 0xFFFFFFFF),
@@ -114,7 +115,7 @@ def _whole_number(value: Any, high: int) -> int | None:
     if type(value) is bool:
         return None
     number = int(value) if isinstance(value, str) else value
-    # Compared before it is rounded: rounding Decimal("1e999999") takes a minute.
+    # Compared before it is rounded, because rounding Decimal("1e999999") takes a minute.
     return round(number) if -1 < number < high + 1 and 0 <= round(number) <= high else None
 
 
