@@ -185,8 +185,8 @@ def test_a_background_task_comes_too_late_and_is_told_so(
         (
             "audit_handler.request",
             logging.WARNING,
-            "audit() was called after the request's audit was logged: new_value, resource_id not "
-            "recorded; log a separate audit there",
+            "audit() was called after the request's audit event was logged: new_value, "
+            "resource_id not recorded; log a separate audit event there",
         )
     ] == caplog.record_tuples
 

@@ -108,8 +108,8 @@ def test_a_failed_check_shows_what_was_audited_and_what_differs(log: logging.Log
         audits.one(action="DELETE", resource_type="order", agent_id="u-1")
 
     assert (
-        "expected one audit with action='DELETE', resource_type='order', agent_id='u-1', found 0 "
-        "in 1 audits\n"
+        "expected one row with action='DELETE', resource_type='order', agent_id='u-1', found 0 "
+        "in 1 rows\n"
         f"  1. logger='{log.name}', action='CREATE', resource_type='order', "
         "outcome='unknown', message='created'\n"
         "       action: expected 'DELETE', is 'CREATE'\n"
@@ -122,9 +122,9 @@ def test_more_than_one_match_is_no_match(log: logging.Logger) -> None:
         for _ in range(12):
             log.info("created", extra=AUDIT)
 
-    with pytest.raises(AssertionError, match=r"found 12 in 12 audits(.|\n)*and 2 more$"):
+    with pytest.raises(AssertionError, match=r"found 12 in 12 rows(.|\n)*and 2 more$"):
         audits.one(action="CREATE")
-    with pytest.raises(AssertionError, match="expected no audit with action='CREATE', found 12"):
+    with pytest.raises(AssertionError, match="expected no row with action='CREATE', found 12"):
         audits.none(action="CREATE")
 
 

@@ -2,7 +2,8 @@
 An audit trail for Python applications: ``logger.info(..., extra={"action": ...})`` becomes a row in
 ClickHouse.
 
-`AuditHandler` is the logging handler; `bind` and `bound` add the acting user to every audit event.
+`AuditHandler` is the logging handler; `bind` and `bound` add fields, such as the user, to every
+audit event.
 """
 
 from audit_handler._process.signals import install_signal_handlers

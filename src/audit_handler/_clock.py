@@ -32,6 +32,6 @@ class SystemClock:
         return time.monotonic()
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
-        # Condition.wait refuses more than threading.TIMEOUT_MAX. A day is enough: callers wait in a
+        # Condition.wait rejects more than threading.TIMEOUT_MAX. A day is enough: callers wait in a
         # loop.
         condition.wait(None if timeout is None else max(0.0, min(timeout, 86_400.0)))

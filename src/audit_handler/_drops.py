@@ -58,7 +58,7 @@ class DropReport:
     Safe to call from several threads and from signal handlers.
 
     Args:
-        counters: Counted into.
+        counters: Updated here.
         now: Returns Unix seconds.
     """
 
@@ -68,11 +68,11 @@ class DropReport:
         # Reentrant, for a signal handler.
         self._lock = threading.RLock()
         self.pending: Drops | None = None
-        """The drops that the trail does not report yet. Logger calls read it without the lock."""
+        """The drops that are not in the trail yet. Logger calls read it without the lock."""
         self._is_unsynced = False
 
     def note(self, exc: SpoolError) -> None:
-        """Count one dropped row, and log it if it is the first. `SpoolUnsynced` drops none."""
+        """Count one dropped row, and log the first. `SpoolUnsynced` is not a drop."""
         if isinstance(exc, SpoolUnsynced):
             self._note_unsynced(exc)
             return
@@ -89,7 +89,8 @@ class DropReport:
         """
         Report the pending drops, in the log and as an audit event.
 
-        Call it when a row was accepted. If the report is not accepted, the next call repeats it.
+        Call it after the spool has accepted a row. If the spool does not accept the report, the
+        next call repeats it.
 
         Args:
             put: Puts a record into the spool; its second argument is the seconds to wait.
@@ -97,7 +98,7 @@ class DropReport:
         with self._lock:
             drops, self.pending = self.pending, None
         if not drops:
-            return  # Another thread was faster.
+            return  # Another thread reports them.
         _logger.warning("The spool accepts audit rows again; %d were dropped", drops.rows)
         try:
             put(drops.record(), 0.0)

@@ -2,8 +2,8 @@
 Time-ordered ids: UUID version 7 (RFC 9562) for events and writers.
 
 Within a process the low bits are a counter instead of random (the RFC's "fixed bit-length dedicated
-counter"). A counter makes ids unique without luck and without a system call for each, and ids of
-neighbouring rows compress to a few bytes, where random ones take sixteen.
+counter"). A counter makes ids unique with certainty, and needs no system call for each id. Ids of
+neighbouring rows compress to a few bytes; random ids take sixteen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class EventIds:
 
     def __init__(self) -> None:
         drawn = int.from_bytes(os.urandom(6), "big")
-        # The text that all ids share: version, variant and the random bits.
+        # The part that all ids have in common: version, variant and the random bits.
         number = _VERSION_AND_VARIANT | (drawn & 0xFFF) << 64 | (drawn >> 12 & 0x3FFFFFFF) << 32
         self._middle = _text(number)[13:28]
         self._count = itertools.count()

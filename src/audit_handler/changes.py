@@ -1,5 +1,5 @@
 """
-Compare two values, and keep the differences for *old_value* and *new_value*.
+Compare two values, and return their differences as *old_value* and *new_value*.
 
     before = order.copy()
     order.update(sent)
@@ -16,7 +16,7 @@ from audit_handler._record.secret_names import LABELLED, LABELS
 
 __all__ = ["changes"]
 
-# Copies, and redacts nothing: a new password is a change too.
+# Copies without redaction: a new password is a change too.
 _copier = Redactor(use_default_keys=False)
 _redactor = Redactor()
 
@@ -25,24 +25,25 @@ _MISSING = object()
 
 def changes(old: Any, new: Any, *, keep_both: bool = False) -> dict[str, Any]:
     """
-    Return *old_value* and *new_value* with only what differs between *old* and *new*.
+    Return *old_value* and *new_value* with the fields that differ between *old* and *new*.
 
     Compares dicts, dataclasses, models and other objects with named fields field by field, 64
-    levels deep. Keeps a list that differs whole, because positions say little after an insertion.
-    Keeps a field that only one side has on that side. Values beyond that depth, or beyond 50,000
-    values, are not compared; both sides mark them as cut, because they may differ. Values are
-    copied now, and redacted by the default keys; the handler redacts by its own keys too.
+    levels deep. Keeps the whole list if two lists differ, because an insertion moves all later
+    positions. A field that only one side has is kept on that side. Values beyond that depth, or
+    beyond 50,000 values, are not compared; both sides mark them as cut, because they may differ.
+    Values are copied now, and redacted by the default keys; the handler redacts by its own keys
+    too.
 
     Args:
         old: The value before, or None if there was none. An object of your own (a model of
             SQLAlchemy or Django) is compared by the public names of its ``vars()``.
-        new: The value after, or None if there is none any more.
+        new: The value after, or None if it no longer exists.
         keep_both: Keep both values whole, and list the fields that differ in *changed*, which goes
             to *metadata*: ``["total", "customer.city"]``.
 
     Returns:
-        Fields for ``extra={**changes(...)}`` or ``audit(**changes(...))``; none if nothing differs,
-        and no *old_value* or *new_value* if that side has nothing.
+        Fields for ``extra={**changes(...)}`` or ``audit(**changes(...))``; an empty dict if nothing
+        differs, and no *old_value* or *new_value* for a side without values.
     """
     before, after = _copy(old), _copy(new)
     if _is_same(before, after):
@@ -61,7 +62,7 @@ def changes(old: Any, new: Any, *, keep_both: bool = False) -> dict[str, Any]:
 def _copy(value: Any) -> Any:
     copy = _copier.clean(value)
     if type(copy) is str and not isinstance(value, str | type) and hasattr(value, "__dict__"):
-        # The text of such an object says which one it is, and not its values.
+        # Such an object's text names the object, but does not contain its values.
         fields = {name: item for name, item in vars(value).items() if not name.startswith("_")}
         return _copier.clean(fields) if fields else copy
     return copy

@@ -1,5 +1,5 @@
 """
-Settle every option of a handler: its default and the reason, its range, its environment variable.
+The options of a handler: the default of each and its reason, its range, its environment variable.
 
 An argument wins over the environment, the environment over a profile, a profile over the default.
 """
@@ -22,7 +22,7 @@ PROFILES: Mapping[str, Mapping[str, int]] = {
     "high": {"batch_size": 500, "flush_interval_ms": 3_000},
 }
 """
-Options for each *profile* (``AUDIT_PROFILE``). Names and values are those of earlier audit systems.
+Options for each *profile* (``AUDIT_PROFILE``). Earlier audit systems had these names and values.
 """
 
 _MIB = 1024 * 1024
@@ -39,7 +39,7 @@ class Option:
     """
 
     takes = "a text"
-    """Its values, for error messages and documentation."""
+    """A description of valid values, for error messages and documentation."""
 
     def __init__(self, variable: str) -> None:
         self.variable = variable
@@ -49,7 +49,7 @@ class Option:
         return text
 
     def problem(self, value: Any, settings: Settings) -> str:  # noqa: ARG002  # limits of others need it
-        """Return why *value* cannot be used among *settings* and the remedy, or an empty text."""
+        """Return why *value* is not valid in *settings*, and the remedy; empty if it is valid."""
         return "" if isinstance(value, str) else f"is of the wrong type; use {self.takes}"
 
 
@@ -59,8 +59,8 @@ class _Number(Option):
 
     Args:
         variable: As in `Option`.
-        low: The least value, or the name of the option that is the least value.
-        high: The greatest value.
+        low: The lowest value, or the name of the option that is the lowest value.
+        high: The highest value.
     """
 
     _reads: type = int
@@ -136,7 +136,7 @@ class _Names(Option):
 
 
 class _Directory(Option):
-    """A directory, or the memory."""
+    """A directory, or memory."""
 
     takes = "a directory, or 'memory'"
 
@@ -161,58 +161,60 @@ class Settings:
     """
 
     target: Target
-    """The table that gets the rows, and the way to it."""
+    """The table that gets the rows, and its server."""
     batch_size: int = _setting(10_000, _Number("AUDIT_BATCH_SIZE", 1, 100_000))
     """
-    Rows in a segment, 1 to 100,000. ClickHouse wants few large inserts; 10,000 rows insert at full
-    speed.
+    The most rows in a batch, which is one file of the spool and one insert, 1 to 100,000.
+    ClickHouse needs few large inserts; 10,000 rows insert at full speed.
     """
     batch_bytes: int = _setting(8 * _MIB, _Number("AUDIT_BATCH_BYTES", 64 * 1024, 8 * _MIB))
     """
-    Bytes in a segment, 64 KiB to 8 MiB. ClickHouse may cut a larger insert into blocks that succeed
-    one by one.
+    The most bytes in a batch, 64 KiB to 8 MiB. ClickHouse may split a larger insert into blocks, of
+    which some may succeed and others fail.
     """
     flush_interval_ms: int = _setting(5_000, _Number("AUDIT_FLUSH_INTERVAL", 10, 3_600_000))
-    """Milliseconds that a row waits for more rows while ClickHouse is idle, 10 to 3,600,000."""
+    """
+    The most milliseconds that a row waits for more rows while ClickHouse is idle, 10 to 3,600,000.
+    """
     spool_dir: Path | None = _setting(None, _Directory("AUDIT_SPOOL_DIR"))  # noqa: RUF009  # it calls field()
     """
-    Directory of the spool. None keeps the segments in memory; a crash then loses the waiting rows.
+    Directory of the spool. None keeps the rows in memory; a crash then loses the waiting rows.
     """
     max_spool_bytes: int = _setting(
         1024 * _MIB, _Number("AUDIT_MAX_SPOOL_BYTES", "batch_bytes", 2**63 - 1)
     )
     """
-    Bytes that may wait, at least one segment. 1 GiB is about a million full rows, hours of most
-    applications.
+    The most bytes that may wait, at least one batch. 1 GiB is about a million full rows, which most
+    applications write in some hours.
     """
     on_full: str = _setting("block", _Choice("AUDIT_ON_FULL", "block", "drop", "raise"))
     """What a logger call does when the spool is full: ``block``, ``drop`` or ``raise``."""
     block_timeout: float = _setting(10.0, _Seconds("AUDIT_BLOCK_TIMEOUT", 0, 3_600))
     """
-    Seconds that ``block`` waits before it drops the row, counts it and reports it, 0 to 3,600.
-    Below the 30 s that web servers commonly grant a request.
+    Seconds that ``block`` waits before it drops the row, counts it and reports it, 0 to 3,600. The
+    default is below 30 s, a common timeout of web servers.
     """
     fsync: str = _setting("batch", _Choice("AUDIT_FSYNC", "never", "batch", "always"))
     """
-    When a segment is synced to the disk: ``never``, ``batch`` (before it is sent) or ``always``
+    When a batch is synced to the disk: ``never``, ``batch`` (before it is sent) or ``always``
     (before each logger call returns).
     """
     capture: str = _setting("audit", _Choice("AUDIT_CAPTURE", "audit", "all"))
     """``audit`` accepts records with an action, ``all`` every record that reaches the handler."""
     service_name: str = _setting("", Option("OTEL_SERVICE_NAME"))
-    """Column *service_name* of rows that bring none."""
+    """Value of the column *service_name* for rows without one."""
     redact_keys: tuple[str, ...] = _setting((), _Names("AUDIT_REDACT_KEYS"))
     """Parts of key names to redact in addition to the default ones."""
     redact_default_keys: bool = _setting(True, _Switch("AUDIT_REDACT_DEFAULT_KEYS"))
-    """False redacts *redact_keys* alone, without the default ones."""
+    """False redacts *redact_keys* only."""
     max_value_bytes: int = _setting(64 * 1024, _Number("AUDIT_MAX_VALUE_BYTES", 256, _MIB))
     """
-    UTF-8 bytes of one value before it is cut, 256 to 1 MiB. No special reason: 64 KiB is ample for
-    a body.
+    The most UTF-8 bytes of one value, 256 to 1 MiB; a longer value is cut. No special reason for
+    the default: 64 KiB is enough for most bodies.
     """
     async_insert: bool = _setting(False, _Switch("AUDIT_ASYNC_INSERT"))
     """
-    Let the server batch the inserts of many small writers. Each still waits for the
+    Let the server combine the inserts of many small writers. Each writer still waits for the
     acknowledgement.
     """
     create_table: bool = _setting(False, _Switch("AUDIT_CREATE_TABLE"))
@@ -223,9 +225,9 @@ class Settings:
     3,600.
     """
     retry_min_ms: int = _setting(200, _Number("AUDIT_RETRY_MIN_MS", 1, 60_000))
-    """Milliseconds, upper bound of the first wait before a retry, 1 to 60,000."""
+    """Upper bound of the first wait before a retry, in milliseconds, 1 to 60,000."""
     retry_max_ms: int = _setting(30_000, _Number("AUDIT_RETRY_MAX_MS", "retry_min_ms", 3_600_000))
-    """Milliseconds, upper bound of all later waits, *retry_min_ms* to 3,600,000."""
+    """Upper bound of all later waits, in milliseconds, *retry_min_ms* to 3,600,000."""
 
     def __post_init__(self) -> None:
         for name, option in OPTIONS.items():
@@ -236,11 +238,11 @@ class Settings:
     @classmethod
     def resolve(cls, options: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         """
-        Settle every option from the arguments, then the environment, then the profile, then the
-        defaults.
+        Return the settings: each option from the arguments, else from the environment, else from
+        the profile, else its default.
 
         Args:
-            options: Arguments of the handler; None means "not given".
+            options: Arguments of the handler; None means that it was not given.
             environ: The environment, usually ``os.environ``.
 
         Raises:
@@ -293,7 +295,7 @@ class Settings:
 OPTIONS: Mapping[str, Option] = {
     each.name: each.metadata["option"] for each in fields(Settings) if each.metadata
 }
-"""The options that are fields of `Settings`, by name; those of `Target` are not among them."""
+"""The options that are fields of `Settings`, by name; without those of `Target`."""
 
 VARIABLES: Mapping[str, str] = {option.variable: name for name, option in OPTIONS.items()}
 """The names of `OPTIONS` by environment variable."""
@@ -306,13 +308,13 @@ _VARIABLE_OF: Mapping[str, str] = {
 
 
 def _state_directory() -> Path:
-    from platformdirs import user_state_path  # not needed where spool_dir is given
+    from platformdirs import user_state_path  # not needed if spool_dir is given
 
     return user_state_path("audit-handler")
 
 
 def _directory(value: Any) -> Any:
-    """Return *value* as an absolute path, None for the memory, or as it is if it is not a path."""
+    """Return *value* as an absolute path, None for memory, or unchanged if it is not a path."""
     if value is None or value == "" or value == "memory":
         return None
     try:
@@ -322,7 +324,7 @@ def _directory(value: Any) -> Any:
 
 
 def _names(value: Any) -> Any:
-    """Return *value* as a tuple, or as it is if it is neither a text nor iterable."""
+    """Return *value* as a tuple, or unchanged if it is neither text nor iterable."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(value) if isinstance(value, Iterable) else value

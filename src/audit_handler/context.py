@@ -1,5 +1,5 @@
 """
-Bind fields, such as who is acting, to every audit event of the current context.
+Bind fields, such as the user, to every audit event of the current context.
 
 A `contextvars.ContextVar` keeps the fields: each thread and each asyncio task has its own. A new
 task inherits the fields that are bound when it starts.
@@ -22,8 +22,8 @@ __all__ = ["bind", "bound", "clear", "current", "reset", "restore"]
 
 class Placeholder(str):
     """
-    A text that is printed for an unknown value. Never stored: a row treats it like None, and a
-    pickled record contains None in its place.
+    A text that is printed for an unknown value. It is never stored: the encoder treats it like
+    None, and a pickled record contains None in its place.
     """
 
     __slots__ = ()
@@ -42,8 +42,8 @@ current = _FIELDS.get
 """
 Return the fields bound in this context, as a mapping that never changes.
 
-This is the variable's own getter: it is called for every audit event, and a function around it
-would only cost time.
+This is the variable's own getter, because it runs for every audit event and a wrapper would cost
+time.
 """
 
 
@@ -54,15 +54,16 @@ def bind(**fields: Any) -> Token[Mapping[str, Any]]:
     Replaces fields of the same names. Values are read when a record is logged, not when they are
     bound. Pass the token to `reset` to restore the fields that were bound before.
 
-    A function that a framework runs in a thread of its pool has a copy of the context: its fields
-    are bound in that function alone. FastAPI does so with dependencies and endpoints that are not
-    ``async def``. Use `audit_handler.audit` there: it adds fields to the event of the request.
+    A function that a framework runs in a thread of its pool has a copy of the context: fields that
+    it binds are bound in that function only. FastAPI runs dependencies and endpoints that are not
+    ``async def`` in this way. Use `audit_handler.audit` there: it adds fields to the event of the
+    request.
     """
     return _FIELDS.set(MappingProxyType({**_FIELDS.get(), **fields}))
 
 
 def restore(fields: Mapping[str, Any]) -> Token[Mapping[str, Any]]:
-    """Bind *fields*, which `current` returned elsewhere, and no others."""
+    """Bind exactly *fields*, which `current` returned in another context."""
     return _FIELDS.set(fields)
 
 
@@ -87,14 +88,14 @@ def bound(**fields: Any) -> _Bound:
     Decorates ``async def`` and plain functions.
 
     Raises:
-        TypeError: The function is a generator function. The fields would be bound for its caller
-            too, between two items.
+        TypeError: The function is a generator function. Its caller would have the fields too,
+            between two items.
     """
     return _Bound(fields)
 
 
 class _Bound:
-    """The result of `bound`. May be entered again inside its block, but by one thread only."""
+    """The result of `bound`. Only the same thread may enter it again inside its block."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = fields
@@ -117,7 +118,7 @@ class _Bound:
                 f"bound() cannot decorate the generator function {function.__qualname__}; decorate "
                 "its caller, or use `with bound(...)` inside it between two items"
             )
-        # Each call gets its own block, because calls may run at the same time.
+        # Each call has its own block, because calls may run at the same time.
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

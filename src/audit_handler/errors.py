@@ -1,7 +1,7 @@
 """
-Every exception that this package raises: one root, families by side.
+Every exception that this package raises: one root, and one family for each part of the package.
 
-Retryable and permanent failures are different types: no caller has to search a message.
+Retryable and permanent failures have different types, so callers need not search the message.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ class AuditHandlerError(Exception):
 
 
 class ConfigurationError(AuditHandlerError, ValueError):
-    """An option has a value that cannot be used; the text names option, value and remedy."""
+    """An option has an invalid value; the text names option, value and remedy."""
 
     def __init__(self, message: str, *, option: str | None = None) -> None:
         super().__init__(message)
         self.option = option
-        """The option of `AuditHandler` that has the value, or None if there is none."""
+        """The option of `AuditHandler` that has the value, or None if it is not an option of it."""
 
 
 class SpoolError(AuditHandlerError):
     """
-    The spool did not accept a row, which was counted as dropped. Only with `SpoolUnsynced` it did.
+    The spool did not accept a row, and the handler counted it as dropped. Only with
+    `SpoolUnsynced`, the spool accepted the row.
     """
 
 
@@ -51,14 +52,14 @@ class SpoolUnavailable(SpoolError):
 class SpoolUnsynced(SpoolError):
     """
     With ``fsync="always"``: the row was written and survives the end of the process, but the disk
-    could not sync it. It is delivered like any other: do not log it again.
+    could not sync it. The row is delivered like any other: do not log it again.
     """
 
 
 class SpoolClosed(SpoolError):
     """
-    The spool was closed in the meantime. The handler opens another one, so its callers never see
-    this.
+    The spool was closed during the call. The handler opens another spool, so its callers never get
+    this error.
     """
 
 
@@ -70,9 +71,9 @@ class DeliveryError(AuditHandlerError):
         self.problem = problem
         """The message without the remedy."""
         self.code = code
-        """ClickHouse's error code, or None if the answer had none."""
+        """ClickHouse's error code, or None if the answer had no code."""
         self.remedy = remedy
-        """Advice to the operator; empty if only waiting helps."""
+        """Advice to the operator; empty if the operator can only wait."""
 
 
 class TransientError(DeliveryError):
@@ -92,7 +93,7 @@ class TransientError(DeliveryError):
 
 
 class SetupError(DeliveryError):
-    """Only an operator can fix it: unknown table, wrong password, missing grant or column."""
+    """An operator must fix the setup: unknown table, wrong password, missing grant or column."""
 
 
 class DataError(DeliveryError):
@@ -109,9 +110,10 @@ class DataError(DeliveryError):
         super().__init__(problem, code=code)
         self.row = row
         """
-        1-based position of the first bad row in the insert, or None if the server gave none.
+        Position of the first bad row in the insert, from 1, or None if the server did not report
+        it.
         """
         self.is_ambiguous = is_ambiguous
         """
-        True if the rows may be stored all the same (a materialized view failed after the insert).
+        True if the rows may be stored nevertheless (a materialized view failed after the insert).
         """

@@ -1,4 +1,4 @@
-"""`AuditContextFilter`: put request and user on every record, for formats that print them."""
+"""`AuditContextFilter`: puts the ids of request, trace and user on every record, to print them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["AuditContextFilter"]
 
 class AuditContextFilter(logging.Filter):
     """
-    Puts ``request_id``, ``trace_id`` and ``agent_id`` on every record, for the format of ordinary
-    log lines::
+    Puts ``request_id``, ``trace_id`` and ``agent_id`` on every record, for the format of
+    ordinary log lines::
 
         "filters": {"context": {"()": "audit_handler.AuditContextFilter"}},
         "formatters": {"line": {"format": "%(levelname)s %(request_id)s %(message)s"}},
 
     The values are those of an audit event at this moment: the record's own extra, else (not for
-    *agent_id*) the id of the active OpenTelemetry span, else the bound field. The filter rejects no
-    record. On a `logging.handlers.QueueHandler` it also carries them to the other thread, which has
-    neither the span nor the context.
+    *agent_id*) the trace id of the active OpenTelemetry span, else the bound field. The filter
+    rejects no record. On a `logging.handlers.QueueHandler` it also passes the values to the other
+    thread, which has neither the span nor the context.
 
     Args:
-        default: Printed for a missing value, and never stored.
+        default: Printed for a missing value. It is never stored.
     """
 
     def __init__(self, *, default: str = "-") -> None:

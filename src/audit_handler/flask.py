@@ -1,6 +1,6 @@
 """
-`AuditFlask`: audits the requests of a Flask application. `health_blueprint` and `status_blueprint`:
-health and status of the handlers.
+`AuditFlask` audits the requests of a Flask application. `health_blueprint` and `status_blueprint`
+serve health and status of the handlers.
 
     audit_requests = AuditFlask()  # or AuditFlask(app)
 
@@ -10,15 +10,15 @@ health and status of the handlers.
         audit_requests.init_app(app)  # after the application's own before_request functions
         return app
 
-A view can set the fields that the path does not tell:
+A view can set fields that the path does not contain:
 
     audit(action="APPROVE", resource_type="order", resource_id=order.id)
 
-`AuditFlask` wraps ``app.wsgi_app``, because only there a request is seen from its first byte to its
-last. Flask's hooks end before a stream begins and are skipped if an earlier one answers; its
+`AuditFlask` wraps ``app.wsgi_app``, because only there it sees a request from its first byte to its
+last. Flask's hooks end before a stream begins, and Flask skips them if an earlier hook answers. Its
 teardown runs late, or on another thread, if something keeps the request context. Signals and one
-``before_request`` function report what only Flask knows, while its context is alive: the route, the
-user, the exception that became a 500 page, and the span.
+``before_request`` function report facts that only Flask knows, while its context is alive: the
+route, the user, the exception that became a 500 page, and the span.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ _DEFAULTS = HttpRules()
 
 class AuditFlask:
     """
-    Logs one audit event for each writing request, and adds who and where to all that is logged in
-    the request.
+    Logs one audit event for each writing request, and adds user and origin to all records that are
+    logged during the request.
 
     The event is logged before the last chunk of the response goes to the server, so a client that
-    has the whole response knows that it was audited. Bodies are observed as they pass and never
-    held back.
+    has the whole response knows that the request was audited. Bodies are observed as they pass and
+    never held back.
 
-    All records that are logged in a request carry its id, address, endpoint, user agent and agent.
-    Add fields to all of them with `audit_handler.bind`, and to the request's own event with
+    All records that are logged during a request carry its id, address, endpoint, user agent and
+    agent. Add fields to all of them with `audit_handler.bind`, and to the request's own event with
     `audit_handler.audit`. Responses get the request's id as ``X-Request-ID``.
 
     If the events go to an `AuditHandler` with ``on_full="raise"``, or the policy's rule is
-    ``durable``, a request that cannot be audited gets 503 and never reaches the application.
+    ``durable``, a request that cannot be audited gets a 503 and never reaches the application.
 
     One instance may serve several applications, from several threads.
 
@@ -88,15 +88,15 @@ class AuditFlask:
             stored. The cookie of Flask's own session does not work here: the session has no id, and
             the cookie changes with its content.
         methods: Methods to audit; by default POST, PUT, PATCH and DELETE.
-        path_prefixes: Beginnings of the paths to audit, in whole segments; by default ``/api``.
-        exclude_paths: Beginnings of paths not to audit; ``*`` stands for one segment.
+        path_prefixes: Prefixes of the paths to audit, in whole segments; by default ``/api``.
+        exclude_paths: Prefixes of the paths not to audit; ``*`` stands for one segment.
         policy: Rules to use instead of *methods*, *path_prefixes* and *exclude_paths*; the first
             that matches decides. See `audit_handler.policy`. Routes are stored as Starlette writes
             them: ``/api/orders/{order_id:int}``.
         trusted_proxies: Addresses and networks (``10.0.0.0/8``) of the proxies whose
-            X-Forwarded-For is believed, and ``unix`` for a proxy that connects over a Unix socket;
-            by default none. Leave it out if the client's address is replaced further out, by
-            werkzeug's ``ProxyFix`` around this or by the server.
+            X-Forwarded-For is trusted, and ``unix`` for a proxy that connects over a Unix socket;
+            by default none. Leave it out if werkzeug's ``ProxyFix`` around this class, or the
+            server, replaces the client's address first.
         request_headers: Headers of the request to store.
         response_headers: Headers of the response to store.
         max_body_bytes: Bytes to store of each body, 0 (no bodies) to 1,048,576.
@@ -123,8 +123,8 @@ class AuditFlask:
     ) -> None:
         self._get_user = get_user or _flask_user
         check_get_user(self._get_user, "flask.g")
-        self._path_guard = Guard("reading the path", "the audit of the request does not show it")
-        self._guard = Guard("reading the request", "its audit is incomplete")
+        self._path_guard = Guard("reading the path", "the audit event does not contain it")
+        self._guard = Guard("reading the request", "its audit event is incomplete")
         self._auditor = HttpAuditor(
             logger,
             session_cookie,
@@ -147,9 +147,9 @@ class AuditFlask:
         Audit the requests of *app* from now on.
 
         Call it after the application has registered its own ``before_request`` functions: records
-        that a view logs then carry the user whom those functions found. If a decorator or the
-        ``before_request`` of a blueprint finds the user, only the request's event names them; call
-        `audit_handler.bind` there to add them to the other records too.
+        that a view logs then carry the user that those functions found. If a decorator or the
+        ``before_request`` of a blueprint finds the user, only the request's event names the user;
+        call `audit_handler.bind` there to add the user to the other records.
 
         Raises:
             ConfigurationError: *app* is audited already.
@@ -170,7 +170,7 @@ class AuditFlask:
         return Passage(self._auditor, environ, start_response).serve(app, environ)
 
     def _look_at_path(self, _app: Flask, **_: Any) -> None:
-        """Learn the route before any code of the application runs; a signal's receiver."""
+        """Learn the route before any code of the application runs. Receives a signal."""
         passage: Passage | None = flask.request.environ.get(KEY)
         if passage is not None:
             rule, path_params = self._path_guard.call(_route, None) or (None, None)
@@ -180,13 +180,14 @@ class AuditFlask:
             )
 
     def _bind_user(self) -> None:
-        """Bind the user for the records of the view; a ``before_request`` function."""
+        """Bind the user for the records of the view. A ``before_request`` function."""
         request = flask.request
         passage: Passage | None = request.environ.get(KEY)
         if passage is None:
             return
         endpoint = request.endpoint or "static"
-        # A static file has no user, and loading one costs a query. An audit needs it in any case.
+        # A static file needs no user, and loading a user costs a query. An audit event always needs
+        # it.
         if passage.may_be_audited or endpoint.rpartition(".")[2] != "static":
             agent = self._auditor.agent(self._get_user)
             passage.learn(agent=agent)
@@ -194,24 +195,25 @@ class AuditFlask:
                 context.bind(**agent)
 
     def _look(self, _app: Flask, exception: BaseException | None = None, **_: Any) -> None:
-        """Learn what only Flask knows, while it knows it; a receiver of two signals."""
-        # Flask would take an exception from here for an error of the application.
+        """Learn the facts that only Flask knows, while it knows them. Receives two signals."""
+        # Flask would treat an exception from here as an error of the application.
         self._guard.call(partial(self._fill_in, exception), None)
 
     def _fill_in(self, exception: BaseException | None) -> None:
         passage: Passage | None = flask.request.environ.get(KEY)
         if passage is None:
             return
-        # Flask reports an exception first, and then the end of the page that it made of it.
+        # Flask reports first the exception, then the end of the error page.
         passage.learn(error=exception)
-        # Flask's instrumentation begins its span after us, and ends it before a stream begins.
+        # OpenTelemetry's Flask instrumentation begins its span after us, and ends it before a
+        # stream begins.
         passage.keep_span()
         if not passage.may_be_audited:
             return
         if not passage.has_agent:
             # Authentication may have happened in the view.
             passage.learn(agent=self._auditor.agent(self._get_user))
-        # Not earlier: reading the session makes its response vary by cookie.
+        # Not earlier: reading the session makes the response vary by cookie.
         session = flask.session
         # "sid" is Flask-Session's.
         sid = getattr(session, "sid", None)
@@ -233,13 +235,13 @@ def _route() -> tuple[URLRule | None, Mapping[str, Any]]:
     args: Mapping[str, Any] | None = flask.request.view_args
     if flask.request.routing_exception is not None:
         rule, args = _other_route(flask.request.routing_exception)
-    # A copy, because the application may remove what it has used.
+    # A copy, because the application may remove parameters that it has used.
     return rule, dict(args or {})
 
 
 def _other_route(refusal: Exception) -> tuple[URLRule | None, Mapping[str, Any] | None]:
     """
-    Return rule and arguments of a path that Flask refused.
+    Return rule and arguments of a path that Flask rejected.
 
     1. Its route does not allow the method: the rule for another method.
     2. Flask redirects it to another spelling: no rule, and the arguments of the other spelling.

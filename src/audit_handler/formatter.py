@@ -1,5 +1,5 @@
 """
-`AuditJsonFormatter`: print audit events as the rows that are stored, other records as ordinary
+`AuditJsonFormatter`: prints audit events as the rows that are stored, and other records as ordinary
 JSON lines.
 
 Only this module imports python-json-logger::
@@ -24,7 +24,7 @@ from audit_handler._record.redaction import Redactor
 
 __all__ = ["AuditJsonFormatter"]
 
-# Both kinds of lines have these fields under the same names.
+# Both kinds of lines use the same names for these fields.
 _ORDINARY: dict[str, Any] = {
     "timestamp": "event_time",
     "rename_fields": {"levelname": "level", "name": "logger"},
@@ -39,17 +39,17 @@ class AuditJsonFormatter(BaseJsonFormatter):
     python-json-logger prints it. One line each, with secrets redacted. Safe to call from several
     threads.
 
-    A printed row has no *writer_id* and *seq*, which number the rows of the table, and no
-    *event_id* unless the record brings one: the handler makes the one in the table.
+    A printed row has no *writer_id* and *seq*, which number the rows of the table. It has an
+    *event_id* only if the record has one: the handler makes the id in the table.
 
     Args:
-        fmt: Fields of an ordinary line, in addition to its time and its extras, in a form of
-            python-json-logger; by default level, logger and message.
+        fmt: Fields of an ordinary line, in addition to its time and its extras, in a form that
+            python-json-logger accepts; by default level, logger and message.
         args: *datefmt*, *style* and *validate* of `logging.Formatter`.
-        service_name: Column *service_name* of audit events that bring none.
+        service_name: Value of the column *service_name* for audit events without one.
         redact_keys: Parts of key names to redact in addition to the default ones.
-        redact_default_keys: False redacts *redact_keys* alone.
-        max_value_bytes: UTF-8 bytes of one value of an audit event before it is cut.
+        redact_default_keys: False redacts *redact_keys* only.
+        max_value_bytes: The most UTF-8 bytes of one value of an audit event; a longer value is cut.
         options: Those of ``pythonjsonlogger.core.BaseJsonFormatter``, for the ordinary lines:
             *rename_fields*, *static_fields* and so on.
     """

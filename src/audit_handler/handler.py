@@ -1,4 +1,4 @@
-"""`AuditHandler`, the logging handler: it accepts records, and opens and closes their pipeline."""
+"""`AuditHandler`, the logging handler: it accepts records, and opens and closes the pipeline."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class AuditHandler(logging.Handler):
 
     A record that carries an ``action`` is an audit event; other records are ignored. The logger
     call returns when the row is in the spool, and a background thread sends it to ClickHouse. Safe
-    to call from several threads and from signal handlers. A forked child gets a writer of its own
-    with its first audit event. All arguments but *level* can come from the environment;
+    to call from several threads and from signal handlers. A forked child gets its own writer with
+    its first audit event. All arguments but *level* can come from the environment;
     `audit_handler.config` explains units, ranges and defaults.
 
     Args:
@@ -43,10 +43,11 @@ class AuditHandler(logging.Handler):
         database: The database of the table.
         table: The table.
         cluster: Name of the cluster on which *create_table* creates the tables.
-        profile: ``low``, ``medium`` or ``high``: batch sizes for that much traffic.
+        profile: ``low``, ``medium`` or ``high``: batch sizes for such traffic, smaller than the
+            default.
         batch_size: The most rows in one insert.
         batch_bytes: The most bytes in one insert.
-        flush_interval_ms: The most milliseconds that a row waits for others to fill its insert.
+        flush_interval_ms: The most milliseconds that a row waits for more rows.
         spool_dir: Directory of the spool, by default in the user's state directory; ``"memory"``
             for a spool without a disk.
         max_spool_bytes: The most bytes that may wait.
@@ -54,9 +55,9 @@ class AuditHandler(logging.Handler):
         block_timeout: Seconds that ``block`` waits for space.
         fsync: ``never``, ``batch`` or ``always``.
         capture: ``audit`` or ``all``.
-        service_name: Default of the column.
+        service_name: Value of the column *service_name* for rows without one.
         redact_keys: Parts of key names to redact in addition to the default ones.
-        redact_default_keys: False to redact *redact_keys* only.
+        redact_default_keys: False redacts *redact_keys* only.
         max_value_bytes: The most bytes of one value; a longer one is cut.
         async_insert: Let the server combine the inserts of many small writers.
         create_table: Create database and table on connecting; by default for chDB only.
@@ -105,7 +106,8 @@ class AuditHandler(logging.Handler):
             for name, value in locals().items()
             if name not in ("self", "level", "__class__")
         }
-        # Before logging knows this handler: at exit, logging would flush one that was never made.
+        # Before logging knows this handler: at exit, logging would flush it even if the check
+        # failed.
         settings = Settings.resolve(options, os.environ)
         super().__init__(level)
         self._set_up(settings)
@@ -133,7 +135,7 @@ class AuditHandler(logging.Handler):
         self._block_timeout = settings.block_timeout if settings.on_full == "block" else 0.0
         self._clock = SystemClock()
         self.is_closed = False
-        """Whether `close` was called, and no audit event came since."""
+        """Whether `close` was called, and no audit event has come since."""
         self._directory = (settings.spool_dir or Path("/memory")) / settings.target.directory_name
         self._reset()
         try:
@@ -145,7 +147,8 @@ class AuditHandler(logging.Handler):
             ) from exc
         registry.register(self)
         if has_leftovers(self._files, self._directory):
-            # Rows of a dead process wait here. They must not wait for our first audit event too.
+            # Rows of a dead process wait here. Their delivery must not depend on our first audit
+            # event.
             self._opened()
 
     def _reset(self) -> None:
@@ -161,9 +164,9 @@ class AuditHandler(logging.Handler):
         """
         Accept *record* if it is an audit event.
 
-        Does not take the handler's lock: the spool has its own, held for one write. With
-        ``capture="all"`` it ignores the records of this package and those that are logged while a
-        listener delivers: handlers would feed each other.
+        Does not acquire the handler's lock: the spool has its own lock, held for one write. With
+        ``capture="all"`` it ignores the records of this package and records that a listener's
+        thread logs: otherwise each delivery would create new rows.
         """
         if self.filters:
             passed: Any = self.filter(record)
@@ -186,8 +189,8 @@ class AuditHandler(logging.Handler):
         Put *record* into the spool. When this returns, the row survives the end of the process.
 
         Raises:
-            SpoolError: With ``on_full="raise"`` only: the row was not accepted, or, if this is a
-                `SpoolUnsynced`, it was accepted and not synced.
+            SpoolError: Only with ``on_full="raise"``: the row was not accepted. A `SpoolUnsynced`
+                means that it was accepted but not synced.
         """
         try:
             while True:
@@ -205,17 +208,17 @@ class AuditHandler(logging.Handler):
                 raise
         except OSError as exc:
             if exc.errno is None:
-                raise  # a signal handler raised it, as in TimeoutError("too slow")
+                raise  # A signal handler raised it, for example TimeoutError("too slow").
             self._note_defect(exc, record)
-        except Exception as exc:  # noqa: BLE001  # our bug does not break the application
+        except Exception as exc:  # noqa: BLE001  # our bug must not break the application
             self._note_defect(exc, record)
         else:
             if self._drops.pending is not None:
                 self._drops.report(pipeline.put)
 
     def _note_refused(self, exc: SpoolError) -> None:
-        # The spool calls it, so the spool and the listener's thread keep this handler alive, and
-        # with it the closed pipelines that the end of the process waits for.
+        # The spool calls this method, so the spool and the listener's thread keep this handler
+        # alive. The handler keeps alive the closed pipelines that the end of the process waits for.
         self._drops.note(exc)
 
     def _note_defect(self, exc: Exception, record: logging.LogRecord) -> None:
@@ -227,7 +230,8 @@ class AuditHandler(logging.Handler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """
-        Do nothing: `emit` calls it for a defect of this package, and counts and logs a drop.
+        Do nothing. `emit` calls this for a defect of this package, after it has counted and logged
+        a drop.
 
         The standard library's method would print the record, which is not redacted.
         """
@@ -249,7 +253,7 @@ class AuditHandler(logging.Handler):
         Return whether a logger call now may wait: for space, with ``on_full="block"``, or for the
         disk, with ``fsync="always"``.
 
-        A caller that must not wait, as an event loop, asks before and logs in a thread.
+        A caller that must not wait, such as an event loop, asks first and then logs in a thread.
         """
         if self.settings.fsync == "always":
             return True
@@ -262,12 +266,12 @@ class AuditHandler(logging.Handler):
         Send the waiting rows, and wait until ClickHouse has acknowledged them.
 
         Returns within *timeout* seconds (by default *shutdown_timeout*). True only if every row
-        emitted before the call is stored. False also when any row was rejected, dropped or lost
-        since the handler was made, see `status`.
+        emitted before the call is stored. False also if any row was rejected, dropped or lost since
+        the handler was made; see `status`.
         """
         timeout = self.settings.shutdown_timeout if timeout is None else timeout
         left = self._pipelines.left()
-        # The rows that a closed pipeline left are adopted by the next one.
+        # The next pipeline adopts the rows that a closed pipeline left.
         pipeline = self._opened() if left else self._pipelines.open
         is_flushed = pipeline is None or pipeline.flush(timeout, left)
         return is_flushed and not self._counters.has_missing_rows()
@@ -278,8 +282,8 @@ class AuditHandler(logging.Handler):
         the spool.
 
         Returns within *timeout* seconds, as `flush` does. May be called again. A record that
-        arrives later opens the handler again: a later ``dictConfig`` closes handlers that are still
-        attached to a logger.
+        arrives later opens the handler again, because a later ``dictConfig`` closes handlers that
+        are still attached to a logger.
         """
         with self._pipelines.lock:
             pipeline = self._pipelines.close_open()
@@ -295,8 +299,8 @@ class AuditHandler(logging.Handler):
         """
         Return the current counts.
 
-        Takes no lock, so it never waits for a disk or for ClickHouse; the counts are not all of
-        exactly the same instant.
+        Acquires no lock, so it never waits for a disk or for ClickHouse. The counts may differ by
+        the rows of a moment.
         """
         return Status.of(
             self._counters,
@@ -310,11 +314,11 @@ class AuditHandler(logging.Handler):
         """
         Count the waiting rows by *agent_id*, by reading them; ``""`` counts the rows without one.
 
-        Takes as long as the disk takes for *max_bytes*; do not call it in an event loop.
+        Reads up to *max_bytes* from the disk; do not call it in an event loop.
 
         Returns:
             The counts, and whether all rows were read. The counts may or may not include rows that
-            come or go meanwhile.
+            arrive or are delivered during the call.
         """
         pipeline = self._pipelines.open
         return count_by_user(pipeline.spool.peek(max_bytes) if pipeline else ())
@@ -323,7 +327,7 @@ class AuditHandler(logging.Handler):
     def writer_id(self) -> str:
         """
         The id under which the rows of this process are numbered now, as in the column; empty before
-        the first row. A forked child gets another one, and so does a handler that opens again.
+        the first row. A forked child gets another id, and so does a handler that opens again.
         """
         pipeline = self._pipelines.open
         return pipeline.spool.writer_id if pipeline else ""
@@ -361,8 +365,8 @@ class AuditHandler(logging.Handler):
                 pipeline = self._pipelines.add(pipeline)
                 self.is_closed = False
                 registry.keep_open(self)
-        # Without the lock, since it may log. Also for a pipeline that was open: the call that
-        # opened it may have been interrupted here.
+        # Without the lock, because it may log. Also for a pipeline that was already open: the call
+        # that opened it may have been interrupted here.
         pipeline.start()
         return pipeline
 
@@ -373,16 +377,18 @@ class AuditHandler(logging.Handler):
         parents.abandon()
 
     def note_lost(self) -> None:
-        """Count and log the rows in memory that end with the process; called at its end."""
+        """Count and log the rows in memory that are lost with the process; called at its end."""
         left = () if self._files.is_durable else self._pipelines.left()
         rows = sum(pipeline.spool.waiting_rows for pipeline in left)
         if rows:
             self._counters.rows_lost += rows
-            _logger.error("%d audit rows are lost: they were in memory as the process ended", rows)
+            _logger.error(
+                "%d audit rows are lost: they were in memory when the process ended", rows
+            )
 
 
 def _unforeseen(exc: Exception) -> SpoolUnavailable:
-    """Return an error that says where *exc* was raised, and nothing of the record."""
+    """Return an error that says where *exc* was raised, and that quotes nothing of the record."""
     frame = traceback.extract_tb(exc.__traceback__)[-1]
     return SpoolUnavailable(
         f"{type(exc).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno}), "

@@ -1,10 +1,10 @@
 """
-`AuditMiddleware`: audits the requests of a Starlette or FastAPI application.
+`AuditMiddleware` audits the requests of a Starlette or FastAPI application.
 
     app.add_middleware(AuditMiddleware)
 
 It is plain ASGI: it works with every ASGI framework and needs none of them. An endpoint, ``async``
-or not, can set the fields that the path does not tell:
+or not, can set fields that the path does not contain:
 
     audit(action="APPROVE", resource_type="order", resource_id=order.id)
 """
@@ -36,30 +36,32 @@ _IS_TAKEN = "audit_handler.is_taken"
 
 class AuditMiddleware:
     """
-    Logs one audit event for each writing request, and adds who and where to all that is logged in
-    the request.
+    Logs one audit event for each writing request, and adds user and origin to all records that are
+    logged during the request.
 
     The event is logged before the last chunk of the response goes to the server, so a client that
-    has the whole response knows that it was audited. Bodies are observed as they pass and never
-    held back. If the handler may block (its spool is full, or it has ``fsync="always"``), the event
-    is logged in a thread, and the event loop serves other requests meanwhile.
+    has the whole response knows that the request was audited. Bodies are observed as they pass and
+    never held back. If the handler may block (its spool is full, or it has ``fsync="always"``), the
+    event is logged in a thread, and the event loop serves other requests meanwhile.
 
-    All records that are logged in a request carry its id, address, endpoint, user agent, session
-    and agent. Add fields to all of them with `audit_handler.bind`, and to the request's own event
-    with `audit_handler.audit`. Responses get the request's id as ``X-Request-ID``, except those
-    made outside of this middleware, like Starlette's page for an unhandled exception.
+    All records that are logged during a request carry its id, address, endpoint, user agent,
+    session and agent. Add fields to all of them with `audit_handler.bind`, and to the request's own
+    event with `audit_handler.audit`. Responses get the request's id as ``X-Request-ID``, except
+    responses that are made outside of this middleware, like Starlette's page for an unhandled
+    exception.
 
     If the events go to an `AuditHandler` with ``on_full="raise"``, or the policy's rule is
-    ``durable``, a request that cannot be audited gets 503 and never reaches the application.
+    ``durable``, a request that cannot be audited gets a 503 and never reaches the application.
 
-    Call ``app.add_middleware`` for middleware that compresses responses, like ``GZipMiddleware``,
-    after the call for this one. It is then further out, and this one sees plain bodies.
+    Add middleware that compresses responses, like ``GZipMiddleware``, with ``app.add_middleware``
+    after this one. It is then the outer one, and this one sees plain bodies.
 
     A request gets one event. Inside another `AuditMiddleware` that is certain to audit the request,
     as in a mounted application, this one does nothing.
 
     A WebSocket gets an event only if *methods* or a rule name ``WEBSOCKET``: one ``CONNECT`` when
-    it is accepted or refused. All records that are logged in it carry the fields of its request.
+    it is accepted or rejected. All records that are logged during it carry the fields of its
+    request.
 
     Args:
         app: The application inside.
@@ -73,15 +75,15 @@ class AuditMiddleware:
             stored.
         methods: Methods to audit; by default POST, PUT, PATCH and DELETE. ``WEBSOCKET`` stands for
             the opening of a WebSocket.
-        path_prefixes: Beginnings of the paths to audit, in whole segments; by default ``/api``.
-        exclude_paths: Beginnings of paths not to audit; ``*`` stands for one segment.
+        path_prefixes: Prefixes of the paths to audit, in whole segments; by default ``/api``.
+        exclude_paths: Prefixes of the paths not to audit; ``*`` stands for one segment.
         policy: Rules to use instead of *methods*, *path_prefixes* and *exclude_paths*; the first
             that matches decides. See `audit_handler.policy`.
         trusted_proxies: Addresses and networks (``10.0.0.0/8``) of the proxies whose
-            X-Forwarded-For is believed, and ``unix`` for a proxy that connects over a Unix socket;
+            X-Forwarded-For is trusted, and ``unix`` for a proxy that connects over a Unix socket;
             by default none. Leave it out if the server itself replaces the client's address, as
             uvicorn does for ``--forwarded-allow-ips`` (by default 127.0.0.1): this middleware then
-            sees the client as its peer. If you use both, name the same hosts in both.
+            sees the client as its peer. If you use both, give both the same hosts.
         request_headers: Headers of the request to store.
         response_headers: Headers of the response to store.
         max_body_bytes: Bytes to store of each body, 0 (no bodies) to 1,048,576.
@@ -109,8 +111,8 @@ class AuditMiddleware:
         self.app = app
         self._get_user = get_user or _scope_user
         check_get_user(self._get_user, "the scope")
-        self._path_guard = Guard("reading the path", "the audit of the request does not show it")
-        self._route_guard = Guard("reading the route", "the audit of the request does not name it")
+        self._path_guard = Guard("reading the path", "the audit event does not contain it")
+        self._route_guard = Guard("reading the route", "the audit event does not contain it")
         self._auditor = HttpAuditor(
             logger,
             session_cookie,
@@ -152,7 +154,7 @@ class AuditMiddleware:
             try:
                 await self.app(scope, passage.receive, passage.send)
             except BaseException as exc:
-                # Cancellation too: some servers cancel the task when the client goes.
+                # Cancellation too: some servers cancel the task when the client disconnects.
                 exchange.error = exc
                 raise
             finally:
@@ -163,7 +165,7 @@ class AuditMiddleware:
 
     def _request(self, scope: Scope) -> Request:
         return Request(
-            # Servers pass on what the client sent, and older HTTPEndpoints accept "post" as POST.
+            # Servers pass the client's spelling on, and older HTTPEndpoints accept "post" as POST.
             method=scope["method"].upper() if scope["type"] == "http" else WEBSOCKET,
             path=own_path(scope),
             query=scope.get("query_string", b"").decode("latin-1"),

@@ -36,7 +36,7 @@ class Counters:
 
 
 class Waiting(Protocol):
-    """The numbers of a spool that a status needs. No call takes a lock."""
+    """The numbers of a spool that a status needs. No call acquires a lock."""
 
     @property
     def waiting_rows(self) -> int: ...
@@ -71,11 +71,11 @@ class Status:
     rows_stored: int
     """Rows that ClickHouse acknowledged."""
     rows_rejected: int
-    """Rows that ClickHouse does not accept; they are in ``rejected/`` with the reason."""
+    """Rows that ClickHouse rejected; they are in ``rejected/`` with the reason."""
     rows_lost: int
     """
-    Rows whose segment another program removed from the spool, or that the disk does not return; and
-    those that a spool in memory held when the process ended.
+    Rows whose file another program removed from the spool, or that the disk cannot read, and rows
+    in memory when the process ended.
     """
     rows_waiting: int
     """Rows in the spool."""
@@ -88,12 +88,12 @@ class Status:
     oldest_waiting_seconds: float
     """Seconds for which the oldest row in the spool has waited; 0.0 when no row waits."""
     batches_stored: int
-    """Segments whose rows are all stored or in ``rejected/``."""
+    """Batches whose rows are all stored or in ``rejected/``."""
     retries: int
-    """Inserts that had to be tried again."""
+    """Deliveries that failed and are tried again."""
     last_error: str
     """
-    The last failure of a delivery, without secrets; empty when none has failed since the last
+    The last failure of a delivery, without secrets; empty if none has failed since the last
     success.
     """
 
@@ -133,7 +133,7 @@ def count_by_user(lines: Iterable[bytes | None]) -> tuple[dict[str, int], bool]:
     Count encoded rows by *agent_id*; ``""`` counts the rows without one.
 
     Args:
-        lines: The rows; None means that more rows follow, which were not read.
+        lines: The rows; None means that more rows follow that were not read.
 
     Returns:
         The counts, and whether all rows were read.
@@ -142,7 +142,7 @@ def count_by_user(lines: Iterable[bytes | None]) -> tuple[dict[str, int], bool]:
     for line in lines:
         if line is None:
             return counts, False
-        # The last one may be half written.
+        # The last row may be half written.
         with suppress(orjson.JSONDecodeError):
             user = orjson.loads(line).get("agent_id", "")
             counts[user] = counts.get(user, 0) + 1

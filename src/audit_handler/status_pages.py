@@ -5,8 +5,8 @@ Health and status as ASGI applications, for the routes of Starlette, FastAPI or 
         app.add_route(path, HealthApp())
     app.add_route("/admin/audit-status", StatusApp(authorize=is_admin))
 
-Use routes: Starlette's ``mount`` would redirect ``/health`` to ``/health/``. These are plain ASGI
-and need no framework. For Flask see `audit_handler.flask`.
+Use routes, because Starlette's ``mount`` would redirect ``/health`` to ``/health/``. These are
+plain ASGI and need no framework. For Flask see `audit_handler.flask`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class HealthApp:
     """
     Answers whether the process is alive and ready to audit: 200, or 503 with the reasons.
 
-    A path that ends in ``/live`` or ``/ready`` answers one of the two, any other path both. The
-    process is not ready if a spool is full, rows have waited longer than the bound, or no handler
-    is open. The page contains no secrets and needs no authorization. It never blocks the event
-    loop: it takes no lock and uses neither disk nor network.
+    A path that ends in ``/live`` or ``/ready`` answers one of the two questions, any other path
+    both. The process is not ready if a spool is full, rows have waited longer than the bound, or no
+    handler is open. The page contains no secrets and needs no authorization. It never blocks the
+    event loop: it acquires no lock and uses neither disk nor network.
 
     Args:
         handlers: The handler, or several; by default all open handlers of this process.
@@ -45,7 +45,7 @@ class HealthApp:
             outage of ClickHouse never takes the application out of its load balancer.
 
     Raises:
-        ConfigurationError: An argument cannot work.
+        ConfigurationError: An argument is not valid.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class StatusApp:
     """
     Answers with the status of the handlers as JSON.
 
-    There is one object for each handler. It has the fields of `audit_handler.Status`, and
+    There is one JSON object for each handler. It has the fields of `audit_handler.Status`, and
     ``spool_usage`` (share of the limit) and ``success_rate`` (share of the attempts to store a
     batch that succeeded; null before the first attempt).
 
@@ -75,7 +75,7 @@ class StatusApp:
             is 403. An exception from it goes to the framework. `PUBLIC` shows the page to everyone.
         handlers: The handler, or several; by default all open handlers of this process.
         by_user: Add ``waiting_by_user``: the number of rows in the spool by *agent_id*. Off by
-            default, because a thread reads the rows for it, at most 16 MiB of each handler.
+            default, because a thread must read the rows, at most 16 MiB of each handler.
             ``waiting_by_user_is_complete`` says whether 16 MiB and 100 users covered all rows.
 
     Raises:
@@ -112,7 +112,7 @@ async def _is_readable(scope: Scope, send: Send) -> bool:
         await send({"type": "websocket.close", "code": 1000})
         return False
     if scope["type"] != "http":
-        raise ValueError(f"a status page serves HTTP alone, not {scope['type']!r}")
+        raise ValueError(f"a status page serves only HTTP, not {scope['type']!r}")
     if scope["method"] in ("GET", "HEAD"):
         return True
     await _answer(scope, send, Page.of(405, {"detail": "use GET"}), {"allow": "GET, HEAD"})

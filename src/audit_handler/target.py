@@ -1,4 +1,4 @@
-"""Describe the table that gets the rows: parse the dsn, and show no secret of it."""
+"""The table that gets the rows: parse the dsn, and never show its secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TARGET_VARIABLES: Mapping[str, str] = {
     "database": "CLICKHOUSE_DATABASE",
     "cluster": "CLICKHOUSE_CLUSTER",
 }
-"""Environment variables of options whose value an error message quotes."""
+"""Environment variables of the options whose values error messages quote."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # Options of clickhouse-connect; those of proxies may contain a password.
@@ -34,7 +34,7 @@ _DEFAULT_PORTS = {"http": 8123, "https": 8443}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """
-    One ClickHouse table, and the way to it. Immutable; ``str()`` and ``repr()`` show no credential.
+    One ClickHouse table, and its server. Immutable; ``str()`` and ``repr()`` show no credential.
 
     For embedded chDB *path* is the absolute directory of the database (or ``":memory:"``), and
     *host* is empty. For a server *path* is the path of a proxy in front of it, usually empty.
@@ -66,7 +66,7 @@ class Target:
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether the database itself ends with this process."""
+        """Whether the database is in memory, so that it ends with this process."""
         return self.is_embedded and self.path == ":memory:"
 
     @property
@@ -80,10 +80,10 @@ class Target:
     @property
     def directory_name(self) -> str:
         """
-        Name of this target's directory in a spool: readable, and the same for every process of this
-        target.
+        Name of this target's directory in a spool: readable, and the same in every process that has
+        this target.
 
-        Account, password and scheme are not part of it: rows wait for a table, and any account or
+        User, password and scheme are not part of it: rows wait for a table, and any user or
         transport may deliver them.
         """
         place = self.path if self.is_embedded else f"{self.host}:{self.port}{self.path}"
@@ -94,7 +94,7 @@ class Target:
         return re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{name}-{self.database}-{self.table}-{digest}")
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the texts that nothing we show may contain, longest first."""
+        """Return the texts that no message or log line may contain, longest first."""
         options = [value for name, value in self.client_options.items() if name in _SECRET_OPTIONS]
         found = {text.strip() for value in (self.password, *options) for text in _texts(value)}
         return tuple(sorted(found - {""}, key=len, reverse=True))
@@ -112,7 +112,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def require_identifier(option: str, value: Any, *, shown: str | None = None) -> None:
-    """Raise ConfigurationError unless *value* can stand in SQL as a plain name."""
+    """Raise ConfigurationError unless *value* is a plain name in SQL."""
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
         raise ConfigurationError(
             f"{option}={shown or value!r} is not a plain SQL name; use letters, digits and _, and "
@@ -125,10 +125,10 @@ def resolve_target(given: dict[str, Any], environ: Mapping[str, str]) -> Target:
     """
     Build the target from the arguments of a handler and the environment.
 
-    Takes the options of the target out of *given*.
+    Removes the options of the target from *given*.
 
     Raises:
-        ConfigurationError: The dsn is missing, or an option of the target cannot be used.
+        ConfigurationError: The dsn is missing, or an option of the target is not valid.
     """
     dsn = given.pop("dsn", None) or environ.get("CLICKHOUSE_URL")
     if not dsn:
@@ -145,7 +145,7 @@ def resolve_target(given: dict[str, Any], environ: Mapping[str, str]) -> Target:
     if not isinstance(client_options, Mapping):
         raise ConfigurationError(
             f"client_options is not a mapping but {type(client_options).__name__}; use "
-            "{'verify': False} and the like",
+            "one such as {'verify': False}",
             option="client_options",
         )
     target = parse_dsn(
@@ -191,7 +191,7 @@ def _environment_password(environ: Mapping[str, str]) -> str | None:
             f"CLICKHOUSE_PASSWORD_FILE={path} cannot be read: {exc.strerror}"
         ) from exc
     except UnicodeDecodeError:
-        # Without its cause, which quotes the content.
+        # Without its cause, because that quotes the content.
         raise ConfigurationError(
             f"CLICKHOUSE_PASSWORD_FILE={path} is not UTF-8 text; save it as UTF-8"
         ) from None
@@ -214,7 +214,8 @@ def parse_dsn(
         parts = urlsplit(dsn)
         dsn_port = parts.port
     except ValueError:
-        # Its text quotes the part behind the colon: a piece of a password with a "/" in it.
+        # Not its text, which quotes the part after the colon: a piece of a password that contains
+        # "/".
         raise ConfigurationError(
             "the dsn cannot be read (in user and password, write / as %2F, @ as %40 and so on); "
             f"use {DSN_FORMS}",
@@ -235,7 +236,7 @@ def parse_dsn(
         )
     database, _, rest = parts.path.strip("/").partition("/")
     if rest or "@" in database:
-        # The text does not repeat it: behind an unescaped / in a password stands its rest.
+        # The text does not repeat the path: after an unescaped / it may be the rest of a password.
         raise ConfigurationError(
             "the dsn's path is more than a database; give only the database, the path of a proxy "
             "as client_options={'proxy_path': ...}, and a / in a password as %2F",

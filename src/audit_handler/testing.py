@@ -39,11 +39,11 @@ _NOT_SHOWN = frozenset({"event_id", "event_time", "level"})
 
 class CapturedAudits(Sequence[dict[str, Any]]):
     """
-    The audited rows, in the order in which they were logged.
+    The captured rows, in the order in which they were logged.
 
     Each row is a dict by column, redacted and checked as it would be stored; columns without a
-    value are left out. Objects in *metadata*, *old_value*, *new_value* and the like are dicts and
-    lists; the table stores their JSON text.
+    value are left out. Objects in *metadata*, *old_value*, *new_value* and similar columns are
+    dicts and lists; the table stores their JSON text.
 
     Safe to read while other threads log.
     """
@@ -79,22 +79,22 @@ class CapturedAudits(Sequence[dict[str, Any]]):
         Return the only row that has all *fields*.
 
         Raises:
-            AssertionError: There is none, or more than one. The message shows the rows.
+            AssertionError: There is no such row, or more than one. The message shows the rows.
         """
         rows = self.matching(**fields)
         if len(rows) != 1:
-            raise AssertionError(self._message("one audit", fields, len(rows)))
+            raise AssertionError(self._message("one row", fields, len(rows)))
         return rows[0]
 
     def none(self, **fields: Any) -> None:
         """
-        Check that no row has all *fields*; without fields, that nothing was audited.
+        Check that no row has all *fields*; without fields, that there is no row.
 
         Raises:
-            AssertionError: There is one. The message shows the rows.
+            AssertionError: There is such a row. The message shows the rows.
         """
         if rows := self.matching(**fields):
-            raise AssertionError(self._message("no audit", fields, len(rows)))
+            raise AssertionError(self._message("no row", fields, len(rows)))
 
     def clear(self) -> None:
         """Remove all rows."""
@@ -103,7 +103,7 @@ class CapturedAudits(Sequence[dict[str, Any]]):
     def _message(self, wanted: str, fields: dict[str, Any], found: int) -> str:
         rows = list(self._rows)
         described = f" with {_described(fields)}" if fields else ""
-        lines = [f"expected {wanted}{described}, found {found} in {len(rows)} audits"]
+        lines = [f"expected {wanted}{described}, found {found} in {len(rows)} rows"]
         for number, row in enumerate(rows[:_SHOWN_ROWS], 1):
             lines.append(f"  {number}. {_described(row)}")
             # Show why the row does not match.
@@ -117,7 +117,7 @@ class CapturedAudits(Sequence[dict[str, Any]]):
         if not rows:
             lines.append(
                 "  nothing was audited: does the record carry an action, is its level enabled, and "
-                "does its logger pass it on to the one that is captured?"
+                "does its logger propagate to the captured one?"
             )
         return "\n".join(lines)
 
@@ -135,18 +135,18 @@ def capture_audits(
     """
     Collect the audit events that any thread logs inside the block.
 
-    Blocks may be nested, and used by several threads: each collects for itself. Other handlers get
-    the records too.
+    Blocks may be nested, and used by several threads: each block collects its own rows. Other
+    handlers get the records too.
 
     Args:
         logger: The logger to listen on, or its name. By default the root logger, which gets the
             records of all loggers that propagate.
-        level: The logger's level is lowered to this one during the block, and restored afterwards.
+        level: The logger's level is lowered to this one during the block, and restored after it.
             Other loggers keep their levels.
-        service_name: Column *service_name* of rows that bring none.
+        service_name: Value of the column *service_name* for rows without one.
         redact_keys: Parts of key names to redact in addition to the default ones.
-        redact_default_keys: False redacts *redact_keys* alone.
-        max_value_bytes: UTF-8 bytes of one value before it is cut.
+        redact_default_keys: False redacts *redact_keys* only.
+        max_value_bytes: The most UTF-8 bytes of one value; a longer value is cut.
     """
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     audits = CapturedAudits()
@@ -198,8 +198,8 @@ class _Capturing(logging.Handler):
 
 class _Lowered:
     """
-    The level of a logger while blocks have lowered it. Blocks of several threads may end in any
-    order: the last one restores the level.
+    The level of a logger that blocks have lowered. Blocks of several threads may end in any order:
+    the last one restores the level.
     """
 
     _all: dict[logging.Logger, _Lowered] = {}  # noqa: RUF012  # shared on purpose
