@@ -189,7 +189,7 @@ def main() -> int:
         if _run(name, "--output", str(FIGURES / f"{name}.json")):
             failed.append(name)
     if missing := [name for name in RUNS if not (FIGURES / f"{name}.json").exists()]:
-        print(f"\n{PAGE} is left as it is: no figures of {', '.join(missing)} yet; run make bench")
+        print(f"\n{PAGE} is not changed: no figures of {', '.join(missing)} yet; run make bench")
     else:
         PAGE.write_text("\n".join(page()).rstrip() + "\n", encoding="utf-8")
         print(f"\nwrote {PAGE}")

@@ -29,7 +29,8 @@ def test_it_names_the_commands_that_set_everything_up() -> None:
 
 def test_its_figures_are_those_of_the_fault_tests() -> None:
     measured = re.search(
-        r"(\d+) faults, ([\d,]+) trials, ([\d,]+) acknowledged rows: \*\*(\d+) lost, (\d+) doubled",
+        r"(\d+) faults, ([\d,]+) trials, ([\d,]+) acknowledged rows: "
+        r"\*\*(\d+) lost, (\d+) duplicated",
         (DOCS / "RELIABILITY.md").read_text(encoding="utf-8"),
     )
     told = re.search(

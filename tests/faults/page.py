@@ -1,10 +1,10 @@
 """
-Runs everything in this directory at full length and writes docs/RELIABILITY.md: ``make faults``.
+Run everything in this directory at full length and write docs/RELIABILITY.md: ``make faults``.
 
-Each run leaves its figures in ``.figures/reliability/``, which git ignores. The page is made from
-them and from nothing else, so it can be written again without measuring again (``--write``), and it
-is written only when every run has left figures. With arguments for pytest only those fault tests
-are run, and the page stays as it is.
+Each run writes its figures to ``.figures/reliability/``, which git ignores. The page is made from
+these figures alone, so ``--write`` can write it again without a run, and it is written only when
+every run has figures. With arguments for pytest, only those fault tests run, and the page does not
+change.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COUNTS = ("trials", "acknowledged", "stored", "lost", "doubled", "reported")
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Run what is asked for; return 1 if any run found a row that was lost or doubled."""
+    """Run the requested tests; return 1 if a run found a lost or duplicated row."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -73,16 +73,16 @@ def _suite(suite: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{len(suite['faults'])} faults, {totals['trials']:,} trials, "
         f"{totals['acknowledged']:,} acknowledged rows: **{totals['lost']:,} lost, "
-        f"{totals['doubled']:,} doubled**. {_where(suite)}\n"
+        f"{totals['doubled']:,} duplicated**. {_where(suite)}\n"
     )
     yield (
         "Each test stages its fault, proves that it happened, recovers, compares the table by SQL "
-        "with what was acknowledged and with the numbering of each writer, and goes on writing. "
-        "*Reported* rows are those that the handler could not take or ClickHouse refused: they are "
-        "counted, logged, and in `rejected/` or in a row that tells how many were dropped. One "
-        "test alone: `make faults ARGS='-k name'`, with its name from the last column.\n"
+        "with the acknowledged rows and with the numbers of each writer, and continues to write. "
+        "*Reported* rows are those that the handler did not accept or ClickHouse rejected: they "
+        "are counted, logged, and in `rejected/` or in a row that says how many were dropped. To "
+        "run one test: `make faults ARGS='-k name'`, with its name from the last column.\n"
     )
-    yield from _table(["fault", *COUNTS, "test"], _suite_rows(suite["faults"]))
+    yield from _table(["fault", *map(_heading, COUNTS), "test"], _suite_rows(suite["faults"]))
 
 
 def _suite_rows(faults: Iterable[dict[str, Any]]) -> Iterator[list[str]]:
@@ -101,17 +101,18 @@ def _soak(soak: dict[str, Any]) -> Iterator[str]:
     yield (
         f"`make soak ARGS='--seconds {soak['chaos_seconds']:g} --seed {soak['seed']}'`: "
         f"{soak['applications']} applications with threads, asyncio tasks and forked children, two "
-        f"tables, one spool directory, one server. For {soak['chaos_seconds']:g} s something was "
-        f"broken every quarter of a second; applications were started {soak['generations']} times, "
-        f"and {verdict['writers']:,} processes wrote. Then everything was made well, and the rest "
-        f"was delivered in {soak['recovery_seconds']} s. {_where(soak)}\n"
+        f"tables, one spool directory, one server. For {soak['chaos_seconds']:g} s the test "
+        f"broke something every quarter of a second; applications were started "
+        f"{soak['generations']} times, and {verdict['writers']:,} processes wrote. Then all faults "
+        f"were ended, and the remaining rows were delivered in {soak['recovery_seconds']} s. "
+        f"{_where(soak)}\n"
     )
     names = ("acknowledged", "stored", "lost", "doubled", "foreign")
-    yield from _table(list(names), [[f"{verdict[name]:,}" for name in names]])
+    yield from _table(list(map(_heading, names)), [[f"{verdict[name]:,}" for name in names]])
     yield (
-        "*Foreign* are rows of one table's applications in the other table, or that nobody logged. "
-        f"{verdict['unacknowledged']:,} rows are stored besides, whose call was cut off by a kill "
-        "before it returned. What was done:\n"
+        "*Foreign* are rows of one table's applications in the other table, and rows that no "
+        f"application logged. {verdict['unacknowledged']:,} more rows are stored, whose process "
+        "was killed before the call returned. These faults were staged:\n"
     )
     yield from _table(["fault", "times"], [[name, f"{n:,}"] for name, n in soak["done"].items()])
 
@@ -120,14 +121,15 @@ def _outage(outage: dict[str, Any]) -> Iterator[str]:
     memory = outage["memory"]
     yield "## An outage\n"
     yield (
-        f"`make faults ARGS='--run outage'`: the server is gone while one application logs "
+        f"`make faults ARGS='--run outage'`: the server is stopped while one application logs "
         f"{outage['rows']:,} rows, {outage['logged_per_second']:,} a second; "
         f"{outage['waiting_bytes'] / 1e6:,.0f} MB wait on disk. "
-        f"When the server is back they arrive in {outage['recovery_seconds']} s, "
+        f"When the server is back, they arrive in {outage['recovery_seconds']} s, "
         f"**{outage['recovered_per_second']:,} rows a second**. The same application logs and "
-        f"delivers {outage['normal_per_second']:,} rows a second when nothing is wrong, and "
-        f"{outage['normal_again_per_second']:,} afterwards. Of {outage['acknowledged']:,} rows "
-        f"{outage['lost']:,} were lost and {outage['doubled']:,} doubled. {_where(outage)}\n"
+        f"delivers {outage['normal_per_second']:,} rows a second without an outage, and "
+        f"{outage['normal_again_per_second']:,} after it. Of {outage['acknowledged']:,} rows "
+        f"{outage['lost']:,} were lost and {outage['doubled']:,} were duplicated. "
+        f"{_where(outage)}\n"
     )
     yield from _table(
         ["memory of the application", "least", "most"],
@@ -144,20 +146,20 @@ def _outage(outage: dict[str, Any]) -> Iterator[str]:
 
 def _peers(peers: dict[str, Any]) -> Iterator[str]:
     libraries = [library["name"] for library in peers["libraries"]]
-    yield "## The same faults elsewhere\n"
+    yield "## The same faults with other libraries\n"
     yield (
         "`make faults ARGS='--run peers'`. Other ways from `logging` to a server, with their "
-        "defaults and set up as their documentation says: the OpenTelemetry SDK's batch processor "
+        "defaults and set up as in their documentation: the OpenTelemetry SDK's batch processor "
         "with the OTLP/HTTP exporter, and python-logstash-async over TCP, with its queue in memory "
-        "and with its SQLite database. Each sends to a loopback receiver of its own kind; after "
-        "the fault the receiver is well, the application ends in order if it still lives, and is "
-        "started once more with the same files. The cells say what became of the records whose "
-        f"logger calls had returned. {_where(peers)}\n"
+        "and with its SQLite database. Each sends to its own kind of loopback receiver. After "
+        "the fault the receiver works again; the application ends normally if it is still alive, "
+        "and is started again with the same files. The cells show the outcome for the records "
+        f"whose logger calls had returned. {_where(peers)}\n"
     )
     yield (
-        "These libraries carry telemetry and promise less: a lost record is the smaller evil there "
-        "than a logger call that waits for a disk. OpenTelemetry in particular leaves durability "
-        "to a collector beside the application. The table says what an audit trail would meet.\n"
+        "These libraries are for telemetry and promise less: for telemetry, a lost record is "
+        "better than a logger call that waits for a disk. OpenTelemetry leaves durability to a "
+        "collector on the same machine. The table shows what would happen to an audit trail.\n"
     )
     cells = {(entry["library"], entry["fault"]): entry for entry in peers["faults"]}
     faults = list(dict.fromkeys(entry["fault"] for entry in peers["faults"]))
@@ -169,9 +171,9 @@ def _peers(peers: dict[str, Any]) -> Iterator[str]:
         ],
     )
     yield (
-        "*silent*: nothing was said on stderr either. -: there is no such fault over TCP, where a "
-        "receiver acknowledges nothing. Their number of records differs where the fault lasted "
-        "until enough batches had met it.\n"
+        "*silent*: there was no message on stderr either. -: there is no such fault over TCP, "
+        "because the receiver acknowledges nothing. The number of records differs if the fault "
+        "lasted until it had affected enough batches.\n"
     )
 
 
@@ -187,11 +189,16 @@ def _cell(entry: dict[str, Any] | None) -> str:
     if entry is None:
         return "-"
     acknowledged = f"{entry['acknowledged']:,}"
-    wrong = [f"**{entry[what]:,} {what}**" for what in ("lost", "doubled") if entry[what]]
+    wrong = [f"**{entry[what]:,} {_heading(what)}**" for what in ("lost", "doubled") if entry[what]]
     if not wrong:
         return f"{acknowledged} stored once"
     silent = "" if entry["has_spoken"] else ", silent"
     return f"{', '.join(wrong)} of {acknowledged}{silent}"
+
+
+def _heading(count: str) -> str:
+    """Return the word that the page uses for *count*."""
+    return "duplicated" if count == "doubled" else count
 
 
 def _where(run: dict[str, Any]) -> str:
@@ -209,35 +216,36 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
 INTRODUCTION = """\
 # Reliability
 
-What audit-handler promises is that a row whose logger call has returned is stored once, whatever
-happens then. This page is what came of trying to break that. It is written by `make faults`, which
-runs all of it on any machine with Python in a quarter of an hour; the figures are those of the last
-run, and nothing was left out of them.
+audit-handler promises that every row whose logger call has returned is stored exactly once. We
+tried to break this promise, and this page has the results. `make faults` writes it. It runs all
+tests on any machine with Python in a quarter of an hour; the figures are those of the last run, and
+no result was left out.
 
 The faults are real: processes are killed with `kill -9`, sockets are reset, disks are full. The
 server is ClickHouse's own engine (chDB) behind a loopback port that speaks ClickHouse's HTTP
-interface and breaks on request, before, during and after an insert is executed. A row is
-*acknowledged* when its logger call has returned. *Lost* is an acknowledged row that is neither
-stored nor reported, *doubled* a row that is stored once too often.
+interface and fails on request, before, during and after the execution of an insert. A row is
+*acknowledged* when its logger call has returned. A *lost* row is acknowledged, but neither
+stored nor reported. A *duplicated* row is stored more than once.
 
-Besides, `make test` stops the spool at every single step of its work on the disk, in every
-scenario, and recovers from each; and compares it, under random actions, with a plain list.
+In addition, `make test` stops the spool at every single step of its work on the disk, in every
+scenario, and recovers from each stop. It also compares the spool, under random actions, with a
+plain list.
 """
 
 NOT_PROVEN = """\
 ## What is not proven here
 
 - **A real server, a cluster.** The engine is ClickHouse's, the server around it is ours. Set
-  `AUDIT_TEST_CLICKHOUSE_URL` to run the tests that need no faults against a server of yours.
+  `AUDIT_TEST_CLICKHOUSE_URL` to run the tests that need no faults against your own server.
   Replication, Keeper, Distributed tables and quorum inserts were not run.
-- **A power loss.** What was not synced is thrown away by a simulated disk, not by pulling a plug;
-  a disk that lies about its syncs defeats every program.
+- **A power loss.** A simulated disk discards the data that was not synced; no real power was cut.
+  No program can survive a disk that does not sync when it reports a sync.
 - **Network file systems.** The spool needs a local disk.
-- **A disk that dies or returns wrong bytes**: it takes with it what ClickHouse had not
-  acknowledged yet.
-- **Other systems.** This ran on the one system that is named with the figures.
-- **The peers under other settings.** Larger queues, longer timeouts, a collector on the same
-  machine: each moves their figures.
+- **A disk that fails or returns wrong bytes.** Rows that ClickHouse had not acknowledged are
+  lost.
+- **Other systems.** The tests ran only on the system that is named with the figures.
+- **The other libraries with other settings.** Larger queues, longer timeouts or a collector on the
+  same machine change their figures.
 """
 
 
