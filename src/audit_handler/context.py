@@ -126,7 +126,7 @@ class _Bound:
                 with _Bound(self._fields):
                     return await function(*args, **kwargs)
 
-            return call_async  # type: ignore[return-value]  # a coroutine is what _T is here
+            return call_async  # type: ignore[return-value]  # _T is a coroutine here
 
         @functools.wraps(function)
         def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:

@@ -152,7 +152,7 @@ class AuditHandler(logging.Handler):
             self._opened()
 
     def _reset(self) -> None:
-        """Set the state of a new handler. A forked child must not use what its parent has open."""
+        """Set the state of a new handler. A forked child must not use its parent's pipelines."""
         self._counters = Counters()
         self._pipelines = Pipelines()
         self._drops = DropReport(self._counters, self._clock.time)

@@ -1,5 +1,5 @@
 """
-Test what an application audits, without a database, a spool or a handler.
+Test the audit events of an application, without a database, a spool or a handler.
 
     def test_an_order_is_audited(client):
         with capture_audits() as audits:
@@ -160,7 +160,7 @@ def capture_audits(
         now=time.time,
     )
     handler = _Capturing(encoder, redactor, audits._rows)
-    lowered = _Lowered.lower(target, logging._checkLevel(level))  # type: ignore[attr-defined]  # names and numbers, as logging takes them
+    lowered = _Lowered.lower(target, logging._checkLevel(level))  # type: ignore[attr-defined]  # names and numbers, as logging accepts them
     target.addHandler(handler)
     try:
         yield audits

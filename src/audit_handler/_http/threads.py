@@ -1,5 +1,5 @@
 """
-Run a blocking function in a thread while the event loop goes on.
+Run a blocking function in a thread while the event loop continues.
 
 There are two functions, because their callers need different things. An audit event must be logged
 completely, even if its request is cancelled or no thread is available. A status page must not read
