@@ -70,7 +70,7 @@ class Pipelines:
         with self.lock:
             closed = self._closed
             left = [pipeline for pipeline in closed.pipelines if pipeline.spool.has_rows()]
-            # A spool that is not closed yet may still accept the row of a running call.
+            # A spool that is not closed yet may still accept a row that is on its way.
             done = [p for p in closed.pipelines if p not in left and p.spool.is_closed]
             self._closed = _Closed(
                 tuple(pipeline for pipeline in closed.pipelines if pipeline not in done),
@@ -84,9 +84,9 @@ class Pipelines:
         return delivered_rows + sum(pipeline.spool.last_seq for pipeline in pipelines)
 
     def spools(self) -> list[Spool]:
-        """Return the spools that hold the waiting rows; each row is in exactly one of them."""
+        """Return the spools that hold the waiting rows, each row in one of them."""
         opened, pipelines, _ = self._all()
-        # The rows of a closed pipeline count there until the open pipeline adopts them.
+        # The rows that a closed pipeline left count there until the open one adopts them.
         adopted = opened.spool.adopted_writers if opened else ()
         return [p.spool for p in pipelines if p.spool.writer_id not in adopted]
 
@@ -96,9 +96,8 @@ class Pipelines:
             pipeline.spool.abandon()
 
     def _all(self) -> tuple[Pipeline | None, list[Pipeline], int]:
-        """Return the open pipeline, all known pipelines, and the rows of the forgotten ones."""
-        # In this order, because `forget` adds a pipeline to the closed ones before it removes the
-        # open one.
+        """Return the open pipeline, all that are known, and the rows of the forgotten ones."""
+        # In this order: `forget` adds a pipeline there before it takes it away here.
         opened = self.open
         closed = self._closed
         known = [] if opened is None else [opened]
