@@ -98,7 +98,7 @@ class DropReport:
         with self._lock:
             drops, self.pending = self.pending, None
         if not drops:
-            return  # Another thread reports them.
+            return  # Another thread was faster.
         _logger.warning("The spool accepts audit rows again; %d were dropped", drops.rows)
         try:
             put(drops.record(), 0.0)
