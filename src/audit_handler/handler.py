@@ -243,7 +243,7 @@ class AuditHandler(logging.Handler):
         With ``on_full="raise"``, ask before an action that must not happen without an audit event.
         """
         try:
-            self._opened().spool.check_room()
+            self._opened().spool.check_space()
         except SpoolError:
             return False
         return True

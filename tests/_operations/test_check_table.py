@@ -39,7 +39,7 @@ def test_a_user_who_may_not_read_mutations_is_not_told_of_any(
     finally:
         faults.deny()
 
-    assert ("ok", True) == (found.state, "is as it should be" in found.detail)
+    assert ("ok", True) == (found.state, "is up to date" in found.detail)
 
 
 def test_an_older_table_is_known_to_later_steps(

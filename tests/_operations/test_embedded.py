@@ -45,7 +45,7 @@ def test_a_directory_with_other_files_is_refused(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(SetupError, match="db cannot be made: Not a directory"):
+    with pytest.raises(SetupError, match="db cannot be created: Not a directory"):
         require_directory(embedded(tmp_path / "file" / "db"), may_be_made=True)
 
 

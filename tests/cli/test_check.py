@@ -241,7 +241,7 @@ def test_check_of_a_spool_that_is_not_there_yet_makes_nothing(tmp_path: Path) ->
     before = sorted(tmp_path.rglob("*"))
     state, detail, _ = check_steps("--dsn", AWAY, "--spool-dir", tmp_path / "a" / "b")["spool"]
 
-    assert ("ok", True) == (state, "the handler makes it" in detail)
+    assert ("ok", True) == (state, "the handler creates it" in detail)
     assert before == sorted(tmp_path.rglob("*"))
 
 

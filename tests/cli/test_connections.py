@@ -39,7 +39,7 @@ def test_a_directory_that_cannot_be_made_is_not_called_locked(tmp_path: Path) ->
     result = run("init", "--dsn", f"chdb://{tmp_path}/file/db")
 
     assert 3 == result.exit_code
-    assert f"{tmp_path}/file/db cannot be made: Not a directory" in result.stderr
+    assert f"{tmp_path}/file/db cannot be created: Not a directory" in result.stderr
     assert "another process" not in result.stderr
 
 

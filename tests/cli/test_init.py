@@ -71,7 +71,7 @@ def test_init_refuses_a_table_for_something_else(faults: LoopbackClickHouse, dat
         init.exit_code,
         faults.command(f"SHOW CREATE TABLE {database}.audit_logs"),
     )
-    assert "is no audit table" in init.stderr
+    assert "is not an audit table" in init.stderr
     assert "name another table with --table" in checked["table"][2]
 
 

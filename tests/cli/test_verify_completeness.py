@@ -46,7 +46,7 @@ def test_too_few_rows_are_exit_code_1(trail_dsn: str) -> None:
 
     assert [0, 1] == [enough.exit_code, too_few.exit_code]
     assert "NOT COMPLETE: 6 rows" in too_few.stdout
-    assert "fewer rows than --expect-rows 7" in too_few.stdout
+    assert "--expect-rows 7 was not reached" in too_few.stdout
 
 
 def test_rows_that_only_the_spool_has_are_told_and_rejected_ones_are_exit_code_1(

@@ -334,7 +334,7 @@ class App:
                 (self.world.interrupted if is_taken else self.world.refused).add(number)
                 # As the middleware does before the next request.
                 with suppress(SpoolError):
-                    self.spool.check_room()
+                    self.spool.check_space()
             except Crash:
                 self.world.interrupted.add(number)
                 raise

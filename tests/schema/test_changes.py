@@ -126,7 +126,7 @@ def test_a_table_for_something_else_is_refused(
         "ENGINE = MergeTree ORDER BY id"
     )
 
-    with pytest.raises(SetupError, match=f"is no audit table: it has no {missing}; .* --table"):
+    with pytest.raises(SetupError, match=f"is not an audit table: it has no {missing}; .* --table"):
         changes(clickhouse, target)
 
 

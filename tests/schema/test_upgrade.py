@@ -254,7 +254,7 @@ def test_what_an_earlier_upgrade_has_left_is_not_overwritten(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target, older: str
 ) -> None:
     create_older_table(faults, target.database, "audit_logs_before_upgrade")
-    with pytest.raises(SetupError, match="rename what an earlier upgrade has left"):
+    with pytest.raises(SetupError, match="rename that table, which an earlier upgrade left"):
         upgrade(clickhouse, target)
 
     assert [{"n": 3_000}] == faults.query(f"SELECT count() AS n FROM {older}")

@@ -79,9 +79,9 @@ def test_after_a_refusal_the_disk_is_probed_until_it_takes_writes_again(tmp_path
     with pytest.raises(SpoolUnavailable):
         put_numbers(spool, 1, 1)
     with pytest.raises(SpoolUnavailable):
-        spool.check_room()
+        spool.check_space()
     files.partial = None
-    spool.check_room()
+    spool.check_space()
     put_numbers(spool, 2, 2)
 
     assert [2] == take_all(spool)
@@ -98,7 +98,7 @@ def test_a_directory_that_is_removed_while_the_disk_refuses_does_not_close_the_s
         put_numbers(spool, 2, 2)
     shutil.rmtree(tmp_path / "spool")
     files.partial = None
-    spool.check_room()
+    spool.check_space()
     put_numbers(spool, 3, 7)
 
     assert 6 == spool.last_seq

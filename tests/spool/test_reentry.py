@@ -214,7 +214,7 @@ class FewRows:
     def settle(self) -> None:
         pass
 
-    def sync_taken(self) -> None:
+    def sync_accepted(self) -> None:
         self.syncs.append(len(self.bodies))
 
 
@@ -255,7 +255,7 @@ def test_rows_on_top_of_a_change_are_appended_at_its_end_and_synced() -> None:
 
 def test_a_failed_sync_of_rows_on_top_is_reported() -> None:
     class Unsynced(FewRows):
-        def sync_taken(self) -> None:
+        def sync_accepted(self) -> None:
             raise SpoolUnsynced("refused")
 
     refused: list[SpoolError] = []

@@ -1,6 +1,6 @@
 """
-Find out why no rows arrive: try each step of a row's way in turn, and name the remedy of what
-fails.
+Find out why no rows arrive: try each step from the application to the table, and name the remedy of
+a failed step.
 """
 
 from __future__ import annotations
@@ -47,11 +47,10 @@ def check(
     on_step: Callable[[str], object] = lambda _step: None,
 ) -> Iterator[Finding]:
     """
-    Yield the findings of each step as they come. A failure that a step meets is a finding, and
-    nothing is raised.
+    Yield the findings of each step as they come. A failure is a finding; nothing is raised.
 
     Args:
-        settings: Those of the application.
+        settings: The settings of the application.
         connection: To the settings' target.
         files: The file operations of the spool.
         now: Returns Unix seconds.
@@ -98,7 +97,7 @@ def _send_row(
 
     Args:
         connection: To the table.
-        settings: Those of the application.
+        settings: The settings of the application.
         moment: The row's time, in Unix seconds.
         is_older: Whether the table has the layout of 2025.
     """
@@ -141,7 +140,7 @@ def _send_row(
             step="test row",
             state=FAILED,
             detail="the insert was acknowledged, but the row is not there",
-            remedy="look for a row policy, a TTL that is over, or replicas that lag behind",
+            remedy="look for a row policy, an expired TTL, or replicas that lag behind",
         )
     else:
         detail = f"stored and found again; it stays, as AUDIT_CHECK {row['event_id']}"

@@ -12,7 +12,7 @@ from audit_handler.target import Target
 
 __all__ = ["ServerSteps"]
 
-# Below it, clocks are as near as NTP keeps them on a bad day.
+# NTP keeps clocks closer than this even on a bad day.
 _SKEW_SECONDS = 2.0
 
 
@@ -32,7 +32,7 @@ class ServerSteps:
         self._now = now
 
     def connection(self) -> Iterator[Finding]:
-        """Say who is connected to which server."""
+        """Report the server, its version and the user."""
         require_directory(self._target)
         (row,) = self._connection.query("SELECT version() AS version, currentUser() AS user")
         detail = f"{self._target.location}, ClickHouse {row['version']}, as {row['user']}"
@@ -61,8 +61,8 @@ class ServerSteps:
             yield Finding(step="clock", state=OK, detail=detail)
 
     def database(self) -> Iterator[Finding]:
-        """Look whether this user sees the database."""
-        # Its own first: a server may have more than are shown.
+        """Check whether this user sees the database."""
+        # The target's own database comes first: a server may have more than are shown.
         names = self._connection.query(
             "SELECT name FROM system.databases "
             "WHERE lower(name) NOT IN ('system', 'information_schema') "

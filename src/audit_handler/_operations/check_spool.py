@@ -1,6 +1,6 @@
 """
-The findings of ``audit-handler check``, and its step about the spool: whether it can be used, and
-which rows were left in it.
+The findings of ``audit-handler check``, and its step about the spool: can it be used, and are rows
+of ended processes in it?
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Finding:
     """``ok``, ``warning`` (it works, with a risk), ``failed``, or ``skipped`` after a failure."""
     detail: str
     remedy: str = ""
-    """What to do; empty where nothing is to be done."""
+    """What to do; empty if there is nothing to do."""
 
 
 def check_spool(settings: Settings, files: Files) -> Iterator[Finding]:
-    """Yield findings: whether the spool can be used, and which rows were left in it."""
+    """Yield findings: can the spool be used, and are rows of ended processes in it?"""
     directory = settings.spool_dir
     if directory is None:
         yield Finding(
@@ -57,7 +57,7 @@ def check_spool(settings: Settings, files: Files) -> Iterator[Finding]:
 
 
 def _try_spool(settings: Settings, files: Files, directory: Path) -> Finding:
-    # If the directory is missing, the handler will create it: try in the nearest one that exists.
+    # If the directory is missing, the handler will create it: try the nearest parent that exists.
     there = next(path for path in (directory, *directory.parents) if path.exists())
     trial = there / f".check-{os.getpid()}"
     try:
@@ -78,7 +78,7 @@ def _try_spool(settings: Settings, files: Files, directory: Path) -> Finding:
                 files.unlink(trial / name)
             files.remove_directory(trial)
     free = shutil.disk_usage(there).free
-    is_new = "" if there == directory else " does not exist yet; the handler makes it"
+    is_new = "" if there == directory else " does not exist yet, the handler creates it"
     detail = f"{directory}{is_new}: written, synced, locked; {free // 1024**2:,} MiB free"
     if free < settings.max_spool_bytes:
         return Finding(

@@ -28,7 +28,7 @@ _WINDOW = re.compile(
 
 class TableSteps:
     """
-    Look at the table of *target*.
+    Check the table of *target*.
 
     Args:
         connection: To its server.
@@ -71,13 +71,13 @@ class TableSteps:
         stuck = self._stuck_mutations()
         yield from stuck
         if not (others or stuck):
-            detail = f"{name} is as it should be, {len(table.columns)} columns"
+            detail = f"{name} is up to date, {len(table.columns)} columns"
             yield Finding(step="table", state=OK, detail=detail)
 
     def _stuck_mutations(self) -> list[Finding]:
         """
-        Return a warning for each ALTER that the server cannot finish; none where the user may not
-        read ``system.mutations``.
+        Return a warning for each ALTER that the server cannot finish; none if the user may not read
+        ``system.mutations``.
         """
         with suppress(SetupError):
             stuck = self._connection.query(
@@ -105,7 +105,7 @@ class TableSteps:
         return []
 
     def deduplication(self) -> Iterator[Finding]:
-        """Look whether the table that holds the rows remembers the tokens of inserts."""
+        """Check whether the table that holds the rows remembers the tokens of inserts."""
         for name in (self._target.table, f"{self._target.table}_local"):
             table = existing_table(self._connection, self._target.database, name)
             if table is not None and table.holds_rows:

@@ -15,7 +15,7 @@ def require_directory(target: Target, *, may_be_made: bool = False) -> None:
     Check that the directory of *target* is a database of chDB, or may become one. Without this,
     chDB would create an empty database in any directory, and report that the table is missing.
 
-    Does nothing where *target* is a server or in memory.
+    Do nothing if *target* is a server or in memory.
 
     Args:
         target: Where the rows go.
@@ -38,10 +38,10 @@ def require_directory(target: Target, *, may_be_made: bool = False) -> None:
         names = {each.name for each in path.iterdir()}
     except OSError as exc:
         raise SetupError(
-            f"{path} cannot be {'made' if may_be_made else 'read'}: {exc.strerror or exc}",
+            f"{path} cannot be {'created' if may_be_made else 'read'}: {exc.strerror or exc}",
             remedy="give the dsn a directory that this user may create and write to",
         ) from exc
-    # An engine without a table has created these two only.
+    # An engine without a table creates only these two.
     if names - {"tmp", "status"} and "metadata" not in names:
         raise SetupError(
             f"{path} holds other files, and no database of chDB",

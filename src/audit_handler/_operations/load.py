@@ -70,7 +70,7 @@ def load(
     Log *rows* events of 20 users through *handler*, close it, and count the rows in the table.
 
     Args:
-        handler: Used for this alone; it is closed at the end.
+        handler: Used for nothing else; it is closed at the end.
         client: A connection to the same table.
         rows: Number of events.
         timeout: Seconds to wait for the last acknowledgement.
@@ -121,7 +121,7 @@ def _records(rows: int, run: str) -> Iterator[logging.LogRecord]:
         fields: dict[str, Any] = {
             "name": "audit_load",
             "levelname": "INFO",
-            "msg": "a test audit of: audit-handler load",
+            "msg": "a test event of: audit-handler load",
             "agent_id": f"test-user-{user:02d}",
             "agent_name": f"Test user {user}",
             "agent_role": "admin" if user == 1 else "user",

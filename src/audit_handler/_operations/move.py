@@ -1,10 +1,10 @@
 """
 Move: send rows that wait for one target to another.
 
-A row that waits for one table must never end in another by itself, so a process adopts only rows
+A row that waits for one table must never get into another by itself, so a process adopts only rows
 under its own target. When the dsn has changed for good, an operator moves them: the directories of
 dead writers are renamed from the old target's directory into the new one's. From then on they are
-dead writers of the new target, and any process of it would deliver them by the same rules.
+dead writers of the new target, and any of its processes may deliver them by the same rules.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def rename_target(files: Files, old: Path, new: Path) -> int:
 
     Raises:
         SpoolError: A replay of the old target is running.
-        OSError: The disk refused; the rest stays where it is.
+        OSError: A file operation failed; the rest stays where it is.
     """
     files.make_directory(new)
     rows = 0
@@ -71,13 +71,13 @@ def remove_target(files: Files, directory: Path) -> None:
 
 def deliver(files: Files, directory: Path, destination: Destination) -> Delivered:
     """
-    Deliver what dead writers left in the *directory* of *destination*'s target, as a handler would:
-    rows that may be stored already are looked up first.
+    Deliver the rows of dead writers in the *directory* of *destination*'s target, as a handler
+    would: rows that may be stored already are looked up first.
 
     Raises:
         TransientError, SetupError: ClickHouse did not store the rows; they wait in *directory*.
         SpoolError: A file was removed meanwhile, or cannot be read; the rest waits in *directory*.
-        OSError: The spool's disk refused.
+        OSError: A file operation of the spool failed.
     """
     counters = Counters()
     spool = spool_of(files, directory)

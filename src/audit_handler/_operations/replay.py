@@ -47,14 +47,14 @@ def spool_of(files: Files, target_directory: Path) -> Spool:
 
 def replay(files: Files, target_directory: Path, destination: Destination) -> Replayed:
     """
-    Send every row in ``rejected/`` again, one by one, each under the token that it had.
+    Send every row in ``rejected/`` again, one by one, each with the token that it had.
 
-    May be interrupted and repeated: where the look-up is possible it comes first, and a stored row
+    May be interrupted and repeated: a row is looked up first if that is possible, and a stored row
     is removed from its file in any case.
 
     Raises:
         SpoolError: Another replay of this target is running.
-        TransientError, SetupError: ClickHouse does not answer, or not to this user; the rest stays
+        TransientError, SetupError: ClickHouse does not answer, or rejects this user; the rest stays
             where it is.
     """
     rejected = RejectedRows(files, target_directory)
@@ -121,7 +121,7 @@ class _Batch:
 
 
 def _number(line: bytes) -> tuple[str, int | None]:
-    """Return writer and *seq* of a row; the *seq* is None where the line holds no row."""
+    """Return writer and *seq* of a row; the *seq* is None if the line holds no row."""
     try:
         row = json.loads(line)
         return str(row["writer_id"]), int(row["seq"])

@@ -1,4 +1,6 @@
-"""``python -m audit_handler.cli``, for where the ``audit-handler`` script is not on the path."""
+"""
+``python -m audit_handler.cli``, for a system that has no ``audit-handler`` script on the path.
+"""
 
 from audit_handler.cli import main
 

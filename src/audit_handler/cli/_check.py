@@ -1,4 +1,4 @@
-"""``check``: each step from the application to the table, with the remedy of a failed one."""
+"""``check``: each step from the application to the table, and the remedy of a failed step."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check(settings: Settings, no_row: bool, is_json: bool) -> None:
     """
     out = console()
     found: list[Finding] = []
-    # Not connected(): a failing step is an answer here, not an error.
+    # Not connected(): a failed step is an answer here, not an error.
     connection = ClickHouse(_impatient(settings.target), create_table=False, async_insert=False)
     with closing(connection), _spinner(out, is_json) as on_step:
         for finding in check_steps(

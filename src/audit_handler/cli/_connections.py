@@ -1,4 +1,4 @@
-"""Connections to ClickHouse: opened for one command, with the grant to name on a refusal."""
+"""Connections to ClickHouse: opened for one command. A user without a grant gets its name."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def connected(settings: Settings, *, grant: str, creates: bool = False) -> Itera
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[Trail]:
-    """Open the trail to read it; otherwise as `connected`, and the table must exist."""
+    """Open the trail to read it, as `connected` does; the table must exist."""
     with connected(settings, grant=_READS) as connection:
         require_table(connection, settings.target)
         yield Trail(connection, settings.target)

@@ -15,8 +15,8 @@ __all__ = ["echo_all", "echo_events"]
 
 _OUTCOME_STYLES = {"success": "green", "failure": "red"}
 
-# Terminal columns that the whole table needs, and that it needs without address and message. A
-# narrower terminal gets lines: time and id alone would leave no space for the other columns.
+# Width of the whole table, and of the table without address and message. A narrower terminal gets
+# lines: time and id alone would leave no space for the other columns.
 _WIDE, _NARROW = 150, 112
 
 
@@ -27,7 +27,7 @@ def echo_events(
     Print events in the given format.
 
     The format ``table`` draws a table if the terminal is wide enough. Otherwise, or with *is_line*,
-    it prints one line per event, which needs no knowledge of the events that follow.
+    it prints one line per event, which does not depend on the events that follow.
     """
     if format_ == "ndjson":
         echo_ndjson(events)

@@ -56,7 +56,7 @@ def init(
     and in a directory of embedded chDB. Adds the columns, indexes and settings that an existing
     table lacks. Does not change the type of a column, or anything that an operator added.
 
-    A table of the layout of 2025 is renamed and copied into a new table, month by month, while
+    A table with the layout of 2025 is renamed and copied into a new table, month by month, while
     applications keep writing.
 
     The command can be interrupted and repeated at any time.
@@ -89,7 +89,7 @@ def init(
         elif aside is not None or (rows is not None and rows.is_older):
             _upgrade(connection, settings, name, kept, report)
         creating = dict(zip(statements(target), sql, strict=True))
-        # After the planned upgrade the table lacks nothing.
+        # The planned upgrade adds everything that the table lacks.
         for change in [] if planned else changes(connection, target):
             if change.sql is None:
                 unchanged.append(f"{change.what}; {change.remedy}")

@@ -30,7 +30,7 @@ __all__ = ["load"]
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time to wait for the last row, after all are logged.",
+    help="Time to wait for the last row after all rows are logged.",
 )
 @as_json
 def load(settings: Settings, rows: int, timeout: float, is_json: bool) -> None:
@@ -43,7 +43,7 @@ def load(settings: Settings, rows: int, timeout: float, is_json: bool) -> None:
     Exit code 1 if not every row is stored exactly once.
     """
     with connected(settings, grant=LOOKS_UP) as connection:
-        # Fail now, and not after a minute of retries.
+        # Fail now, not after a minute of retries.
         require_table(connection, settings.target)
     handler = AuditHandler.from_settings(settings)
     try:
@@ -93,8 +93,9 @@ def _echo_interrupted(status: Status, settings: Settings) -> None:
 
 
 def _echo_loaded(loaded: Loaded, settings: Settings) -> None:
+    batches = "1 batch" if loaded.batches == 1 else f"{loaded.batches:,} batches"
     click.echo(
-        f"{loaded.arrived:,} rows in {loaded.batches:,} batches, {loaded.seconds:.2f} s, "
+        f"{loaded.arrived:,} rows in {batches}, {loaded.seconds:.2f} s, "
         f"{loaded.rows_per_second:,.0f} rows/s"
     )
     if loaded.is_whole:

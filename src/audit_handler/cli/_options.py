@@ -1,4 +1,4 @@
-"""The options that many commands share: --dsn and its relatives, --spool-dir, --format, --json."""
+"""The options that many commands share: those of the target, --spool-dir, --format, --json."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def settings_options(*names: str) -> Callable[[Callable[..., None]], Callable[..
     """
     Add --dsn, --database, --table and the options *names* to a command.
 
-    The command gets the *settings* that the options and the environment make.
+    The command gets *settings*, made from the options and the environment.
     """
     wanted = ("dsn", "database", "table", *names)
 
@@ -130,6 +130,6 @@ def environment() -> Mapping[str, str]:
     """Return the environment, completed by the .env file in the working directory."""
     dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     if any(os.environ.get(name) for name in _PASSWORDS):
-        # The password has two variables. The file must not win by setting the other one.
+        # Two variables can give the password. The file must not win because it sets the other one.
         dotenv = {name: value for name, value in dotenv.items() if name not in _PASSWORDS}
     return {**dotenv, **os.environ}

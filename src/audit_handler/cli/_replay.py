@@ -26,9 +26,9 @@ def replay(settings: Settings, is_json: bool) -> None:
     """
     Send rejected rows again.
 
-    Run this command after you fixed the reason; audit-handler spool shows it. Rejected rows are in
-    the folder rejected/ of the application's spool. The command can be repeated: a row that is
-    already stored is not stored twice.
+    Run this command after you have fixed the reason; audit-handler spool shows it. Rejected rows
+    are in the folder rejected/ of the application's spool. The command can be repeated: a row that
+    is already stored is not stored twice.
 
     Exit code 1 if a row is rejected again, or if every rejected row belongs to another table.
     """
@@ -44,7 +44,7 @@ def replay(settings: Settings, is_json: bool) -> None:
         echo_json({**asdict(replayed), "elsewhere": elsewhere})
     else:
         click.echo(
-            f"{replayed.stored:,} rows stored, {replayed.known:,} were already stored, "
+            f"{replayed.stored:,} rows stored, {replayed.known:,} already stored, "
             f"{replayed.refused:,} rejected again"
         )
     for target, rows in elsewhere.items():

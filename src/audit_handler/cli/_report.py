@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.text import Text
@@ -46,7 +48,7 @@ def report(settings: Settings, period: Period, top: int, html: Path | None, is_j
     Summarize activity, users and failures.
 
     The chart has one bar per hour for a period of up to 48 hours, per UTC day for up to 60 days,
-    and per week (named by its Monday) or month beyond.
+    and per week (named by its Monday) or per month for a longer one.
     """
     with reading(settings) as trail:
         made = make_report(trail, str(settings.target), period, top)
@@ -76,5 +78,14 @@ def _print(made: Report) -> None:
         out.print(Text(f"{row['time']} ").append(bar).append(f" {row['events']:,}"), soft_wrap=True)
     for title, columns, rows in tables(made):
         out.print()
-        cells = [[row[name] for name in columns] for row in rows]
-        out.print(table(columns, cells, title=title, right=NUMBERS))
+        # Headings break between words, and times at seconds: the table fits 80 columns.
+        cells = [[_cell(name, row[name]) for name in columns] for row in rows]
+        out.print(table(_headings(columns), cells, title=title, right=_headings(NUMBERS)))
+
+
+def _headings(columns: Sequence[str]) -> list[str]:
+    return [name.replace("_", " ") for name in columns]
+
+
+def _cell(column: str, value: Any) -> Any:
+    return value[: len("2026-11-23 04:05:06")] if column.endswith("_time") else value

@@ -10,14 +10,14 @@ from audit_handler.trail import Event, Period, Trail
 
 __all__ = ["NUMBERS", "Report", "make_report", "tables"]
 
-# A period of up to 48 hours is drawn by the hour, a longer one by the day. The minute is for the
-# time that passes between reading "--since 48h" and now.
+# A period of up to 48 hours has a bar per hour, a longer one a bar per day. The minute covers the
+# time since "--since 48h" was read.
 _HOURLY = timedelta(hours=48, minutes=1)
 
-# More days are drawn by the week, more weeks by the month.
+# With more days there is a bar per week, with more weeks a bar per month.
 _MOST_BARS = 60
 
-# Columns whose values are aligned to the right.
+# Columns that are aligned to the right.
 NUMBERS = ("events", "failures", "status_code")
 
 _USERS = ("agent_id", "events", "failures", "last_time")

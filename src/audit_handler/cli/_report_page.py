@@ -54,7 +54,7 @@ def page(report: Report) -> str:
 
 
 def _html_chart(activity: Sequence[Event]) -> str:
-    """Return an SVG with one bar per time; its figures show under the mouse pointer."""
+    """Return an SVG with one bar per time; the mouse pointer shows the figures of a bar."""
     if not activity:
         return "<p>No events.</p>"
     most = max(row["events"] for row in activity)

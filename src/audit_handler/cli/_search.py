@@ -52,7 +52,7 @@ def search(
     """
     Search events, newest first.
 
-    An event must match all of the given options. Exit code 0 even if no event matches.
+    An event must match all given options. The exit code is 0 even if no event matches.
 
     JSON is {"events": [...], "next": EVENT_ID or null}; pass "next" to --before for the next page.
     CSV escapes unprintable characters, and puts an apostrophe before a value that a spreadsheet
@@ -74,7 +74,7 @@ def search(
             events = trail.search(wanted, limit=limit + 1, before=before, columns=columns)
         except LookupError:
             raise click.ClickException(
-                f"there is no event {before}, which --before names"
+                f"there is no event {before}; give --before the id of an event"
             ) from None
     is_more = len(events) > limit
     events = events[:limit]

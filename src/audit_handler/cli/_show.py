@@ -51,7 +51,7 @@ def show(settings: Settings, id_: str, is_json: bool) -> None:
 
 
 def _change(old: str, new: str) -> Iterable[Text]:
-    """Yield the lines of both values; lines of only one of them are coloured."""
+    """Yield the lines of both values; lines that only one of them has are coloured."""
     if not (old or new):
         return
     yield Text("\nold value -> new value", "bold")

@@ -60,7 +60,7 @@ def move(
     if alive:
         click.echo(f"{alive:,} rows stay, because their processes are running", err=True)
     with connected(settings, grant=LOOKS_UP) as connection:
-        # Check before the first rename: a misspelled table must not become the target of the rows.
+        # Check before the first rename: rows must not move to the target of a misspelled table.
         if existing_table(connection, settings.target.database, settings.target.table) is None:
             raise SetupError(
                 f"{settings.target} does not exist, or is not visible to this user",

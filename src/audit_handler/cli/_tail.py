@@ -21,8 +21,8 @@ from audit_handler.trail import SUMMARY, Event, Filter, Trail
 
 __all__ = ["tail"]
 
-# Rows become visible when their insert ends, with the time at which it began. The handler waits
-# 60 s for an insert.
+# Rows become visible when their insert ends, with the time at which the insert began. The handler
+# waits 60 s for an insert.
 _OVERLAP = timedelta(seconds=90)
 
 _KEY = ("event_id", "event_time", "ingested_at")

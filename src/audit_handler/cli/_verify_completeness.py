@@ -76,7 +76,7 @@ def verify_completeness(
             f"{sum(writer.repeated for writer in bad):,} repeated"
         )
         if total < expect_rows:
-            click.echo(f"fewer rows than --expect-rows {expect_rows}")
+            click.echo(f"--expect-rows {expect_rows:,} was not reached")
         if waits or refused:
             click.echo(
                 f"spool of this machine: {waits:,} rows wait, {refused:,} were rejected; see: "

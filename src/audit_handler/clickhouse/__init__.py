@@ -1,7 +1,7 @@
 """
-Connect to ClickHouse, insert, look up.
+Connect to ClickHouse, insert rows, and look them up.
 
-Only this folder imports the driver, and it does not know the disk. Nothing here is safe to call
+Only this folder imports the driver, and it does not know the spool. Nothing here is safe to call
 from several threads: a connection belongs to the listener. The listener's thread also imports
 driver and engine, because chDB starts threads on import, and hangs in a child that is forked later.
 """

@@ -30,7 +30,8 @@ _logger = logging.getLogger("audit_handler.clickhouse")
 _DAY = re.compile(
     rb'^\{"writer_id":"[^"]*","seq":\d+,"event_time":"(\d{4}-\d\d-\d\d)', re.MULTILINE
 )
-# How a user without SELECT, a profile that forbids it, or a table without the columns answers.
+# Errors of a look-up by a user without SELECT, under a profile that forbids it, or on a table
+# without the columns.
 _LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCESS_DENIED})
 
 
@@ -68,7 +69,7 @@ class ClickHouse:
     @property
     def can_look_up(self) -> bool:
         """
-        False while the server refuses the look-up, and for a table with the layout of 2025. Then
+        False while ClickHouse rejects the look-up, and for a table with the layout of 2025. Then
         only the token prevents duplicates.
         """
         return self._may_look_up and not self._columns.is_older
@@ -88,7 +89,7 @@ class ClickHouse:
                 no row.
 
         Raises:
-            TransientError, SetupError, DataError: See there.
+            TransientError, SetupError, DataError: See `audit_handler.errors`.
         """
         client = self._prepared()
         columns = self._columns.standard_names if is_standard else self._columns.names
@@ -105,14 +106,14 @@ class ClickHouse:
         self, writer_id: str, first_seq: int, last_seq: int, lines: bytes
     ) -> set[int] | None:
         """
-        Return which of the rows *first_seq* to *last_seq* of *writer_id* are stored, or None where
-        the look-up is refused or the table has the layout of 2025.
+        Return which of the rows *first_seq* to *last_seq* of *writer_id* are stored, or None if
+        ClickHouse rejects the look-up or the table has the layout of 2025.
 
         Args:
             lines: The rows themselves; their days limit the query to a few partitions.
 
         Raises:
-            TransientError, SetupError: See there.
+            TransientError, SetupError: See `audit_handler.errors`.
         """
         client = self._prepared()
         if self._columns.is_older:
@@ -137,7 +138,7 @@ class ClickHouse:
         except SetupError as exc:
             if exc.code not in _LOOK_UP_REFUSED:
                 raise
-            # The next call asks again: the right may be granted by then.
+            # The next call asks again: the user may have the grant by then.
             was_possible, self._may_look_up = self._may_look_up, False
             if was_possible:
                 self._warn_of_look_up(exc)
@@ -162,7 +163,7 @@ class ClickHouse:
                 are text in UTC, ``2026-11-23 04:05:06.123456``.
 
         Raises:
-            TransientError, SetupError, DataError: See there.
+            TransientError, SetupError, DataError: See `audit_handler.errors`.
         """
         client = self._connected()
         with self._errors():
@@ -173,7 +174,7 @@ class ClickHouse:
         Run a statement that returns no rows, with *parameters* as for `query`.
 
         Raises:
-            TransientError, SetupError, DataError: See there.
+            TransientError, SetupError, DataError: See `audit_handler.errors`.
         """
         client = self._connected()
         with self._errors():
@@ -184,7 +185,7 @@ class ClickHouse:
         Run ``sql/``: create database and table, or a cluster's tables, where one is missing.
 
         Raises:
-            TransientError, SetupError: See there.
+            TransientError, SetupError: See `audit_handler.errors`.
         """
         for statement in statements(self._target):
             self.command(statement)

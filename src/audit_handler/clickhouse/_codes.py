@@ -1,9 +1,9 @@
 """
-ClickHouse's error codes by name, sorted by what can be done about them.
+ClickHouse's error codes by name, sorted by the action that helps.
 
 Names and numbers are those of ``src/Common/ErrorCodes.cpp`` in ClickHouse. The data errors are
-those that an insert of JSONEachRow meets on engine 26.9. A code in none of the tables is retried:
-waiting loses no row, rejecting could.
+those that an insert of JSONEachRow can get from engine 26.9. A code in none of the tables is
+retried: a retry loses no row, a rejection could.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Code:
     TABLE_IS_READ_ONLY: Final = 242
     NOT_ENOUGH_SPACE: Final = 243
     INVALID_PARTITION_VALUE: Final = 248
-    # Overload; but a data error where the text says "Too many partitions". In no other case does
-    # the text decide.
+    # Overload; but a data error if the text says "Too many partitions". The text decides in no
+    # other case.
     TOO_MANY_PARTS: Final = 252
     ALL_CONNECTION_TRIES_FAILED: Final = 279
     TOO_FEW_LIVE_REPLICAS: Final = 285
@@ -86,7 +86,7 @@ class Code:
     CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN: Final = 349
     CANNOT_PARSE_UUID: Final = 376
     QUERY_IS_PROHIBITED: Final = 392
-    # Inside a materialized view it is thrown after the rows themselves are stored.
+    # A materialized view raises it after the rows themselves are stored.
     FUNCTION_THROW_IF_VALUE_IS_NON_ZERO: Final = 395
     DECIMAL_OVERFLOW: Final = 407
     CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING: Final = 441
@@ -134,7 +134,7 @@ class HttpStatus:
     GATEWAY_TIMEOUT: Final = 504
 
 
-# ClickHouse rejects at least one row, now and later; nothing of the insert was stored.
+# ClickHouse rejects at least one row, and will reject it again; nothing of the insert was stored.
 DATA_CODES = frozenset(
     {
         Code.CANNOT_PARSE_TEXT,
@@ -185,7 +185,7 @@ _COLUMNS = (
     "bring the table up to date (compare it with sql/node/2_table.sql); put a dropped column back"
 )
 
-# Only an operator can fix these; each with its remedy.
+# Only an operator can fix these; each has its remedy.
 SETUP_REMEDIES: dict[int, str] = {
     Code.NO_SUCH_COLUMN_IN_TABLE: _COLUMNS,
     Code.UNKNOWN_IDENTIFIER: _COLUMNS,
@@ -255,7 +255,7 @@ _SHARD = (
 )
 _LOAD = "the server is overloaded: see system.processes"
 
-# These may pass without help; each with what to do where one does not.
+# These may pass without help; each has a remedy for the case that it does not.
 TRANSIENT_REMEDIES: dict[int, str] = {
     Code.TIMEOUT_EXCEEDED: f"{_LOAD}, and max_execution_time of the user's profile",
     Code.QUOTA_EXCEEDED: "the user's quota is used up: wait for its next interval, or raise it",
@@ -279,7 +279,7 @@ TRANSIENT_REMEDIES: dict[int, str] = {
 
 _PROXY = "see the proxy between here and ClickHouse, and whether ClickHouse runs behind it"
 
-# The same for the status of an answer that is not ClickHouse's own.
+# The same for statuses of answers that are not ClickHouse's own.
 HTTP_REMEDIES: dict[int, str] = {
     HttpStatus.REQUEST_TIMEOUT: _PROXY,
     HttpStatus.TOO_MANY_REQUESTS: f"{_LOAD}; or a proxy on the way limits the rate of requests",

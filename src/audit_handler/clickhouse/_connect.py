@@ -25,17 +25,17 @@ def connect(target: Target, secrets: Collection[str]) -> Client:
     Load the driver and return a connected client.
 
     Raises:
-        TransientError, SetupError: See there.
+        TransientError, SetupError: See `audit_handler.errors`.
     """
-    # Before the mapping, which imports the driver too: this one refuses to in a forked child of
-    # chDB, and makes a fork wait for it.
+    # Call it before `mapped_errors`, which also imports the driver: `load_driver` raises in a
+    # forked child of chDB, and makes a fork wait for the import.
     driver = load_driver(is_embedded=target.is_embedded)
     try:
         with mapped_errors(secrets):
             client: Client = driver.get_client(**connect_arguments(target))
             return client
     except (TypeError, ValueError) as exc:
-        # Its text may quote a header, such as one with a token.
+        # Its text may quote a header that holds a token.
         said = shown(str(exc), secrets)
         raise SetupError(f"client_options do not fit clickhouse-connect: {said}") from exc
 

@@ -23,8 +23,8 @@ __all__ = ["mapped_errors", "quieten_driver", "shown", "sort_error"]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
-# The driver puts "Received ClickHouse exception, code: ..." in front, and the server its version
-# behind.
+# The driver adds "Received ClickHouse exception, code: ..." before the text, and the server its
+# version after it.
 _SERVER_TEXT = re.compile(
     r"DB::Exception: (.*?)(?: \([A-Z0-9_]+\))?(?: \(version [^)]*\).*)?$", re.DOTALL
 )
@@ -65,16 +65,16 @@ def mapped_errors(secrets: Collection[str]) -> Iterator[None]:
         _mapping.is_on = False
 
 
-# Whether this thread is in a call whose failure we raise.
+# Whether this thread is in a call that raises its failure.
 _mapping = threading.local()
 
 
 def quieten_driver() -> None:
     """
-    Silence the warnings of the driver and urllib3 about attempts whose failure we raise.
+    Silence the warnings of the driver and urllib3 about failures that we raise.
 
     The listener logs such a failure once, not with each retry of an outage. Warnings about the
-    application's own use of the two are left alone. Call this once both are imported.
+    application's own use of both libraries stay. Call this once both are imported.
     """
     for name in list(logging.root.manager.loggerDict):
         if name.startswith(("clickhouse_connect.driver.", "urllib3.connectionpool")):
@@ -111,8 +111,8 @@ def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
 def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str]) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
     if code in DATA_CODES or (code == Code.TOO_MANY_PARTS and "Too many partitions" in text):
-        # The server's text quotes the row, so the message leaves it out. It goes to rejected/, with
-        # the row.
+        # The server's text quotes the row, so our message leaves it out. The text goes to
+        # rejected/, with the row.
         found = _ROW.search(text)
         row = int(found[1] or found[2]) if found else None
         return DataError(

@@ -1,4 +1,4 @@
-"""How rows go out: the settings of an insert, and its body by HTTP or for the embedded engine."""
+"""Insert rows: the settings, and the body by HTTP or for the embedded engine."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def insert_settings(*, async_insert: bool) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {
         "async_insert": int(async_insert),
-        # An acknowledgement means: on the shards, not in a queue of the server that we talk to.
+        # An acknowledgement means that the shards have the rows, not only a queue of this server.
         "distributed_foreground_insert": 1,
         "deduplicate_blocks_in_dependent_materialized_views": 1,
-        # One block for one segment, or a retry could store half of it again. Also faster at 10,000
-        # rows.
+        # One block for each segment: otherwise a retry could store half of it again. It is also
+        # faster at 10,000 rows.
         "input_format_parallel_parsing": 0,
-        # Extras stand beside the columns in case the table has a column for them.
+        # A row also has its extras as keys, in case the table has a column for one.
         "input_format_skip_unknown_fields": 1,
     }
     if async_insert:

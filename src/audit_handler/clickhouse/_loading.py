@@ -2,7 +2,7 @@
 Load driver and engine: in the thread that uses them, and never during a fork.
 
 A fork in the middle of an import leaves the child with module locks that nothing releases, and the
-child's own import would wait for ever. So a fork waits for the import: a fraction of a second, once
+child's own import would wait forever. So a fork waits for the import: a fraction of a second, once
 in the life of a process.
 """
 
@@ -20,8 +20,8 @@ from audit_handler.errors import SetupError
 
 __all__ = ["load_driver", "zstd"]
 
-# Ten times the import on a slow machine. Not for ever: a program that forks while it imports may
-# hold the lock of a module that our import waits for.
+# Ten times the import on a slow machine. It has an end, because a program that forks while it
+# imports may hold the lock of a module that our import waits for.
 _FORK_PATIENCE_SECONDS = 5.0
 
 # The driver itself loads these later, in the middle of a request, where a fork does the same harm.
@@ -49,7 +49,7 @@ def load_driver(*, is_embedded: bool) -> ModuleType:
         raise SetupError(
             "chDB was loaded before this process was forked, and would hang here; the rows stay in "
             "the spool for the parent",
-            remedy="use a ClickHouse server for several processes, or fork before the first audit",
+            remedy="use a ClickHouse server for several processes, or fork before the first event",
         )
     with _importing:
         driver = importlib.import_module("clickhouse_connect")

@@ -43,7 +43,7 @@ class InsertColumns:
 
     @property
     def standard_names(self) -> Sequence[str]:
-        """Those of ours alone."""
+        """The standard columns that the table's layout has."""
         return OLDER_COLUMNS if self.is_older else WRITTEN_COLUMNS
 
     def forget(self) -> None:
@@ -56,9 +56,10 @@ class InsertColumns:
 
         Raises:
             SetupError: The table is missing, or lacks columns.
-            TransientError: See there.
+            TransientError: See `audit_handler.errors`.
         """
-        # Nothing that is raised below may leave the columns of a table that has changed since.
+        # Forget the columns first: an error below must not leave those of an earlier state of the
+        # table.
         self.forget()
         try:
             defaults = self._described(client)

@@ -34,7 +34,7 @@ class Change:
     what: str
     """The difference in words: ``"column trace_id is missing"``."""
     sql: str | None
-    """The statement that adds the missing part, or None where no statement can."""
+    """The statement that adds the missing part, or None if no statement can."""
     remedy: str = ""
     """What to do if *sql* is None."""
 
@@ -67,7 +67,7 @@ def changes(client: Client, target: Target) -> list[Change]:
     Return the differences between *target*'s database and tables and ``sql/``, with the statements
     that add what is missing, in the order to run them. Changes nothing itself.
 
-    The operator's own columns, indexes, retention and settings are left alone. No statement
+    The operator's own columns, indexes, retention and settings stay as they are. No statement
     rewrites data: a new index covers new rows only, until it is materialized. A column of another
     type is reported without a statement, because a change of type may truncate stored values.
 
@@ -145,7 +145,7 @@ def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]
         return
     if foreign := _AUDIT_COLUMNS - table.columns.keys():
         raise SetupError(
-            f"{database}.{name} is no audit table: it has no {' and no '.join(sorted(foreign))}",
+            f"{database}.{name} is not an audit table: it has no {' and no '.join(sorted(foreign))}",
             remedy="name another table with --table; this one is left as it is",
         )
     if "MergeTree" in create:

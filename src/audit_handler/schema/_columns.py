@@ -10,7 +10,7 @@ __all__ = ["COLUMNS", "OLDER_COLUMNS", "WRITTEN_COLUMNS", "Kind", "is_older"]
 
 
 class Kind(Enum):
-    """How a value is converted for its column, and who fills it."""
+    """The conversion of a value for its column, or the side that fills the column."""
 
     TEXT = "text"
     """Text as it is; other values as JSON or ``str()``."""

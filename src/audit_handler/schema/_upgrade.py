@@ -2,9 +2,9 @@
 Upgrade a table from the layout of 2025 to today's: rename the older table, create a new one in its
 place, and copy month by month.
 
-The handler may write all the while: first to the older table, then, from one statement to the next,
-to the new one. Every step looks at the tables first, so an interrupted upgrade continues where it
-stopped, and a finished one changes nothing. The SQL is in ``sql/upgrade/``.
+Handlers may write during the upgrade: first to the older table, then to the new one. Every step
+looks at the tables first, so an interrupted upgrade continues where it stopped, and a finished one
+changes nothing. The SQL is in ``sql/upgrade/``.
 
 The renamed table, ``audit_logs_before_upgrade``, stays until the operator drops it.
 """
@@ -22,8 +22,8 @@ from audit_handler.target import Target
 
 __all__ = ["Month", "Upgrade", "upgrade", "upgrade_statements"]
 
-# The first pass copies, the last one finds all months equal. In between, a month may get rows from
-# an insert that was running in the server when the table was renamed.
+# The first pass copies, and the last one finds all months equal. Between them, a month may get rows
+# from an insert that ran in the server when the table was renamed.
 _PASSES = 4
 _TTL = re.compile(r"\bTTL event_date \+ toInterval(Day|Week|Month|Year)\((\d+)\)")
 
@@ -35,9 +35,9 @@ class Month:
     month: int
     """202511 for November 2025."""
     rows: int
-    """Rows of the older table that belong into the new one."""
+    """Rows of the older table that belong in the new one."""
     copied: int
-    """Those of them that are in the new table."""
+    """Number of these rows that are in the new table."""
     left_behind: int
     """Rows that are not copied: older than the retention, or from before 2020."""
 
@@ -149,7 +149,7 @@ def _replace_table(client: Client, target: Target, name: str, retention: str) ->
     if is_older and aside is not None:
         raise SetupError(
             f"{target.database}.{name} has the layout of 2025, and {name}_before_upgrade exists "
-            "too; rename what an earlier upgrade has left"
+            "too; rename that table, which an earlier upgrade left"
         )
     directory = f"upgrade/{_layout(target)}"
     if is_older:
@@ -162,8 +162,8 @@ def _replace_table(client: Client, target: Target, name: str, retention: str) ->
         for sql in statements(target, retention=retention):
             client.command(sql)
     except DeliveryError:
-        # The application is writing: the older table is better than none. After a kill there is no
-        # table until the next run, and the rows wait in the spool.
+        # Put the older table back: applications write, and it is better than no table. After a kill
+        # there is no table until the next run, and the rows wait in the spool.
         if is_older and existing_table(client, target.database, name) is None:
             client.command(script(f"{directory}/put_back.sql", target))
         raise
@@ -196,7 +196,7 @@ def _months(client: Client, target: Target, name: str) -> tuple[Month, ...]:
 
 
 def _copy(client: Client, target: Target, name: str, month: Month) -> None:
-    """Remove the rows that an interrupted copy of *month* has left, and copy the month."""
+    """Remove the rows of an interrupted copy of *month*, and copy the month."""
     if client.query(script("upgrade/running.sql", target))[0]["copies"]:
         raise TransientError(
             f"{target}: a month is being copied already, perhaps by an interrupted upgrade, whose "
@@ -210,7 +210,7 @@ def _copy(client: Client, target: Target, name: str, month: Month) -> None:
 
 
 def _retention(client: Client, target: Target, name: str) -> str:
-    """Return how long the new table keeps its rows; for ever if it has another TTL, or none."""
+    """Return how long the new table keeps its rows: forever if it has another TTL, or none."""
     table = existing_table(client, target.database, name)
     found = _TTL.search(table.ddl) if table is not None else None
     return f"{found[2]} {found[1]}" if found else "100 YEAR"

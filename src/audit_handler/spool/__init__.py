@@ -22,27 +22,27 @@ Invariants:
    removed only when every row of it is stored, or is in ``rejected/``.
 5. Only the user can read the files (0600, directories 0700).
 
-What is synced: with fsync="never" nothing, and a power loss may take what the kernel had not
-written. With "batch" a segment before it is sent, then its new name: a power loss never makes an
-attempted segment look new. With "always" also every row before `Spool.put` returns; concurrent
-callers share one sync.
+Syncs: with fsync="never" there are none, and a power loss may take rows that the kernel has not
+written yet. With "batch", a segment is synced before it is sent, and then its new name is: a power
+loss never makes an attempted segment look new. With "always", every row is also synced before
+`Spool.put` returns; concurrent callers share one sync.
 
 Recovery runs at start and every few seconds. A writer directory whose lock can be taken belongs to
 a dead process. A torn last line is cut off (its logger call never returned), empty files are
 removed, and an ``.open`` file becomes ``.ready``. A ``.sending`` file keeps its name: its rows must
-be looked up in ClickHouse before they are sent again. These are all cases, whatever the process was
-doing when it died, because every change is one append or one rename. Recovery touches only
-directories and files that are named like a writer's, and no link and no file of another user.
+be looked up in ClickHouse before they are sent again. There are no other cases, because every
+change is one append or one rename. Recovery touches only directories and files that have a writer's
+names, and no link and no file of another user.
 
-A thread may be interrupted anywhere, by a signal handler or finalizer. One that logs an audit
-returns at once, and the row is appended when the interrupted call ends. One that flushes gets an
-answer without waiting. After one that raises, the next call finishes what was half done, from the
-content of the file.
+A signal handler or finalizer may interrupt a thread anywhere. If it logs an audit event, its call
+returns at once, and the row is appended when the interrupted call ends. If it flushes, it gets an
+answer without waiting. If it raises, the next call finishes the interrupted one, from the content
+of the file.
 
-The way of a row through the modules: `_spool` (the queue) -> `_reentry` (interruptions) ->
-`_intake` (bounds) -> `_writer` (numbers) -> `_open_segment` (the file); sealed, it goes through
-`_queue` -> `_taken` to the listener, and perhaps into `_rejected`. `_recovery` finds what dead
-processes left, and `_adopted` holds it until it is delivered.
+The modules that a row passes through: `_spool` (the queue) -> `_reentry` (interruptions) ->
+`_intake` (bounds) -> `_writer` (numbers) -> `_open_segment` (the file). The sealed segment goes
+through `_queue` -> `_taken` to the listener; rejected rows go into `_rejected`. `_recovery` finds
+the segments of dead processes, and `_adopted` holds them until they are delivered.
 """
 
 from audit_handler.spool._files import DiskFiles, Files

@@ -16,7 +16,7 @@ __all__ = ["DiskFiles", "Files", "write_whole"]
 
 class Files(Protocol):
     """
-    What the spool does to files. Handles are small integers; paths are absolute.
+    The file operations of the spool. Handles are small integers; paths are absolute.
 
     Every method raises OSError as the operating system's call of that name does.
     """
@@ -26,7 +26,8 @@ class Files(Protocol):
 
     def make_directory(self, path: Path) -> None:
         """
-        Create a directory for the user alone, with its parents. Leave an existing one as it is.
+        Create a directory that only the user can read, with its parents. Leave an existing one as
+        it is.
 
         Raises:
             OSError: It cannot be created, belongs to another user, or is a link: its content may
@@ -43,10 +44,10 @@ class Files(Protocol):
         """Make creations, renames and removals in the directory survive a power loss."""
 
     def create(self, path: Path) -> int:
-        """Create a file for the user alone; return a handle that can read and append."""
+        """Create a file that only the user can read; return a handle to read and append."""
 
     def write(self, handle: int, data: bytes) -> int:
-        """Append *data*, or a beginning of it; return how many bytes were written."""
+        """Append *data*, or the first part of it; return how many bytes were written."""
 
     def size(self, handle: int) -> int:
         """Return the size of an open file in bytes."""
@@ -91,7 +92,7 @@ class Files(Protocol):
 
 
 def write_whole(files: Files, path: Path, content: bytes, *, is_synced: bool) -> Path:
-    """Write *content* to *path*, all or nothing. Replace the rest of an interrupted attempt."""
+    """Write *content* to *path*, all or nothing. Replace the file of an interrupted attempt."""
     temporary = path.with_name(f".{path.name}.tmp")
     with suppress(FileNotFoundError):
         files.unlink(temporary)
@@ -115,10 +116,10 @@ class DiskFiles:
 
     is_durable = True
 
-    # A link is not followed.
+    # O_NOFOLLOW: a link may lead to any file of the user.
     _APPEND = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
 
-    # Without a Python frame of its own: the hot path calls it for each row.
+    # No method, which would cost a Python frame: the hot path calls it for each row.
     write = staticmethod(os.write)
 
     def make_directory(self, path: Path) -> None:

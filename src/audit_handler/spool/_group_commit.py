@@ -54,13 +54,13 @@ class GroupCommit:
         Return when row *seq* is on the disk; the first of several callers syncs for all.
 
         Raises:
-            SpoolUnsynced: The disk refused. The row is written, and is delivered all the same.
+            SpoolUnsynced: The sync failed. The row is written, and will be delivered.
         """
         try:
             with self._duplicate() as (covered, handle), self._lock:
                 if seq in self._unsynced:
-                    # The system may have dropped what it could not write, and call the next sync
-                    # of that file a success.
+                    # After a failed sync the kernel may drop the unwritten data, and report success
+                    # for the next sync of that file.
                     raise _refusal("an earlier sync failed")
                 if self._synced_seq >= seq:
                     return

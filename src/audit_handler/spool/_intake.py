@@ -17,13 +17,13 @@ from audit_handler.spool._writer import Writer
 
 __all__ = ["Intake"]
 
-# For the question whether a row would be accepted: most requests with their bodies take less.
+# The size that is assumed where no row is at hand: most requests with their bodies take less.
 _USUAL_ROW_BYTES = 16 * 1024
 
 
 class Intake:
     """
-    The way of a row into the spool.
+    Accepts rows into the writer of this process.
 
     Call `append`, `check_space`, `seal_if_due` and `close` with the spool's lock held. The counts
     may be read without it.
@@ -31,7 +31,7 @@ class Intake:
     Args:
         files: The file operations.
         target_directory: The target's directory.
-        queue: Gets the sealed segments, and knows which bytes are done with.
+        queue: Gets the sealed segments, and counts the bytes that are done.
         changed: The condition of the spool's lock, notified when its first row comes.
         batch_size: Rows at which a segment is sealed.
         batch_bytes: Bytes that a segment never exceeds.
@@ -74,7 +74,7 @@ class Intake:
         self.writer: Writer | None = None
         """The writer of this process; None before the first row."""
         self.reentry = Reentry(lock, changed, self, clock, on_refused)
-        """Every change of this object and of the queue is made inside it."""
+        """Make every change of this object and of the queue inside it."""
         self.group_commit = GroupCommit(files, self._duplicate, self._leave_open_segment)
 
     @property
@@ -85,12 +85,12 @@ class Intake:
     @property
     def waiting_bytes(self) -> int:
         """Bytes of the rows that wait, those of adopted writers included."""
-        taken = self.writer.bytes_taken if self.writer else 0
-        return taken - self._queue.finished_bytes + self._queue.adopted.bytes
+        accepted = self.writer.bytes_accepted if self.writer else 0
+        return accepted - self._queue.finished_bytes + self._queue.adopted.bytes
 
     @property
     def is_full(self) -> bool:
-        """Whether a row of the usual size has no space. Takes no lock."""
+        """Whether there is no space for a row of the usual size. Takes no lock."""
         return self.waiting_bytes + _USUAL_ROW_BYTES > self._max_bytes
 
     def has_rows(self) -> bool:
@@ -135,7 +135,7 @@ class Intake:
 
     def check_space(self) -> None:
         """
-        Raise what `append` would raise for a row of the usual size; append nothing.
+        Raise the error that `append` would raise for a row of the usual size; append nothing.
 
         Raises:
             SpoolFull, SpoolUnavailable, SpoolClosed: The row would not be accepted.
@@ -147,20 +147,20 @@ class Intake:
 
     def settle(self) -> None:
         """
-        Finish what an interrupted `append` left half done.
+        Finish an interrupted `append`.
 
         Raises:
-            OSError: The file system refused; the next call tries again.
+            OSError: A file operation failed; the next call tries again.
         """
         if self.writer:
             self.writer.settle()
 
-    def sync_taken(self) -> None:
+    def sync_accepted(self) -> None:
         """
         With fsync="always", wait until all accepted rows are on the disk. Takes the lock itself.
 
         Raises:
-            SpoolUnsynced: The disk refused.
+            SpoolUnsynced: The sync failed.
         """
         if self._syncs_every_row:
             self.group_commit.wait_for(self.last_seq)
@@ -173,7 +173,7 @@ class Intake:
             Monotonic seconds at which the open segment will be due, if there is one.
 
         Raises:
-            OSError: The file system refused; the next call tries again.
+            OSError: A file operation failed; the next call tries again.
         """
         writer = self.writer
         if writer is None or not writer.open_rows or self._queue.sealed:
@@ -193,7 +193,7 @@ class Intake:
                 self.writer.close()
 
     def abandon(self) -> None:
-        """Accept no more rows in a forked child; let go of the parent's files."""
+        """Accept no more rows in a forked child; leave the files to the parent."""
         self.is_closed = True
         if self.writer and self._files.is_durable:
             self.writer.abandon()
@@ -204,7 +204,7 @@ class Intake:
         return SpoolFull(
             f"the spool {self._target_directory} holds {self.waiting_bytes:,} of "
             f"max_spool_bytes={self._max_bytes:,}; "
-            "see why ClickHouse does not take them, or raise max_spool_bytes"
+            "find out why ClickHouse does not store them, or raise max_spool_bytes"
         )
 
     def _new_writer(self) -> Writer:
@@ -222,15 +222,15 @@ class Intake:
 
     def _probe_disk(self) -> None:
         """
-        Write a file of the usual row's size, after the disk has refused a row.
+        Write a file of the usual row's size, after the write of a row has failed.
 
         Raises:
-            SpoolUnavailable: The disk still refuses.
+            SpoolUnavailable: The write still fails.
         """
         directory = self.writer.directory.path if self.writer else self._target_directory
         try:
             if not self._files.names(directory):
-                # Removed from outside. The next row creates it again, if the disk allows.
+                # Another program removed it. The next row creates it again, if the disk allows.
                 directory = self._target_directory
                 self._files.make_directory(directory)
             row = b" " * _USUAL_ROW_BYTES
@@ -242,7 +242,7 @@ class Intake:
 
     @contextmanager
     def _duplicate(self) -> Iterator[tuple[Callable[[], int], int | None]]:
-        """Give what `GroupCommit` needs to sync the open segment."""
+        """Yield the two values that `GroupCommit` needs to sync the open segment."""
         handle: int | None = None
         try:
             with self.reentry.changing():

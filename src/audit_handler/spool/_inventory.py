@@ -1,4 +1,4 @@
-"""The inventory of a spool: what waits and what was rejected. Changes and adopts nothing."""
+"""The inventory of a spool: waiting and rejected rows. It changes and adopts nothing."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class SpooledRow:
     reason: str
     """Why ClickHouse rejected it; empty if it did not."""
     row: dict[str, Any]
-    """The values by column; of a damaged line its text, under ``_damaged``."""
+    """The values by column; for a damaged line, its text under ``_damaged``."""
 
 
 def waiting(files: Files, spool_directory: Path) -> Iterator[WaitingWriter]:
-    """Yield every writer of the spool that has rows, whatever its target."""
+    """Yield every writer of the spool that has rows, for all targets."""
     for directory in _writers(files, spool_directory):
         segments = list(_segments(files, directory))
         if segments:
@@ -75,7 +75,7 @@ def waiting(files: Files, spool_directory: Path) -> Iterator[WaitingWriter]:
 
 
 def rejected(files: Files, spool_directory: Path) -> Iterator[RejectedBatch]:
-    """Yield every batch of rejected rows, whatever its target."""
+    """Yield every batch of rejected rows, for all targets."""
     for name in readable_names(files, spool_directory):
         rows = RejectedRows(files, spool_directory / name)
         for path in _batches(rows):
@@ -121,7 +121,7 @@ def spooled_rows(files: Files, spool_directory: Path) -> Iterator[SpooledRow]:
 
 
 def _row(line: bytes) -> dict[str, Any]:
-    """Return a row; of a damaged line its text, under ``_damaged``."""
+    """Return a row; for a damaged line, its text under ``_damaged``."""
     try:
         row: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -158,13 +158,14 @@ def _read(files: Files, path: Path) -> tuple[bytes, float] | None:
 
 
 def _is_alive(files: Files, directory: Path) -> bool:
-    # The lock file is looked for first: taking the lock would create it.
+    # Look for the lock file first: taking the lock would create it.
     if LOCK_NAME not in readable_names(files, directory):
         return False
     try:
         lock = files.lock(directory / LOCK_NAME)
     except OSError:
-        return True  # It belongs to another user. Alive is the answer that promises less.
+        # It belongs to another user. False would promise that the next process delivers the rows.
+        return True
     if lock is None:
         return True
     lock.release()

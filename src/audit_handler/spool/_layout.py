@@ -1,4 +1,4 @@
-"""The names in a spool: which directories are writers', and which file is a writer's lock."""
+"""The names in a spool: the directories of writers, and their lock files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from audit_handler.spool._files import Files
 
 __all__ = ["LOCK_NAME", "is_writer_name", "readable_names"]
 
-# The file in a writer's directory, or in ``rejected/``, whose lock says which process works there.
+# The lock file in a writer's directory or in ``rejected/``; the process that works there holds it.
 LOCK_NAME = "lock"
 
-# As `new_writer_id` makes them. Anything else in a target's directory is not ours: leave it alone.
+# The form of `new_writer_id`. Any other name in a target's directory is not ours: leave it alone.
 _WRITER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

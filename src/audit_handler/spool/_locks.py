@@ -15,7 +15,7 @@ class Lock(Protocol):
     """A lock that is held until it is released or its process ends, however it ends."""
 
     def release(self) -> None:
-        """Release the lock. Harmless in a forked child, where the lock stays with the parent."""
+        """Release the lock. Has no effect in a forked child: the parent keeps the lock."""
 
 
 class _DescriptorLock:
@@ -28,7 +28,7 @@ class _DescriptorLock:
 
     def release(self) -> None:
         if self._handle in _handles:
-            # Unlocked before it is closed: a child that is forked in between has it open too.
+            # Unlock before the close: a child that was just forked has the file open too.
             with suppress(OSError):
                 fcntl.flock(self._handle, fcntl.LOCK_UN)
             _handles.discard(self._handle)
@@ -36,8 +36,8 @@ class _DescriptorLock:
 
 
 _handles: set[int] = set()
-# Paths that a thread is opening, whose handles are not known yet. No lock guards the two sets: a
-# fork hook that took one would wait for threads that wait for it, through logging or the spool.
+# Paths that a thread is opening; it has no handle yet. No lock guards the two sets: a fork hook
+# that took one would wait for threads that wait for the hook, through logging or the spool.
 _opening: set[Path] = set()
 
 
@@ -48,8 +48,8 @@ def take_lock(path: Path) -> Lock | None:
     Raises:
         OSError: It cannot be opened.
     """
-    # The standard library's own call. filelock also watches every fork of the process, and refuses
-    # a fork while another thread takes a lock, as the listener does every few seconds.
+    # The standard library's own call. The library filelock also watches every fork of the process,
+    # and prevents a fork while another thread takes a lock, as the listener does every few seconds.
     _opening.add(path)
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -79,7 +79,7 @@ def _is_locked(handle: int) -> bool:
 
 def _close_inherited_locks() -> None:
     """
-    Close the child's copies after a fork: the locks stay with the parent.
+    Close the child's copies after a fork: the parent keeps the locks.
 
     An open copy would keep a lock after the parent ended, and the parent's rows would wait for the
     child's end too.

@@ -14,8 +14,8 @@ class OpenSegment:
     """
     A file with rows of one month, open for appending.
 
-    Built to be interrupted at any bytecode: `settle` finishes what an interrupted `append` left, by
-    the size of the file. Call `settle` before the next `append` when `is_settled` is False.
+    May be interrupted at any bytecode: `settle` finishes an interrupted `append`, from the size of
+    the file. Call `settle` before the next `append` when `is_settled` is False.
 
     Args:
         files: The file operations.
@@ -88,8 +88,8 @@ class OpenSegment:
         Write one row with its line end; return how many rows are in the file now.
 
         Raises:
-            OSError: The file system refused, and the row is not in the file. Without an errno it
-                is a signal handler's own, and the row may be in the file.
+            OSError: The write failed, and the row is not in the file. An OSError without an errno
+                comes from a signal handler, and the row may be in the file.
         """
         size, rows = self.counts
         self.pending = len(line)
@@ -98,7 +98,7 @@ class OpenSegment:
             while written < len(line):
                 written += self._files.write(self.handle, line[written:])
         except OSError:
-            with suppress(OSError):  # Left to the next call, as after an interruption.
+            with suppress(OSError):  # The next call settles it, as after an interruption.
                 self.settle()
             raise
         self.counts = (size + written, rows + 1)
@@ -107,12 +107,12 @@ class OpenSegment:
 
     def settle(self) -> None:
         """
-        Bring counts and file in line after a write that failed or was interrupted.
+        Make counts and file agree after a write that failed or was interrupted.
 
         A whole row is counted; a part of one is cut off.
 
         Raises:
-            OSError: The file system refused; the next call tries again.
+            OSError: A file operation failed; the next call tries again.
         """
         if not self.pending:
             return
@@ -129,9 +129,9 @@ class OpenSegment:
         Close the file, if it is open.
 
         Raises:
-            OSError: The file system reported an error; the handle is closed all the same.
+            OSError: The file system reported an error; the handle is closed anyway.
         """
         if self.handle >= 0:
-            # Forgotten before it is closed: a moment later the number may be that of a socket.
+            # Forget the number before the close: a moment later it may be that of a socket.
             handle, self.handle = self.handle, -1
             self._files.close(handle)

@@ -19,7 +19,7 @@ def waiting_lines(
     Yield the rows in *directories* as encoded lines, the oldest of each first.
 
     Yield None at the end if *max_bytes* were read before the last segment. Takes no lock: rows that
-    are delivered or written meanwhile may be missing or not.
+    are delivered or written meanwhile may or may not be among them.
     """
     for directory in directories:
         for name in files.names(directory):

@@ -1,4 +1,4 @@
-"""The queue of segments between the writer and the listener, with the counts of what is done."""
+"""The queue of segments between the writer and the listener, with the counts of delivered rows."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class SegmentQueue:
         self.adopted = AdoptedWriters(files)
         self.taken = TakenSegment(files, is_synced=is_synced)
         self.finished_seq = 0
-        """The number of our last row that is done with."""
+        """The number of our last row that is done."""
         self.finished_bytes = 0
-        """Bytes of our rows that are done with."""
+        """Bytes of our rows that are done."""
 
     def add(self, segment: Segment) -> None:
         """Add a segment of our own. Ignore one that an interrupted call has added before."""
@@ -84,7 +84,7 @@ class SegmentQueue:
         """
         sinces = []
         for segments in (self.adopted.segments, self.sealed):
-            with suppress(IndexError):  # Empty, perhaps since a moment.
+            with suppress(IndexError):  # Another thread may have emptied it.
                 sinces.append(segments[0].since)
         if taken := self.taken.segment:
             sinces.append(taken.since)

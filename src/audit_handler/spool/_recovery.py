@@ -22,7 +22,7 @@ _logger = logging.getLogger("audit_handler.spool")
 _HELPER = re.compile(r"\..*\.tmp|part\.ndjson|probe")
 _SEQ = re.compile(rb'\{"writer_id":"[^"]*","seq":(\d+),')
 
-# Paths that cannot be read and were reported: they are looked at again every few seconds.
+# Unreadable paths that were reported: each is tried every few seconds, and reported once.
 _reported: set[Path] = set()
 
 
@@ -30,7 +30,7 @@ def neglected_targets(files: Files, target_directory: Path) -> list[Path]:
     """
     Return the directories of other targets in this spool where rows wait and no process lives.
 
-    They are left alone: a row that waits for one table must never end in another.
+    They are left alone: a row that waits for one table must never get into another.
     """
     neglected = []
     for name in files.names(target_directory.parent):
@@ -45,7 +45,7 @@ def neglected_targets(files: Files, target_directory: Path) -> list[Path]:
 def _is_dead(files: Files, directory: Path) -> bool:
     """Return whether *directory* is a writer's, has segments, and its process is gone."""
     names = readable_names(files, directory)
-    # The lock file is looked for first: taking the lock would create it in any directory here.
+    # Look for the lock file first: taking the lock would create it in any directory here.
     if LOCK_NAME not in names or not any(map(is_segment_name, names)):
         return False
     try:
@@ -107,7 +107,7 @@ def adopt_dead_writers(
             lock.release()
             if not isinstance(exc, OSError):
                 raise
-            # The writers behind it must not wait for it; the next look tries it again.
+            # The other writers must not wait for it; the next call tries it again.
             _report(directory, exc)
             continue
         _reported.discard(directory)
@@ -124,8 +124,8 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
     Return the segments of a dead writer in the order of their rows, all of them sealed.
 
     A torn last line is cut off: its logger call never returned. Files that only helped an insert
-    are removed. A power loss can leave a file whose last row is not the one that its name and
-    length promise: it is quarantined.
+    are removed. After a power loss, the last row of a file may not have the number that follows
+    from the file's name and its count of rows. Such a file is quarantined.
     """
     segments = []
     for name in files.names(directory):

@@ -13,12 +13,12 @@ from audit_handler.errors import SpoolError
 
 __all__ = ["Reentry", "Rows"]
 
-# A blocked call tries again this often, because the disk may get free space without our doing.
+# A blocked call tries again this often, because other programs may free space on the disk.
 _BLOCKED_CHECK_SECONDS = 0.5
 
 
 class Rows(Protocol):
-    """Where rows are appended. Called with the lock held, `sync_taken` without it."""
+    """Where rows are appended. Called with the lock held, `sync_accepted` without it."""
 
     @property
     def last_seq(self) -> int:
@@ -32,10 +32,10 @@ class Rows(Protocol):
         """Append one row and return its number, or raise SpoolError."""
 
     def settle(self) -> None:
-        """Finish what an interrupted `append` left half done, or raise OSError."""
+        """Finish an interrupted `append`, or raise OSError."""
 
-    def sync_taken(self) -> None:
-        """Wait until all accepted rows are as durable as was asked for, or raise SpoolError."""
+    def sync_accepted(self) -> None:
+        """Wait until all accepted rows are as durable as *fsync* demands, or raise SpoolError."""
 
 
 class Reentry:
@@ -43,10 +43,10 @@ class Reentry:
     The spool's lock, and the rows that were put on top of a call that held it.
 
     A signal handler or finalizer runs on the interrupted thread, between any two bytecodes. The
-    lock is reentrant, so such a call gets in, and finds what the interrupted one left half done.
-    Every change is therefore made inside `put` or `changing`. A row that is put on top of one is
-    deferred: its call returns at once, and the row is appended when the interrupted call ends, also
-    when the signal handler raises.
+    lock is reentrant, so a call of the handler gets it too, and finds the interrupted change half
+    done. Every change is therefore made inside `put` or `changing`. A row that is put on top of one
+    is deferred: its call returns at once, and the row is appended when the interrupted call ends,
+    also when the signal handler raises.
 
     Args:
         lock: The spool's lock.
@@ -139,7 +139,7 @@ class Reentry:
                     self._is_busy = was_busy
         if was_any_deferred:
             try:
-                self._rows.sync_taken()
+                self._rows.sync_accepted()
             except SpoolError as exc:
                 self._refused.append(exc)
             self._report_refused()
@@ -154,7 +154,7 @@ class Reentry:
         now = self._clock.monotonic()
         if now >= deadline or self._rows.is_closed:
             return False
-        # Other threads get the lock meanwhile, and must not be taken for a signal handler.
+        # Other threads get the lock meanwhile, and must not be mistaken for a signal handler.
         self._is_busy = False
         try:
             self._clock.wait(self._changed, min(deadline - now, _BLOCKED_CHECK_SECONDS))
@@ -163,7 +163,7 @@ class Reentry:
         return True
 
     def _append_deferred(self) -> int:
-        """Append what is deferred; return the number of the last accepted row."""
+        """Append the deferred rows; return the number of the last accepted row."""
         while self._deferred:
             before = self._rows.last_seq
             try:
@@ -171,7 +171,7 @@ class Reentry:
             except SpoolError as exc:
                 self._refused.append(exc)
             except BaseException:
-                # Interrupted itself: the row stays deferred unless it was written by then.
+                # If this call is interrupted, the row stays deferred unless it was written before.
                 with suppress(OSError):
                     self._rows.settle()
                 if self._rows.last_seq > before:
@@ -181,6 +181,8 @@ class Reentry:
         return self._rows.last_seq
 
     def _report_refused(self) -> None:
-        """Report deferred rows that were not accepted. Without the lock: the report may log."""
+        """
+        Report deferred rows that were not accepted. Call it without the lock: the report may log.
+        """
         while self._refused:
             self._on_refused(self._refused.popleft())

@@ -41,7 +41,7 @@ class Reason:
     """Why ClickHouse rejected a row."""
 
     seq: int | None
-    """The row's number; None of a line that holds no row."""
+    """The row's number; None for a line that holds no row."""
     code: int | None
     """The number of ClickHouse's error."""
     text: str
@@ -62,7 +62,7 @@ class RejectedRows:
     Args:
         files: The file operations.
         target_directory: The target's directory.
-        is_synced: Whether a file is on the disk when it is written.
+        is_synced: Whether each file is synced when it is written.
     """
 
     def __init__(self, files: Files, target_directory: Path, *, is_synced: bool = True) -> None:
@@ -116,13 +116,13 @@ class RejectedRows:
         self._write(batch.with_suffix(_REASONS), _encoded(reasons))
 
     def rewrite_rows(self, batch: Path, rows: bytes) -> None:
-        """Replace the rows of *batch* by those that are left of them."""
+        """Replace the rows of *batch* by the remaining ones."""
         self._write(batch, rows)
 
     def remove(self, batch: Path) -> None:
         """Remove *batch*: no row of it is left."""
         self._files.unlink(batch)
-        with suppress(FileNotFoundError):  # Someone may have read and removed it.
+        with suppress(FileNotFoundError):  # An operator may have read and removed it.
             self._files.unlink(batch.with_suffix(_REASONS))
 
     @contextmanager
@@ -154,13 +154,13 @@ class RejectedRows:
 
     def move_to(self, other: RejectedRows) -> int:
         """
-        Move all batches to *other*, those of another target; return how many rows.
+        Move all batches to *other*, the batches of another target; return the number of rows.
 
         May be interrupted and repeated.
 
         Raises:
             SpoolError: A replay of this target is running.
-            OSError: The disk refused; the rest stays here.
+            OSError: A file operation failed; the rest stays here.
         """
         files, names = self._files, self._files.names(self.directory)
         names = [name for name in names if name.endswith((_ROWS, _REASONS))]
@@ -183,7 +183,7 @@ class RejectedRows:
         Remove ``rejected/`` if only its lock file is left.
 
         Raises:
-            OSError: The disk refused.
+            OSError: A file operation failed.
         """
         if self._files.names(self.directory) == [LOCK_NAME]:
             self._files.unlink(self.directory / LOCK_NAME)

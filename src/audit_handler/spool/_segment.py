@@ -44,13 +44,13 @@ class Segment:
 
     writer_id: str
     first_seq: int
-    """The *seq* of its first row; the rows behind it count on without a gap."""
+    """The *seq* of its first row; the next rows count up from it without a gap."""
     rows: int
     size: int
     """Bytes, line ends included."""
     path: Path
     since: float
-    """Unix seconds since which its first row waits."""
+    """Unix seconds at which its first row began to wait."""
 
     @property
     def last_seq(self) -> int:
@@ -69,5 +69,5 @@ def segment_name(first_seq: int, suffix: str) -> str:
 
 
 def is_segment_name(name: str) -> bool:
-    """Return whether a file of that name is a segment that is to be delivered."""
+    """Return whether a file of that name is a segment to deliver."""
     return _NAME.fullmatch(name) is not None

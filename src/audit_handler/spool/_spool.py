@@ -18,14 +18,14 @@ from audit_handler.spool._segment import Segment
 
 __all__ = ["Spool"]
 
-# `flush` looks this often whether the rows of closed spools are gone: another spool, or another
-# process, may deliver them.
+# `flush` checks this often whether the rows of closed spools are gone: another spool or another
+# process may deliver them.
 _OTHERS_CHECK_SECONDS = 0.1
 
 
 class Spool:
     """
-    A queue of rows in, segments out; `put`, `get` and `task_done` as in `queue.Queue`.
+    A queue: rows go in, segments come out; `put`, `get` and `task_done` as in `queue.Queue`.
 
     Any thread may call `put` and `flush`; one thread, the listener, calls `get`, `task_done`,
     `adopt`, the methods of *taken*, and, last, `close`. Nothing is created on disk before the first
@@ -41,8 +41,8 @@ class Spool:
         max_bytes: Bytes that may wait here, those of adopted writers included.
         fsync: ``never``, ``batch`` or ``always``.
         clock: Time and waiting.
-        on_refused: Called with the reason for each row that was not accepted although its `put`
-            had returned: it was called on top of another one.
+        on_refused: Called with the error for each row that was not accepted after its `put` had
+            returned: that `put` ran on top of another call.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Spool:
         self._clock = clock
         # Reentrant, because a signal handler may log while the interrupted thread is inside `put`.
         self.lock = threading.RLock()
-        """Held while a row is appended."""
+        """The thread that appends a row holds it."""
         self._changed = threading.Condition(self.lock)
         is_synced = fsync != "never"
         self._queue = SegmentQueue(files, is_synced=is_synced, notify=self._changed.notify_all)
@@ -101,33 +101,33 @@ class Spool:
             body: The row as one JSON object without line ends, at most *batch_bytes* less 128
                 bytes.
             month: The month of its *event_time* as ``YYYY-MM``.
-            timeout: Seconds to wait for space when the spool is full or the disk refuses.
+            timeout: Seconds to wait for space when the spool is full or the disk fails.
 
         Raises:
             SpoolFull: *max_bytes* are waiting; the row was not accepted.
-            SpoolUnavailable: The file system refused; the row was not accepted.
+            SpoolUnavailable: A file operation failed; the row was not accepted.
             SpoolClosed: `close` was called; the row was not accepted.
-            SpoolUnsynced: The row was accepted, but the disk refused to sync it.
+            SpoolUnsynced: The row was accepted, but its sync failed.
         """
         seq = self._reentry.put(body, month, timeout)
         if self._syncs_every_row and seq:
             self._intake.group_commit.wait_for(seq)
 
-    def check_room(self) -> None:
-        """Raise what `put` would raise for a row of the usual size; put nothing."""
+    def check_space(self) -> None:
+        """Raise the error that `put` would raise for a row of the usual size; put nothing."""
         with self.lock:
             self._intake.check_space()
 
     def flush(self, timeout: float, others: Sequence[Spool] = ()) -> bool:
         """
-        Seal the open segment; return whether all rows put before are done with in time.
+        Seal the open segment; return whether all rows put before are done in time.
 
         On top of a `put`, in a signal handler, it does not wait and returns False: to wait would
         let the listener see a half-done append.
 
         Args:
             timeout: Seconds to wait at most.
-            others: Closed spools whose rows count too, whichever process delivers them.
+            others: Closed spools; their rows must be done too, and any process may deliver them.
         """
         deadline = self._clock.monotonic() + timeout
         with self.lock:
@@ -171,7 +171,7 @@ class Spool:
 
     @property
     def waiting_rows(self) -> int:
-        """Rows put here or adopted, and not yet done with."""
+        """Rows put here or adopted, and not yet done."""
         return self.last_seq - self._queue.finished_seq + self._queue.adopted.rows
 
     @property
@@ -189,7 +189,7 @@ class Spool:
 
     @property
     def is_full(self) -> bool:
-        """Whether a row of the usual size has no space. Takes no lock."""
+        """Whether there is no space for a row of the usual size. Takes no lock."""
         return self._intake.is_full
 
     def peek(self, max_bytes: int) -> Iterator[bytes | None]:
@@ -234,7 +234,7 @@ class Spool:
             self._queue.finish()
 
     def adopt(self) -> int:
-        """Take over the rows of dead processes of this target; return how many rows."""
+        """Take over the rows of dead processes of this target; return the number of rows."""
         adopted = self._queue.adopted
         found = adopt_dead_writers(
             self.files,
@@ -265,10 +265,10 @@ class Spool:
             self._queue.adopted.close()
 
     def abandon(self) -> None:
-        """Let go in a forked child: rows, files and locks are the parent's. Do not use it again."""
+        """Leave rows, files and locks to the parent, in a forked child. Do not use it again."""
         self._intake.abandon()
 
     @property
     def is_closed(self) -> bool:
-        """Whether no row is accepted and none delivered any more."""
+        """Whether the spool neither accepts nor delivers rows any more."""
         return self._intake.is_closed

@@ -1,4 +1,4 @@
-"""The segment that the listener delivers now: its file, and what is written beside it."""
+"""The segment that the listener delivers now: its file, and the files beside it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["TakenSegment"]
 
 class TakenSegment:
     """
-    The file operations on the segment that was taken last. For the listener's thread alone.
+    The file operations on the segment that was taken last. Only the listener's thread may use it.
 
     Args:
         files: The file operations.
@@ -45,11 +45,11 @@ class TakenSegment:
         Raises:
             SegmentGone: It was removed from outside.
             SegmentUnreadable: The disk cannot read it.
-            OSError: The file system refused; the next call may succeed.
+            OSError: A file operation failed; the next call may succeed.
         """
         taken = self.segment
         if taken and (taken.writer_id, taken.first_seq) == (segment.writer_id, segment.first_seq):
-            segment = taken  # A call that failed later has renamed it.
+            segment = taken  # An earlier call renamed it, and then failed.
         try:
             content = self._content(segment.path)
             if not segment.was_attempted:
@@ -63,9 +63,10 @@ class TakenSegment:
         return segment, content
 
     def _content(self, path: Path) -> bytes:
-        """Sync and read a segment that is to be sent."""
-        # Synced here and not when it is sealed: a logger call may seal it, and must not wait for a
-        # disk. An attempted one too: the process that renamed it may have died before its sync.
+        """Sync and read a segment before it is sent."""
+        # Sync it here and not when it is sealed: a logger call may seal it, and must not wait for a
+        # disk. Sync an attempted one too: the process that renamed it may have died before its
+        # sync.
         for is_synced in (True, False) if self._is_synced else (False,):
             try:
                 return self._files.read(path, is_synced=is_synced)
@@ -77,7 +78,7 @@ class TakenSegment:
 
     def remove(self) -> None:
         """Remove its file: every row of it is stored or rejected."""
-        # The next process looks up the rows of a file that cannot be removed, and finds them.
+        # If the file cannot be removed, the next process looks up its rows, and finds them stored.
         if self.segment:
             with suppress(OSError):
                 self._files.unlink(self.segment.path)
@@ -87,7 +88,7 @@ class TakenSegment:
         Quarantine *segment* under a name that is never delivered; return that path.
 
         Raises:
-            OSError: The file system refused.
+            OSError: A file operation failed.
         """
         path = segment.path.with_suffix(UNREADABLE)
         for name in (segment.path, segment.path.with_suffix(SENDING)):

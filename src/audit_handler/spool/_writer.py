@@ -25,19 +25,19 @@ class Writer:
     """
     The rows of this process, in a writer directory that is locked while this object is open.
 
-    Not safe to call from several threads: the spool's lock is held around every call. Built to be
+    Not safe to call from several threads: the spool's lock is held around every call. It may be
     interrupted at any bytecode, because a signal handler may raise in the middle of a logger call
-    (``sys.exit`` in a SIGTERM handler, Ctrl-C): the next call finishes what was interrupted, by
+    (``sys.exit`` in a SIGTERM handler, Ctrl-C): the next call finishes the interrupted one, from
     the content of the file.
 
     Args:
         files: The file operations.
-        target_directory: The directory that the writer creates its own in.
+        target_directory: The writer creates its own directory in this one.
         batch_size: Rows at which a segment is sealed.
         batch_bytes: Bytes that a segment never exceeds.
         is_synced: Whether a segment is synced when it is sealed, and its directory when it is
             created.
-        clock: Gives the times from which a segment waits.
+        clock: Gives the times at which segments are created.
         on_sealed: Called with each segment that is sealed; with the same one again when a call was
             interrupted before it could note that.
         on_unsynced: Called with the last row of a segment whose sync failed as it was sealed.
@@ -69,7 +69,7 @@ class Writer:
         self.directory = WriterDirectory(files, target_directory, is_synced=is_synced)
         self.writer_id = self.directory.writer_id
         self._prefix = b'{"writer_id":"%b","seq":' % self.writer_id.encode()
-        # The last row that is sealed, and the bytes of all sealed rows.
+        # The number of the last sealed row, and the bytes of all sealed rows.
         self._sealed = (0, 0)
         self._open: OpenSegment | None = None
 
@@ -80,7 +80,7 @@ class Writer:
         return opened.last_seq if opened else self._sealed[0]
 
     @property
-    def bytes_taken(self) -> int:
+    def bytes_accepted(self) -> int:
         """Bytes of all accepted rows. May be read without the lock."""
         opened = self._open
         return opened.bytes_before + opened.counts[0] if opened else self._sealed[1]
@@ -110,7 +110,7 @@ class Writer:
         When this returns the row survives the end of the process.
 
         Raises:
-            SpoolUnavailable: The file system refused; nothing was written.
+            SpoolUnavailable: A file operation failed; nothing was written.
             SpoolClosed: This is a forked child's copy.
         """
         try:
@@ -118,8 +118,8 @@ class Writer:
             if opened and (opened.pending or opened.handle < 0):
                 opened = self.settle()
             size, rows = opened.counts if opened else (0, 0)
-            # A segment is 1. one insert block, 2. of at most *batch_size* rows, 3. of one month:
-            # then it is one part in ClickHouse.
+            # A segment has 1. the bytes of one insert block, 2. at most *batch_size* rows, 3. rows
+            # of one month: then it is one part in ClickHouse.
             if opened and (
                 size + len(body) + ROW_OVERHEAD_BYTES > self._batch_bytes
                 or rows >= self._batch_size
@@ -148,7 +148,7 @@ class Writer:
         Close the open segment and hand it to *on_sealed*. Do nothing when there is none.
 
         Raises:
-            OSError: The file system refused; the next call tries again.
+            OSError: A file operation failed; the next call tries again.
         """
         opened = self._open
         if opened is None or self._is_abandoned:
@@ -159,7 +159,7 @@ class Writer:
                 try:
                     self._files.sync(opened.handle)
                 except OSError:
-                    # The system reports it once, and calls the next sync a success.
+                    # The kernel reports the failure once, and the next sync as a success.
                     self._on_unsynced(opened.last_seq)
                     raise
             opened.close()
@@ -189,8 +189,8 @@ class Writer:
         Seal, release the lock, and remove the directory if no row is left in it.
 
         Raises:
-            OSError: The file system refused to seal. The lock is released all the same: another
-                process adopts the rows.
+            OSError: The segment could not be sealed. The lock is released anyway: another process
+                adopts the rows.
         """
         try:
             self.seal()
@@ -201,10 +201,10 @@ class Writer:
 
     def settle(self) -> OpenSegment | None:
         """
-        Finish what an interrupted call left half done; return the open segment.
+        Finish an interrupted call; return the open segment.
 
         Raises:
-            OSError: The file system refused; the next call tries again.
+            OSError: A file operation failed; the next call tries again.
         """
         opened = self._open
         if opened is not None and opened.handle < 0:
@@ -218,14 +218,14 @@ class Writer:
         """
         Return a function that returns the last row of the segment that is open now.
 
-        It goes on to do so when that segment is sealed, and may be called without the lock.
+        The function also works after that segment is sealed, and needs no lock.
         """
         opened, last_seq = self._open, self.last_seq
         return lambda: opened.last_seq if opened else last_seq
 
     def abandon(self) -> None:
-        """Let go in a forked child: the segment and its lock are the parent's."""
-        # A signal handler may have forked on top of a call here, which the child goes on with.
+        """Leave the segment and its lock to the parent, in a forked child."""
+        # A signal handler may have forked on top of a call here, and the child continues that call.
         self._is_abandoned = True
         self._close_handle()
 
@@ -242,7 +242,7 @@ class Writer:
         try:
             handle = self._files.create(path)
         except FileExistsError:
-            # A call that was interrupted or refused created it before it could note that; it is
+            # An earlier call created it, and failed or was interrupted before it noted that; it is
             # empty.
             self._files.unlink(path)
             handle = self._files.create(path)
@@ -267,14 +267,14 @@ class Writer:
             since=self._clock.time(),
         )
         if self._is_abandoned:
-            # Forked before the handle was known.
+            # Another thread forked before the handle was known.
             self._close_handle()
             raise SpoolClosed(_ABANDONED)
         return self._open
 
 
 def _refusal(path: Path, exc: OSError) -> SpoolUnavailable:
-    """Return the error for *exc*. Raise *exc* itself if it is not the system's."""
+    """Return the error for *exc*. Raise *exc* itself if it does not come from the system."""
     if exc.errno is None:
         # A signal handler raised it, as in TimeoutError("too slow").
         raise exc

@@ -77,7 +77,7 @@ class WriterDirectory:
         Make the names in it survive a power loss, and its own name too.
 
         Raises:
-            OSError: The disk refused; the next call tries all of it again.
+            OSError: A sync failed; the next call tries all of them again.
         """
         if not self._are_names_synced:
             self._sync_names()
@@ -88,10 +88,10 @@ class WriterDirectory:
         """
         Create it again after it was removed from outside.
 
-        The rows that were in it are lost, and the listener reports them; later rows are not.
+        The rows that were in it are lost, and the listener reports them. Later rows are safe.
 
         Raises:
-            OSError: The file system refused, or another process took it first.
+            OSError: A file operation failed, or another process locked it first.
         """
         self._files.make_directory(self.path)
         lock = self._files.lock(self.path / LOCK_NAME)
@@ -104,7 +104,7 @@ class WriterDirectory:
         self._are_names_synced = False
 
     def has_segments(self) -> bool:
-        """Return whether rows are in it, whichever process delivers them; True if unreadable."""
+        """Return whether rows are in it, for any process to deliver; True if it is unreadable."""
         try:
             return any(map(is_segment_name, self._files.names(self.path)))
         except OSError:
@@ -130,5 +130,5 @@ class WriterDirectory:
         self._files.sync_directory(self.path.parent)
         # A directory survives a power loss if its parent was synced, so all of them are.
         for parent in self.path.parent.parents:
-            with suppress(OSError):  # Not created by us: then we could read and sync it.
+            with suppress(OSError):  # It fails only where we did not create the directory.
                 self._files.sync_directory(parent)

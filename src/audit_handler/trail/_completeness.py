@@ -1,4 +1,4 @@
-"""Find the numbers of each writer that are missing from the trail, or in it twice."""
+"""Find the numbers of each writer that are missing from the trail or stored twice."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 __all__ = ["Completeness", "completeness"]
 
-# Days around the period that are searched for a number before it counts as missing; None is
-# everywhere. The row before the first one of a busy writer lies within a day, that of a quiet one
-# within weeks. The whole table is read only for writers with missing numbers.
+# Days around the period that are searched for a number before it counts as missing; None means the
+# whole table. A busy writer wrote the row before its first one within a day, a quiet writer within
+# weeks. The whole table is read only for writers with missing numbers.
 _DAYS_AROUND = (1, 16, 256, None)
 
 _Ask = Callable[[str, Mapping[str, Any]], list[dict[str, Any]]]

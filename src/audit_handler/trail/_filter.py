@@ -1,4 +1,4 @@
-"""The events that are wanted: a period and a filter, as SQL conditions and bound parameters."""
+"""The wanted events: a period and a filter, as SQL conditions and bound parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["IN_PERIOD", "Filter", "Period", "utc_text"]
 
-# `Filter.text` is looked for in these columns.
+# `Filter.text` is searched for in these columns.
 _TEXTS = (
     "message",
     "error_message",
@@ -63,7 +63,7 @@ class Filter:
     min_status: int = 0
     """The smallest *status_code*."""
     text: str = ""
-    """Part of a body, a value, the message or the metadata; upper and lower case are equal."""
+    """Part of a body, a value, the message or the metadata; case is ignored."""
 
     def where(self) -> tuple[list[str], dict[str, Any]]:
         """Return SQL conditions, and the parameters that they use."""

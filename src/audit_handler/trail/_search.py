@@ -23,7 +23,7 @@ __all__ = ["SUMMARY", "Event", "Trail"]
 # One row, by column name.
 Event = dict[str, Any]
 
-# The columns that tell one event from another, without bodies.
+# The columns that distinguish events, without bodies.
 SUMMARY = (
     "event_time",
     "agent_id",
@@ -41,7 +41,7 @@ SUMMARY = (
 )
 
 
-# Events that a page ended before, in the order of `Trail.search`.
+# Events after the last one of a page, in the order of `Trail.search`.
 _BEFORE = "(event_time, event_id) < ({before_time:DateTime64(6, 'UTC')}, {before:UUID})"
 
 
@@ -57,7 +57,7 @@ class Trail:
     """
     Reads the rows of one table. As safe to call from several threads as *client* is.
 
-    Every method raises `TransientError` or `SetupError` when ClickHouse does not answer, or not to
+    Every method raises `TransientError` or `SetupError` when ClickHouse does not answer, or rejects
     this user.
     """
 
