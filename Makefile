@@ -1,10 +1,11 @@
-# What a person runs and what CI runs. Needs make and Python 3.10 or newer; everything else goes into .venv and .tox.
+# The commands of developers and of CI. They need make and Python 3.10 or newer; everything else goes into .venv and
+# .tox.
 
 PYTHON ?= python3
 PYTHONS ?= 3.10 3.11 3.12 3.13 3.14
 # Arguments for pytest: make test ARGS='-k spool'
 ARGS ?=
-# UV=0: pip and virtualenv instead of uv. Slower by half a minute a Python, but they read an index set in pip.conf.
+# UV=0: pip and virtualenv instead of uv. They take half a minute more per Python, but read an index from pip.conf.
 UV ?= 1
 
 comma := ,
@@ -21,12 +22,12 @@ TOOLS := tox tox-uv
 INSTALL := $(VENV)/bin/uv pip install -q --python $(VENV)/bin/python --reinstall-package audit-handler
 endif
 
-# Only Pythons that are already here are used: a missing one is reported, not downloaded.
+# Only Pythons that are already installed are used: a missing one is reported, not downloaded.
 export UV_PYTHON_DOWNLOADS := never
-# A .venv or conda environment that happens to be active is not the one to install into.
+# Do not install into a .venv or conda environment that happens to be active.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
-# A Python that was asked for by name (make test PYTHONS=3.12) has to be there; of the default list, one is enough.
+# A Python that is named (make test PYTHONS=3.12) must be installed; of the default list, one is enough.
 SKIP_MISSING := $(if $(filter file,$(origin PYTHONS)),true,false)
 
 define REPORT
@@ -40,8 +41,8 @@ sys.exit(0 if ran else "No test was run.")
 endef
 export REPORT
 
-# pyenv hides its Pythons behind shims that answer only for the active version. The newest release of each wanted
-# version goes to the end of PATH, where tox finds python3.X whatever pyenv has active.
+# pyenv hides its Pythons behind shims that work only for the active version. Add the newest release of each wanted
+# version to the end of PATH: there tox finds python3.X for every active version of pyenv.
 FIND_PYTHONS = path="$$PATH"; \
 	for version in $(PYTHONS); do \
 	    newest=$$(ls '$(PYENV)/versions' 2>/dev/null | grep -E "^$$version\.[0-9]+$$" | sort -t. -k3,3n | tail -n 1); \
@@ -59,12 +60,12 @@ help:
 	@echo 'make coverage  branch coverage on one Python, and its threshold'
 	@echo 'make lowest    the tests with the lowest allowed version of each dependency'
 	@echo 'make docs      build the documentation site into site/, and check its links'
-	@echo 'make faults    kill applications 1,000 times and servers 100 times, break everything else, compare with others,'
-	@echo '               and write docs/RELIABILITY.md: 15 minutes  (ARGS="-k fork" for some of the faults alone)'
+	@echo 'make faults    kill applications 1,000 times and servers 100 times, cause every other fault, compare with'
+	@echo '               other libraries, write docs/RELIABILITY.md: 15 minutes  (ARGS="-k fork" for some faults)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
-	@echo 'make bench     what it costs beside other libraries, and write docs/PERFORMANCE.md: 6 minutes'
+	@echo 'make bench     compare the cost with other libraries, and write docs/PERFORMANCE.md: 6 minutes'
 	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'
-	@echo 'make clean     remove what these made'
+	@echo 'make clean     remove the files that these commands made'
 
 test: $(VENV)/.tools
 	@$(FIND_PYTHONS); \
@@ -97,8 +98,8 @@ $(VENV)/.tools: pyproject.toml
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --upgrade $(TOOLS)
 	@touch $@
 
-# Not editable: the demo and the benchmarks run what a user installs. Installed anew when a source file changed.
+# Not editable: the demo and the benchmarks run the package as a user installs it, installed again after each change.
 $(VENV)/.demo: $(VENV)/.tools $(SOURCES)
-	@echo 'Installing audit-handler and what the demo needs (the first time about 200 MB to download) ...'
+	@echo 'Installing audit-handler and the packages of the demo (about 200 MB to download the first time) ...'
 	@$(INSTALL) --group demo '.[embedded,cli]'
 	@touch $@
