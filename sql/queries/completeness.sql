@@ -1,7 +1,7 @@
 -- Is a row missing, or stored twice? One line per writer; every process numbers its rows 1, 2, 3, ...
 -- missing: numbers that do not exist between the first and the last one of the range. A row that still waits in a spool, or
 --   was rejected, is missing too.
--- repeated: rows whose number exists already.
+-- repeated: rows with a number that an earlier row has.
 -- before_first: numbers below the first one. Their rows are older than the range, or come from a table that had no such
 --   column, or were dropped by retention. Over the whole life of a writer it is 0.
 -- Numbers of one day before and after the range count too: rows of the same moment can lie on both sides of its border.

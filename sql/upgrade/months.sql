@@ -1,5 +1,5 @@
--- The months of the older table: rows to copy, and rows to leave. Rows are left if their time is before 2020, which means
--- that it was never set and which the new table rejects, or if they are past the retention.
+-- The months of the older table: rows to copy, and rows to leave. A row is left if it is past the retention, or if its
+-- time is before 2020: such a time was never set, and the new table rejects it.
 SELECT toYYYYMM(event_date) AS month,
        countIf(event_time >= toDateTime64('2020-01-01 00:00:00', 3, 'UTC') AND event_date + INTERVAL 2 YEAR > today()) AS rows,
        count() - rows AS left_behind

@@ -145,7 +145,8 @@ def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]
         return
     if foreign := _AUDIT_COLUMNS - table.columns.keys():
         raise SetupError(
-            f"{database}.{name} is not an audit table: it has no {' and no '.join(sorted(foreign))}",
+            f"{database}.{name} is not an audit table: "
+            f"it has no {' and no '.join(sorted(foreign))}",
             remedy="name another table with --table; this one is left as it is",
         )
     if "MergeTree" in create:
