@@ -1,9 +1,9 @@
 """
-Where the tests find a ClickHouse: the loopback server over chDB, and a real one where there is one.
+The ClickHouse servers of the tests: the loopback server over chDB, and a real one if there is one.
 
 ``AUDIT_TEST_CLICKHOUSE_URL`` names a real server (``http://user:password@127.0.0.1:8123``); without
-it testcontainers starts one where a Docker engine runs. With ``AUDIT_TEST_DOCKER`` set (CI), being
-without one is a failure.
+it, testcontainers starts one if a Docker engine runs. With ``AUDIT_TEST_DOCKER`` set (CI), a
+missing server is a failure.
 
 ``AUDIT_TEST_ONCE_ON`` (``make test`` sets it) names the one Python, such as ``3.13``, that runs the
 tests marked *once*: those of ClickHouse, SQL, files and other programs, which say nothing about the
@@ -49,7 +49,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _real_server(request: pytest.FixtureRequest) -> RealServer:
-    """Return a real server, or skip saying why there is none."""
+    """Return a real server, or skip the test with the reason."""
     if url := os.environ.get("AUDIT_TEST_CLICKHOUSE_URL"):
         return RealServer(url)
     require_docker()
@@ -67,7 +67,7 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackClick
     scope="session", params=["loopback", pytest.param("server", marks=pytest.mark.integration)]
 )
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Every ClickHouse that there is here."""
+    """Each ClickHouse that is available."""
     if request.param == "loopback":
         server: LoopbackClickHouse = request.getfixturevalue("loopback")
         return server
@@ -76,13 +76,13 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture
 def database() -> str:
-    """A database of this test's own."""
+    """A database for this test only."""
     return f"audit_{os.getpid()}_{next(_numbers)}"
 
 
 @pytest.fixture
 def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
-    """A logger of this test's own, that passes nothing on."""
+    """A logger for this test only, which does not propagate."""
     logger = logging.getLogger(f"shop.{request.node.name}")
     logger.propagate = False
     yield logger
@@ -101,7 +101,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def faults(loopback: LoopbackClickHouse) -> Iterator[LoopbackClickHouse]:
-    """The loopback server, without faults and memories of other tests before and after."""
+    """The loopback server, without faults and logged requests of other tests."""
     loopback.clear_faults()
     loopback.forget_requests()
     yield loopback
@@ -111,9 +111,9 @@ def faults(loopback: LoopbackClickHouse) -> Iterator[LoopbackClickHouse]:
 @pytest.fixture
 def make_handler(tmp_path: Path) -> Iterator[Callable[..., AuditHandler]]:
     """
-    Make handlers with quick retries and a spool of this test's own; close them at the end.
+    Make handlers with quick retries and a spool for this test only; close them at the end.
 
-    ``logger=`` attaches one to a logger of that name.
+    ``logger=`` attaches the handler to the logger of that name.
     """
     made: list[tuple[AuditHandler, logging.Logger | None]] = []
 

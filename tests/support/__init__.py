@@ -1,1 +1,1 @@
-"""What several test modules share: engines, servers, programs, doubles."""
+"""Helpers that several test modules share: engines, servers, programs, doubles."""

@@ -1,4 +1,4 @@
-"""A server for ASGI applications without a socket, and a logger whose audits are kept."""
+"""A server for ASGI applications without a socket, and a handler that keeps audit events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DISCONNECT = {"type": "http.disconnect"}
 
 class Capture(logging.Handler):
     """
-    Keeps the rows, as the real handler would form them at that moment, and their encoded lines.
+    Keeps the rows, formed at the call as by the real handler, and their encoded lines.
     """
 
     def __init__(self, redact_keys: Iterable[str] = ()) -> None:
@@ -56,7 +56,7 @@ def private_logger(level: int, *handlers: logging.Handler) -> logging.Logger:
 
 @dataclass
 class Answer:
-    """What a server was given."""
+    """The messages that the application sent to the server."""
 
     messages: list[Message] = field(default_factory=list)
 
@@ -87,9 +87,11 @@ async def ask(
     **scope: Any,
 ) -> Answer:
     """
-    Send a request as a server does: *chunks* one by one, then silence until the response is there.
+    Send a request as a server does: *chunks* one by one, then nothing until the response is
+    complete.
 
-    A chunk may be another message instead. Pass *answer* to look at it when the application fails.
+    A chunk may be another message instead. Pass *answer* to read it after the application has
+    failed.
     """
     answer = Answer() if answer is None else answer
     incoming = [

@@ -29,7 +29,7 @@ def run(*arguments: object, **options: Any) -> Result:
     """
     Run ``audit-handler`` with *arguments* in this process, and return its result.
 
-    Not for chDB. *output* of the result is stdout and stderr, in the order in which they came.
+    Not for chDB. The *output* of the result is stdout and stderr, in the order of the writes.
     """
     result = CliRunner().invoke(main, [str(each) for each in arguments], **options)
     if result.exception and not isinstance(result.exception, SystemExit):
@@ -74,13 +74,13 @@ def check_steps(*arguments: object) -> dict[str, tuple[str, str, str]]:
 
 
 def environment_with(more: dict[str, str]) -> dict[str, str]:
-    """Return the environment of this test and *more*, in which a program finds our package."""
+    """Return the environment of this test with *more*, and the path of our package."""
     path = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
 def die_with_three_rows(dsn: str = "http://127.0.0.1:1/away") -> None:
-    """Leave three rows of a process that ended, in the spool of the environment."""
+    """Leave three rows of an ended process in the spool of the environment."""
     command = [sys.executable, "-c", DIES, dsn]
     subprocess.run(command, env=environment_with({}), check=True, timeout=100)
 

@@ -1,7 +1,7 @@
 """
 Real ClickHouse servers in Docker: one node, or a cluster of two shards with two replicas each.
 
-Where no Docker engine runs, a test that asks for one is skipped and says so; with
+If no Docker engine runs, a test that needs one is skipped with the reason; with
 ``AUDIT_TEST_DOCKER`` set (CI) it fails instead.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["PASSWORD", "require_docker", "start_cluster", "start_node", "url_of"
 IMAGE = "clickhouse/clickhouse-server:latest"
 PASSWORD = "made-up"
 CLUSTER = {"ch1": 1, "ch2": 1, "ch3": 2, "ch4": 2}
-"""Hosts and their shards. Keeper runs in the first."""
+"""Hosts and their shards. Keeper runs on the first host."""
 
 _CONFIG = """
 <clickhouse>
@@ -53,7 +53,7 @@ _KEEPER = """
 
 
 def require_docker() -> None:
-    """Skip where no Docker engine runs, unless there must be one."""
+    """Skip the test if no Docker engine runs; fail if CI requires one."""
     has_docker = Path("/var/run/docker.sock").exists() or bool(os.environ.get("DOCKER_HOST"))
     if not has_docker and not os.environ.get("AUDIT_TEST_DOCKER"):
         pytest.skip("no Docker engine runs here, and no real server is named in the environment")

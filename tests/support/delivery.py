@@ -34,7 +34,7 @@ class Bench:
     def __init__(
         self, directory: Path, *script: DeliveryError | tuple[DeliveryError, bool] | None
     ) -> None:
-        # Below a directory of its own: its neighbours there would be other targets.
+        # In a directory of its own: the directories beside it would be other targets.
         self.directory = directory / "target"
         self.clock = SteppingClock()
         self.counters = Counters()
@@ -78,7 +78,7 @@ def refuse_rows(
     *bad: int, names_row: bool = True, code: int = 27
 ) -> Callable[[bytes], DataError | None]:
     """
-    Return a server's answer to inserts with *bad* rows: it refuses the whole insert and, with
+    Return a server's answer to inserts with *bad* rows: it rejects the whole insert and, with
     *names_row*, names the first bad row.
     """
 

@@ -1,4 +1,4 @@
-"""Disks that refuse, fill up, or interrupt the thread that uses them."""
+"""Disks that fail, fill up, or interrupt the thread that uses them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FaultyFiles", "InterruptedFiles", "RefusingFiles", "raising"]
 
 
 class FaultyFiles(DiskFiles):
-    """A disk that, when told to, writes *partial* bytes of a row and then refuses."""
+    """A disk that, on request, writes *partial* bytes of a row and then fails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class FaultyFiles(DiskFiles):
 
 
 class InterruptedFiles(DiskFiles):
-    """A disk whose next call of one kind is interrupted, once, before or after it is done."""
+    """A disk that interrupts its next call of one kind, once, before or after the operation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def raising(error: type[BaseException]) -> Any:
 
 
 class RefusingFiles(DiskFiles):
-    """A disk that refuses so many syncs, of files or of directories."""
+    """A disk that fails a number of syncs, of files or of directories."""
 
     def __init__(self, *, files: int = 0, directories: int = 0, path: Path | None = None) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """
-The tables in ``docs/`` that are made from ``sql/``.
+The tables in ``docs/`` that are generated from ``sql/``.
 
-``python -m tests.support.documented`` writes them again; a test fails when they are out of date.
+``python -m tests.support.documented`` generates them; a test fails when they are out of date.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COLUMN = re.compile(r"^    (\w+) (.+?)(?: DEFAULT .+?)? COMMENT '(.+?)'", re.MU
 
 
 def columns() -> str:
-    """Return the columns of the table, their types and what they are for."""
+    """Return the columns of the table, with types and comments."""
     lines = ["| column | type | | filled by |", "|---|---|---|---|"]
     for name, kind, comment in _COLUMN.findall(statements(TARGET)[1]):
         filler = _FILLERS.get(COLUMNS[name], "an extra")

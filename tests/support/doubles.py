@@ -1,4 +1,4 @@
-"""Doubles that are passed in: a clock that never waits, a ClickHouse that answers by script."""
+"""Test doubles: a clock that never waits, and a ClickHouse that answers by script."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from audit_handler.errors import DeliveryError
 
 class SteppingClock:
     """
-    A clock that stands still until a test waits on it, and then jumps to the end of the wait.
+    A clock that stands still, and jumps to the end of each wait.
 
-    For tests on one thread. A wait without an end is an error there, since nothing would end it.
+    For tests on one thread. A wait without an end is an error, because nothing would end it.
     *on_wait* is called after each wait.
     """
 
@@ -38,10 +38,10 @@ class SteppingClock:
 
 class ScriptedDestination:
     """
-    A table in memory. Before it takes an insert it plays the next step of its script.
+    A table in memory. Before it accepts an insert, it runs the next step of its script.
 
-    A step is None (take the rows), an exception (raise it, take nothing), or a pair of an exception
-    and True (take the rows and raise it all the same). When the script is over, inserts are taken.
+    A step is None (accept the rows), an exception (raise it, accept nothing), or a pair of an
+    exception and True (accept the rows, and raise it). After the last step, inserts are accepted.
     """
 
     def __init__(self, *script: DeliveryError | tuple[DeliveryError, bool] | None) -> None:

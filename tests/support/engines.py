@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 class Engine(Protocol):
-    """A ClickHouse that a test can ask."""
+    """A ClickHouse that a test can query."""
 
     def dsn(self, database: str = "audit_db") -> str: ...
 
@@ -17,7 +17,7 @@ class Engine(Protocol):
 
 
 class RealServer:
-    """A real ClickHouse server, asked through the driver."""
+    """A real ClickHouse server, queried through the driver."""
 
     def __init__(self, url: str) -> None:
         import clickhouse_connect

@@ -59,7 +59,7 @@ def answered(
     **facts: Any,
 ) -> Exchange:
     """
-    Return an exchange whose bodies are JSON and whose response is complete.
+    Return an exchange with JSON bodies and a complete response.
     """
     exchange = begun(method, path, JSON, is_complete=True, **facts)
     if request is not None:

@@ -1,4 +1,4 @@
-"""What ``audit-handler check`` finds, asked for without the command line."""
+"""The findings of ``audit-handler check``, without the command line."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ def application(
     logger: logging.Logger, views: dict[str, Callable[..., Any]] | None = None, **options: Any
 ) -> Flask:
     """
-    Return an audited application of *views*, which are posted to, or of a few that most can use.
+    Return an audited application with *views*, which accept POST, or with a few that most tests
+    use.
     """
     app = Flask(__name__, static_folder=None)
     app.secret_key = "made-up"
@@ -55,13 +56,13 @@ def asked(app: Flask, method: str = "POST", path: str = "/api/orders", **kwargs:
 
 
 def start_nothing(*_: Any) -> Any:
-    """Take the start of a response, and forget it."""
+    """Ignore the start of a response."""
 
 
 class Server:
     """
-    Calls an application as a server does, one step at a time. *upload* is what it reads from, and
-    how much the client has announced.
+    Calls an application as a server does, one step at a time. *upload* is the request's body, and
+    the length that the client has announced.
     """
 
     def __init__(

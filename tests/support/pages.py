@@ -1,8 +1,8 @@
 """
-The pages of the documentation as programs: what their blocks of Python need around them, and what
-must hold after them.
+The pages of the documentation as programs: the code before their Python blocks, and the checks
+after them.
 
-The blocks of one page are one program, in their order. A reader sees the blocks alone.
+The blocks of one page are one program, in their order. A reader sees only the blocks.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def program(page: Path) -> str:
-    """Return the blocks of Python of *page*, with what they need; empty where there are none."""
+    """Return the Python blocks of *page*, with the code that they need; empty if there are none."""
     shown = [block.text for block in blocks(page) if block.language == "python"]
     if not shown:
         return ""
@@ -138,6 +138,6 @@ def program(page: Path) -> str:
 
 
 def programs() -> dict[str, str]:
-    """Return the programs by the names of their pages."""
+    """Return the programs by the name of their page."""
     found = {name_of(page): program(page) for page in PAGES}
     return {name: text for name, text in found.items() if text}

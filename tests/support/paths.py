@@ -1,4 +1,4 @@
-"""Where the checkout's files are, for the tests that read or run them."""
+"""The paths of the checkout's files, for tests that read or run them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How a policy decides, for tests."""
+"""The decisions of a policy, for tests."""
 
 from __future__ import annotations
 

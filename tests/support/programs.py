@@ -2,8 +2,8 @@
 Programs for the tests about processes: a spool, a database, and real interpreters that log into
 them.
 
-Nothing here imports chDB: a process that has loaded it cannot fork safely, and pytest's must be
-able to.
+Nothing here imports chDB: a process that has loaded it cannot fork safely, and pytest's process
+must.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class World:
         wrapper: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
         """
-        Start *program*; it prints the number of each audit whose call has returned.
+        Start *program*; it prints the number of each audit event after its call has returned.
 
         Args:
             environment: Variables in addition to the world's own.
-            wrapper: A command, with its arguments, that the interpreter's command is appended to.
+            wrapper: A command with its arguments; the interpreter's command is appended to it.
         """
         source = prelude + textwrap.dedent(program)
         python = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", source]
@@ -86,7 +86,7 @@ class World:
     def run(
         self, program: str, status: int = 0, prelude: str = PRELUDE, **options: Any
     ) -> list[int]:
-        """Run *program* to its end, check how it ended, and return the numbers it printed."""
+        """Run *program* to its end, check its exit code, and return the numbers that it printed."""
         process = self.start(program, prelude, **options)
         printed, complaints = process.communicate(timeout=100)
         assert process.returncode == status, complaints.decode()
@@ -120,9 +120,9 @@ class World:
         numbering.
 
         Args:
-            acknowledged: The numbers whose calls have returned.
-            surplus: How many more rows may be stored: of calls that were cut off before they
-                returned.
+            acknowledged: The numbers of the calls that have returned.
+            surplus: Number of additional rows that may be stored: rows of calls that a kill
+                interrupted.
             row: The row of the failure table, for the report.
         """
         with self.server() as server:

@@ -1,4 +1,4 @@
-"""Rows for the queries of ``sql/queries/``, and their answers."""
+"""Rows for the queries of ``sql/queries/``, and their results."""
 
 from __future__ import annotations
 

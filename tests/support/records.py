@@ -1,4 +1,4 @@
-"""Log records, and the rows that an encoder makes of them."""
+"""Log records, and the rows that an encoder makes from them."""
 
 from __future__ import annotations
 

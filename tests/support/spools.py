@@ -1,4 +1,4 @@
-"""Spools of a test, filled and emptied."""
+"""Fill and empty the spools of a test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def numbers(spool: Spool, segment: Segment) -> list[int]:
 
 
 def take_all(spool: Spool) -> list[int]:
-    """Acknowledge what waits, the open segment included; return its numbers in order."""
+    """
+    Acknowledge all waiting rows, with those of the open segment; return their numbers in order.
+    """
     taken = []
     while segment := spool.get(10.0):
         taken += numbers(spool, segment)

@@ -1,4 +1,4 @@
-"""Asks the pages of health and status as an ASGI server does."""
+"""Request the health and status pages as an ASGI server does."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-The loopback server keeps its promises: the driver's own HTTP client, the real engine, faults.
+The loopback server: the driver's own HTTP client, the real engine, faults.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(
         importlib.util.find_spec("chdb")
-        is None,  # looked for, not imported: that would break forks
+        is None,  # find_spec, not an import: that would break forks
         reason="the loopback server needs chdb",
     ),
 ]
@@ -83,7 +83,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback
 @pytest.fixture
 def server(shared_server: LoopbackClickHouse) -> Iterator[LoopbackClickHouse]:
     """
-    The module's server as new, whatever the test does to it.
+    The module's server, reset before and after each test.
     """
     shared_server.forget_requests()
     yield shared_server
@@ -201,7 +201,7 @@ def test_client_inserts_python_rows_as_native(
     client.insert(table, [[n, "a"] for n in range(1000)], column_names=COLUMNS)
 
     assert list(range(1000)) == stored(server, table)
-    # The statement too is compressed here: it is the first line of the body.
+    # The statement is compressed too: it is the first line of the body.
     assert server.requests("^INSERT")[0]["content_encoding"] in ("lz4", "zstd")
 
 
@@ -333,7 +333,7 @@ def test_damaged_zstd_is_refused(server: LoopbackClickHouse, table: str) -> None
 
 
 def lz4_frame(body: bytes) -> bytes:
-    # From Python 3.14 on, the driver comes without it.
+    # From Python 3.14 on, the driver is installed without it.
     compressed: bytes = pytest.importorskip("lz4.frame").compress(body)
     return compressed
 
@@ -641,7 +641,7 @@ def test_unknown_fault_is_refused(server: LoopbackClickHouse) -> None:
         server.fault("http_status")
 
 
-# The log and the way past it
+# The log, and the queries that bypass it
 
 
 def test_log_tells_what_arrived(server: LoopbackClickHouse, client: Client, table: str) -> None:
@@ -689,7 +689,7 @@ def test_own_queries_meet_no_fault_no_log_and_no_grant(server: LoopbackClickHous
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[LoopbackClickHouse]:
     """
-    A server that the test may end. Nobody has to log in.
+    A server that the test may end. It needs no login.
     """
     with LoopbackClickHouse.start(tmp_path / "db") as server:
         server.command("CREATE DATABASE audit_db")

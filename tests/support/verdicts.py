@@ -18,7 +18,7 @@ __all__ = ["Verdict", "report", "verdict_on"]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The rows of one test, as the table has them."""
+    """The rows of one test, as stored in the table."""
 
     acknowledged: int
     """Logger calls that returned."""
@@ -29,7 +29,7 @@ class Verdict:
     doubled: int
     """Surplus copies of rows."""
     unacknowledged: int
-    """Stored rows whose call was cut off by a kill before it returned."""
+    """Stored rows of calls that a kill interrupted before they returned."""
     reported: int
     """Rows that were counted and logged as rejected, dropped or removed."""
 
@@ -70,9 +70,9 @@ def report(
 
     Args:
         row: The row of the failure table.
-        fault: What was done in this test.
-        trials: How often.
-        seconds: How long it took.
+        fault: The fault of this test.
+        trials: Number of repetitions.
+        seconds: Duration.
     """
     path = os.environ.get("AUDIT_FAULT_REPORT")
     if not path:

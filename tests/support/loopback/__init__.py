@@ -1,6 +1,6 @@
 """
-A ClickHouse server for tests, in a process of its own; see
-``tests.support.loopback.server`` for what it can do.
+A ClickHouse server for tests, in a process of its own; ``tests.support.loopback.server`` describes
+its features.
 
 Only the standard library is imported here: chDB must never be imported in a process that forks.
 """
@@ -22,8 +22,8 @@ from urllib.parse import quote
 __all__ = ["LoggedRequest", "LoopbackClickHouse", "LoopbackError"]
 
 SERVER = Path(__file__).with_name("server.py")
-# A start takes 0.4 to 1.5 s; a minute is enough for a loaded machine and still ends before
-# pytest-timeout would.
+# A start takes 0.4 to 1.5 s. A minute is enough for a loaded machine, and ends before
+# pytest-timeout.
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 CONTROL_TIMEOUT = 60.0
@@ -31,7 +31,7 @@ CONTROL_TIMEOUT = 60.0
 
 class LoopbackError(Exception):
     """
-    Raised when the server did not start, or could not do what the control port was asked to do.
+    Raised when the server did not start, or a request to the control port failed.
     """
 
 
@@ -41,8 +41,9 @@ class LoggedRequest(TypedDict):
 
     ``statement`` is cut at 300 characters and without the data; ``kind`` is its first keyword.
     ``settings`` are those from the URL. ``body_bytes`` were received, as compressed by the client.
-    ``status`` is None when no answer was sent, ``fault`` when no fault was met. ``executed`` says
-    that the engine ran the statement without an error. ``phase`` is ``received`` or ``finished``.
+    ``status`` is None if no answer was sent, ``fault`` is None if no fault applied. ``executed``
+    says that the engine ran the statement without an error. ``phase`` is ``received`` or
+    ``finished``.
     """
 
     n: int
@@ -96,10 +97,10 @@ class LoopbackClickHouse:
         Start a server on the database in the directory *path*, and return when it listens.
 
         Args:
-            path: Made when missing. One server at a time; free again as soon as `kill` or `stop`
+            path: Created if missing. One server at a time may use it, until `kill` or `stop`
                 returns.
-            user: The only user; None welcomes everybody.
-            config: A configuration file of ClickHouse's, for clusters, disks and a keeper.
+            user: The only user; with None, no login is needed.
+            config: A configuration file of ClickHouse, for clusters, disks and a keeper.
 
         Raises:
             LoopbackError: The server did not start; the text holds its stderr.
@@ -117,7 +118,7 @@ class LoopbackClickHouse:
 
     def dsn(self, database: str = "audit_db", *, password: str | None = None) -> str:
         """
-        Return the URL for the driver, with the server's own password unless another is given.
+        Return the URL for the driver, with the server's own password or *password*.
         """
         password = self.password if password is None else password
         login = (
@@ -144,14 +145,13 @@ class LoopbackClickHouse:
 
     def stop(self) -> None:
         """
-        End the server; requests that are under way get no answer. Does nothing when it has ended
-        already.
+        End the server; running requests get no answer. Does nothing if it has already ended.
         """
         if self.is_running:
             assert self._process.stdin is not None
             try:
-                # Said aloud, because a forked child of the test process may hold the pipe open and
-                # so withhold the EOF.
+                # An explicit line, because a forked child of the test process may hold the pipe
+                # open, and then there is no EOF.
                 self._process.stdin.write(b"\n")
                 self._process.stdin.close()
                 self._process.wait(STOP_TIMEOUT)
@@ -161,10 +161,10 @@ class LoopbackClickHouse:
 
     def restart(self) -> None:
         """
-        Start again on the same directory and port, after `kill`, or after the `stop` that this does
-        when it still runs.
+        Start again on the same directory and port, after `kill`. If the server still runs, stop it
+        first.
 
-        The password and what was denied stay; faults and the request log are gone.
+        The password and the denied patterns stay; faults and the request log are cleared.
         """
         self.stop()
         self._launch()
@@ -182,7 +182,7 @@ class LoopbackClickHouse:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                start_new_session=True,  # Ctrl-C is for the tests; they end the server afterwards
+                start_new_session=True,  # Ctrl-C must reach only the tests; they end the server
             )
             try:
                 announced = json.loads(self._read_announcement())
@@ -212,8 +212,8 @@ class LoopbackClickHouse:
 
     def fault(self, kind: str, **options: Any) -> None:
         """
-        Arm a fault for coming statements. Faults are looked at in the order in which they were
-        armed; a statement meets one at most.
+        Arm a fault for later statements. Faults are checked in the order in which they were armed;
+        at most one applies to a statement.
 
         Kinds:
             reset_before: RST before the statement's data is read; nothing runs.
@@ -223,38 +223,38 @@ class LoopbackClickHouse:
             execute_then_reset: The statement runs, then RST without an answer.
             execute_then_hang: The statement runs; the answer waits for `release` or `clear_faults`.
             hang: Nothing runs until `release` or `clear_faults`. Then the connection closes without
-                an answer, or with *execute* the statement runs late, even when its client has given
+                an answer, or with *execute* the statement runs late, even if its client has given
                 up.
             http_status: The page of a proxy with *status*, and no ClickHouse header; *text* and
                 *headers* (a dict) may be given.
-            error: The ClickHouse error with *code* (and *name*, *text*; *status* when it should not
-                be ClickHouse's own).
+            error: The ClickHouse error with *code* (and *name*, *text*; *status* replaces
+                ClickHouse's own).
 
         Args:
-            match: Regular expression for the statement without its data, whatever the case; by
+            match: Regular expression for the statement without its data; case is ignored. By
                 default any INSERT.
-            times: How many statements meet the fault; -1 for all until cleared. 1 by default.
-            skip: How many matching statements pass first. 0 by default.
-            execute: For hang, http_status and error: run the statement nevertheless.
+            times: Number of statements that get the fault; -1 for all until cleared. 1 by default.
+            skip: Number of matching statements that pass first. 0 by default.
+            execute: For hang, http_status and error: run the statement anyway.
         """
         self._control("fault", kind=kind, **options)
 
     def clear_faults(self) -> None:
         """
-        Disarm all faults and release what hangs.
+        Disarm all faults, and release the hanging requests.
         """
         self._control("clear_faults")
 
     def release(self) -> None:
         """
-        Release what hangs now; armed faults stay.
+        Release the requests that hang now; armed faults stay.
         """
         self._control("release")
 
     @contextmanager
     def faulted(self, kind: str, **options: Any) -> Iterator[None]:
         """
-        `fault` for the length of a ``with`` block, `clear_faults` after it.
+        Arm a fault inside a ``with`` block; call `clear_faults` after it.
         """
         self.fault(kind, **options)
         try:
@@ -264,7 +264,7 @@ class LoopbackClickHouse:
 
     def set_password(self, password: str) -> None:
         """
-        Change the user's password at once, also for connections that are open.
+        Change the user's password at once, also for open connections.
         """
         if self.user is None:
             raise ValueError("this server has no user; start it with user= and password=")
@@ -273,8 +273,8 @@ class LoopbackClickHouse:
 
     def deny(self, *patterns: str) -> None:
         """
-        Answer statements that match one of *patterns* with 497 ACCESS_DENIED, and only those; none
-        denies nothing any more.
+        Answer statements that match one of *patterns*, and no others, with 497 ACCESS_DENIED.
+        Without *patterns*, deny nothing.
         """
         self._control("deny", patterns=patterns)
         self._denied = patterns
@@ -283,15 +283,15 @@ class LoopbackClickHouse:
 
     def requests(self, match: str = "") -> list[LoggedRequest]:
         """
-        Return the requests since the start whose statement matches, oldest first. An answer that
-        has arrived is always among them.
+        Return the requests since the start with a matching statement, oldest first. Every request
+        that has got its answer is among them.
         """
         logged: list[LoggedRequest] = self._control("requests", match=match)
         return logged
 
     def forget_requests(self) -> None:
         """
-        Empty the request log, so that the next test counts from none.
+        Empty the request log.
         """
         self._control("forget_requests")
 
@@ -303,14 +303,14 @@ class LoopbackClickHouse:
         timeout: float = 30.0,
     ) -> list[LoggedRequest]:
         """
-        Wait until *count* requests that match have reached *phase*, and return all that have.
+        Wait until *count* matching requests have reached *phase*, and return all of those.
 
         Args:
             phase: ``received``: the server knows the statement. ``executed``: the engine has run
-                it. ``finished``: the answer or the break is on its way.
+                it. ``finished``: the answer is being sent, or the connection closed.
 
         Raises:
-            TimeoutError: They have not within *timeout* seconds; the text lists what the log holds.
+            TimeoutError: *timeout* seconds have passed; the text lists the log.
         """
         fields = {"match": match, "at_least": count, "phase": phase, "timeout": timeout}
         found: list[LoggedRequest] | None = self._control(
@@ -325,7 +325,7 @@ class LoopbackClickHouse:
             )
         return found
 
-    # The engine, past faults, users and the log
+    # The engine, without faults, users and the log
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """
@@ -350,7 +350,7 @@ class LoopbackClickHouse:
         return printed.removesuffix("\n")
 
     def _control(self, operation: str, deadline: float = CONTROL_TIMEOUT, **fields: Any) -> Any:
-        # http.client and not urllib.request: it knows no proxies from the environment.
+        # http.client, because urllib.request reads proxies from the environment.
         connection = HTTPConnection("127.0.0.1", self._control_port, timeout=deadline)
         try:
             connection.request("POST", f"/{operation}", json.dumps(fields), {"Connection": "close"})

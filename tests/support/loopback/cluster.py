@@ -1,11 +1,11 @@
 """
-A cluster in one process: what of it chDB can do, so that the rest is left to real servers.
+A cluster in one process: the features that chDB has. Real servers test the others.
 
 The cluster ``one`` has a single shard, this process; ``half_dead`` has a second one where nothing
 listens. Two shards on one table would share its deduplication log and lose rows. The keeper is
-ClickHouse's own for tests: replicated tables can be made with it, and are read-only.
+ClickHouse's own for tests: replicated tables can be created with it, and are read-only.
 
-``ON CLUSTER`` needs a server's DDL worker, so `on_one_server` takes it out.
+``ON CLUSTER`` needs a server's DDL worker, so `on_one_server` removes it.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def write_config(
     Write the configuration into *directory*, with a disk for backups there; return its path.
 
     Args:
-        grants: Statements like ``GRANT SELECT ON a.b``: what everybody may, instead of everything.
-        settings: Of everybody's profile.
+        grants: Statements like ``GRANT SELECT ON a.b``: the only grants of each user.
+        settings: Settings of the profile of each user.
     """
     users = ""
     if grants or settings:
@@ -74,12 +74,12 @@ def write_config(
 
 
 def on_one_server(sql: str, cluster: str = "{cluster}") -> str:
-    """Return *sql* for the one server that there is."""
+    """Return *sql* for one server."""
     return sql.replace(f" ON CLUSTER '{cluster}'", "")
 
 
 def unreplicated(sql: str) -> str:
-    """Return *sql* with a table that takes rows where it has a replicated one."""
+    """Return *sql* with a table that accepts rows instead of a replicated one."""
     engine, _, rest = sql.partition("ENGINE = ReplicatedMergeTree(")
     if not rest:
         return sql

@@ -2,25 +2,25 @@
 A ClickHouse HTTP server on loopback: the real engine (chDB) behind ClickHouse's HTTP interface,
 with faults on request.
 
-Run as ``python -m tests.support.loopback.server --path DIR`` or by the path of this file; the
-handle in ``tests.support.loopback`` does the latter. It is a process of its own because chDB may
-not be imported where tests fork, and so that tests can ``kill -9`` it.
+Run it as ``python -m tests.support.loopback.server --path DIR`` or by the path of this file, as the
+handle in ``tests.support.loopback`` does. It is a process of its own because chDB must not be
+imported in a process that forks, and because tests ``kill -9`` it.
 
 Two ports, both on 127.0.0.1 only:
 
-- the *ClickHouse port* speaks what clickhouse-connect speaks: statement in the URL, in the body or
-  split over both, settings and ``param_*`` in the URL, compressed and chunked bodies, errors with
-  ClickHouse's codes, texts and HTTP statuses;
-- the *control port* takes ``POST /<operation>`` with a JSON object (see `ControlHandler`); it is
-  neither logged, faulted nor authenticated.
+- the *ClickHouse port* supports the requests of clickhouse-connect: statement in the URL, in the
+  body or split over both, settings and ``param_*`` in the URL, compressed and chunked bodies,
+  errors with ClickHouse's codes, texts and HTTP statuses;
+- the *control port* accepts ``POST /<operation>`` with a JSON object (see `ControlHandler`),
+  without log, faults or login.
 
 The process prints one JSON line with both ports once chDB is open, and ends at the first line or
-EOF on stdin, so that it never outlives the test process. It ends without closing the engine: what
-was acknowledged is stored, as after ``kill -9``.
+EOF on stdin, so that it never outlives the test process. It ends without closing the engine:
+acknowledged rows are stored, as after ``kill -9``.
 
-Where it differs from a server: sessions keep nothing between requests, ``written_rows`` of an
-``INSERT ... VALUES`` and of an ``INSERT ... SELECT`` is 0, a result is sent whole and uncompressed,
-external data is refused, roles and quotas are ignored.
+Differences from a server: sessions keep nothing between requests, ``written_rows`` of an ``INSERT
+... VALUES`` and of an ``INSERT ... SELECT`` is 0, a result is sent whole and uncompressed, external
+data is rejected, roles and quotas are ignored.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-# Request parameters that the HTTP interface consumes itself; every other one is a setting.
+# Request parameters of the HTTP interface itself; every other one is a setting.
 # fmt: off
 RESERVED_PARAMETERS = frozenset({
     "query", "database", "user", "password", "query_id", "session_id", "session_timeout",
@@ -64,10 +64,10 @@ RESERVED_PARAMETERS = frozenset({
     "http_headers_progress_interval_ms", "quota_key", "role",
 })
 
-# From ClickHouse's src/Server/HTTP/exceptionCodeToHTTPStatus.cpp, read at 08f89d9b; it names the
-# codes, the engine's errorCodeToName gave the numbers. Every other code is 500, among them 164
-# READONLY, 202 TOO_MANY_SIMULTANEOUS_QUERIES, 241 and 252. Servers from before that commit answer
-# 497 ACCESS_DENIED with 500 as well.
+# From ClickHouse's src/Server/HTTP/exceptionCodeToHTTPStatus.cpp, read at 08f89d9b; that file has
+# the names, and the engine's errorCodeToName gave the numbers. Every other code is 500, among them
+# 164 READONLY, 202 TOO_MANY_SIMULTANEOUS_QUERIES, 241 and 252. Servers before that commit answer
+# 497 ACCESS_DENIED with 500, too.
 HTTP_STATUSES = {
     401: (194,),
     403: (192, 193, 497, 512, 516),
@@ -84,14 +84,14 @@ HTTP_STATUSES = {
 # fmt: on
 HTTP_STATUS_OF_CODE = {code: status for status, codes in HTTP_STATUSES.items() for code in codes}
 
-# A fault or a wait may look at a statement before its data has arrived. 64 KiB holds any statement
-# of the tests.
+# A fault or a wait may need a statement before its data has arrived. 64 KiB holds any statement of
+# the tests.
 HEAD_BYTES = 65536
 LOGGED_STATEMENT_CHARS = 300
 
-# Below the ephemeral range of Linux (32768 and up). There, a client that keeps trying a dead
-# server's port would now and then be given that very port as its own, connect to itself, and keep
-# the restarted server from binding it.
+# Below the ephemeral range of Linux (32768 and up). There, a client that tries a dead server's port
+# again and again sometimes gets this port as its own, connects to itself, and prevents the
+# restarted server from binding it.
 PORTS = range(20000, 32000)
 
 QUOTED = rb"""'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`"""
@@ -116,8 +116,8 @@ ERROR = re.compile(
     r"(?: \((?P<name>[A-Z0-9_]+)\))?(?: \(version [^)]*\))?\.?\s*",
     re.DOTALL,
 )
-# INFILE is our detour: what it adds to an error would not be in the answer of a server that read
-# the data from the request.
+# Only we use INFILE: a server that reads the data from the request would not add this text to an
+# error.
 INFILE_NOISE = re.compile(
     r": \(in file/uri [^)]*\)|: While executing File(?:: data for INSERT was parsed from file)?"
 )
@@ -125,7 +125,7 @@ INFILE_NOISE = re.compile(
 
 class ClickHouseError(Exception):
     """
-    An error to answer in ClickHouse's own form.
+    An error that is answered in ClickHouse's own form.
     """
 
     def __init__(self, code: int, name: str, text: str) -> None:
@@ -137,7 +137,7 @@ class ClickHouseError(Exception):
     @classmethod
     def from_engine(cls, message: str) -> ClickHouseError:
         """
-        Read the code, the text and the name out of what chDB raised.
+        Read the code, the text and the name from an exception of chDB.
         """
         found = ERROR.fullmatch(message.strip())
         if not found:
@@ -153,7 +153,7 @@ def quoted(value: str, mark: str = "'") -> str:
     """
     Return *value* as a string literal, or as an identifier when *mark* is a backtick.
 
-    ClickHouse takes a string for a numeric setting too.
+    ClickHouse accepts a string for a numeric setting too.
     """
     return mark + value.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
 
@@ -171,7 +171,7 @@ class Statement:
     @classmethod
     def parse(cls, raw: bytes) -> Statement:
         """
-        Cut *raw* where the data of an INSERT begins; every other statement is left whole.
+        Split *raw* at the start of an INSERT's data; keep any other statement whole.
         """
         found = INSERT_WITH_DATA.match(raw[:HEAD_BYTES])
         if not found or NO_DATA_FOLLOWS.search(re.sub(QUOTED, b"", found["target"])):
@@ -191,7 +191,7 @@ class Statement:
 
     def from_infile(self, path: Path) -> bytes:
         """
-        Return the INSERT with its data in the file at *path* rather than behind it.
+        Return the INSERT with its data in the file at *path*, not after it.
         """
         assert self.insert is not None
         target, settings, fmt = self.insert.group("target", "settings", "format")
@@ -202,7 +202,7 @@ class Statement:
 @dataclass(frozen=True)
 class Result:
     """
-    What the engine returned for one statement.
+    The result of one statement.
     """
 
     body: bytes
@@ -215,19 +215,18 @@ class Engine:
     chDB on one directory.
 
     Each statement gets a connection of its own, for 0.2 ms: ``USE`` and ``SET`` stay within a
-    connection, so a request's database and settings (``insert_deduplication_token`` above all)
-    reach exactly its own statement, and threads need no lock.
+    connection, so a request's database and settings (such as ``insert_deduplication_token``) apply
+    only to its own statement, and threads need no lock.
     """
 
     def __init__(self, path: Path, config: Path | None = None) -> None:
-        # Imported here only: a forked child of a process that imported chDB hangs.
+        # Imported only here: a forked child of a process that imported chDB hangs.
         import chdb
 
         database = f"{path}?config-file={config}" if config else str(path)
         self._connect: Callable[[], Any] = lambda: chdb.connect(database)
         self._keeper = self._connect()  # the engine lives as long as one connection does
-        # Bodies that a killed predecessor left behind. This process has chDB's lock by now, so no
-        # other one writes there.
+        # Bodies of a killed server. This process holds chDB's lock, so no other one writes there.
         self._bodies = path / "loopback_bodies"
         shutil.rmtree(self._bodies, ignore_errors=True)
         self._bodies.mkdir()
@@ -248,13 +247,13 @@ class Engine:
         Run *statement* with *settings* that end with it.
 
         Raises:
-            ClickHouseError: The engine refused or failed.
+            ClickHouseError: The engine's error.
         """
         if not statement.text.strip(b" \t\r\n;"):
-            # chDB takes an empty statement for a good one.
+            # chDB accepts an empty statement.
             raise ClickHouseError(62, "SYNTAX_ERROR", "Syntax error: Empty query")
         connection = self._connect()
-        # Not a suffix from which INFILE would guess a compression.
+        # No suffix that tells INFILE a compression.
         body_path = self._bodies / f"{next(self._numbers)}.data"
         try:
             if database:
@@ -279,8 +278,8 @@ class Engine:
     @staticmethod
     def _result(statement: Statement, result: Any, default_format: str) -> Result:
         rows, size = str(result.rows_read()), str(result.bytes_read())
-        # An INFILE insert counts the rows that it reads as written; those that the table drops for
-        # their token are among them.
+        # An INFILE insert counts all rows that it reads as written, also those that the table drops
+        # because of their token.
         is_insert = statement.data is not None
         summary = {
             "read_rows": rows,
@@ -350,7 +349,7 @@ def _lz4_decompressed(body: bytes) -> bytes:
 
 class RequestBody:
     """
-    The body of one request, read from the connection only as far as asked for.
+    The body of one request, read from the connection only as far as needed.
     """
 
     def __init__(self, stream: BufferedIOBase, headers: Message) -> None:
@@ -363,13 +362,13 @@ class RequestBody:
 
     def read_half(self) -> None:
         """
-        Read half of the body, of a chunked one its first chunk.
+        Read half of the body, or the first chunk of a chunked one.
         """
         self.read(1 if self._is_chunked else self._length // 2)
 
     def read(self, at_least: int | None = None) -> bytes:
         """
-        Read until *at_least* bytes or the whole body (None) are there, and return what is.
+        Read until *at_least* bytes or the whole body (None) are there, and return them.
 
         Raises:
             ConnectionError: The client went away in the middle.
@@ -395,7 +394,7 @@ class RequestBody:
             raise ConnectionError("the client went away between two chunks")
         size = int(size_line.split(b";")[0], 16)
         self.received += self._read_exactly(size)
-        self._stream.readline()  # ends the chunk; after the last one, the (empty) trailer
+        self._stream.readline()  # the end of the chunk; after the last one, the empty trailer
         self._is_complete = size == 0
 
     def _read_exactly(self, size: int) -> bytes:
@@ -408,7 +407,7 @@ class RequestBody:
 @dataclass
 class Fault:
     """
-    One armed fault; see ``LoopbackClickHouse.fault`` for what the kinds and options mean.
+    One armed fault; ``LoopbackClickHouse.fault`` explains kinds and options.
     """
 
     kind: str
@@ -453,7 +452,7 @@ def matches(pattern: str, statement: str) -> bool:
 @dataclass
 class LogEntry:
     """
-    One request in the log. `State` owns it: it changes under the state's lock only.
+    One request in the log. `State` owns it: change it only under the state's lock.
     """
 
     n: int
@@ -483,8 +482,7 @@ class LogEntry:
 
 class State:
     """
-    What the two ports share: the armed faults, the users, the denied statements and the request
-    log.
+    The state of both ports: the armed faults, the users, the denied statements and the request log.
     """
 
     def __init__(self, users: dict[str, str]) -> None:
@@ -502,7 +500,7 @@ class State:
 
     def clear(self) -> None:
         """
-        Disarm all faults and release what hangs.
+        Disarm all faults, and release the hanging requests.
         """
         with self._changed:
             self._faults.clear()
@@ -510,7 +508,7 @@ class State:
 
     def release(self) -> None:
         """
-        Let every request go that hangs now; those that hang later wait for the next release.
+        Release every request that hangs now; later ones wait for the next release.
         """
         with self._changed:
             self._released.set()
@@ -518,8 +516,8 @@ class State:
 
     def arrive(self, **fields: Any) -> tuple[LogEntry, Fault | None, threading.Event]:
         """
-        Log a request, and choose its fault and the event that would end its hanging, in one step: a
-        test that has seen the request in the log can release it.
+        Log a request, and choose its fault and the event that releases it, in one step: a test that
+        has seen the request in the log can release it.
         """
         with self._changed:
             entry = LogEntry(n=next(self._numbers), **fields)
@@ -536,7 +534,7 @@ class State:
             if fault.skip > 0:
                 fault.skip -= 1
                 continue
-            fault.times -= 1  # from -1 it never comes to 0
+            fault.times -= 1  # from -1 it never reaches 0
             if fault.times == 0:
                 self._faults.remove(fault)
             return fault
@@ -560,8 +558,8 @@ class State:
         self, match: str, at_least: int, phase: str, timeout: float
     ) -> list[dict[str, Any]] | None:
         """
-        Block until *at_least* requests that match have reached *phase*; None when they have not
-        within *timeout* seconds.
+        Block until *at_least* matching requests have reached *phase*; return None after *timeout*
+        seconds.
         """
 
         def found() -> list[LogEntry]:
@@ -580,7 +578,7 @@ class State:
 @dataclass(frozen=True)
 class Answer:
     """
-    One HTTP answer, ready to be sent.
+    One HTTP answer, ready to send.
     """
 
     status: int
@@ -590,11 +588,11 @@ class Answer:
 
 class LoopbackServer(ThreadingHTTPServer):
     """
-    A threaded server on 127.0.0.1 whose handlers find the engine and the state on it.
+    A threaded server on 127.0.0.1. Its handlers use its engine and its state.
     """
 
     daemon_threads = True
-    request_queue_size = 128  # with the default of 5 a connect may wait for the kernel's resend
+    request_queue_size = 128  # with the default of 5, a connect may wait for the kernel's retry
 
     def __init__(
         self, port: int, handler: type[BaseHTTPRequestHandler], engine: Engine, state: State
@@ -604,19 +602,18 @@ class LoopbackServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), handler)
 
     def server_bind(self) -> None:
-        # Not HTTPServer's: it asks a name server for the name of 127.0.0.1.
+        # Not HTTPServer's method: it asks a name server for the name of 127.0.0.1.
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that went away is what half of the tests are about; anything else is a bug of
-        # ours and goes to stderr.
+        # Half of the tests make a client go away. Any other error is our bug, and goes to stderr.
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
     """
-    What both ports have in common.
+    The common part of both ports.
     """
 
     protocol_version = "HTTP/1.1"
@@ -626,7 +623,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """
-        Keep quiet; the request log is what tests read.
+        Print nothing: tests read the request log.
         """
 
     def send(self, answer: Answer) -> None:
@@ -678,14 +675,14 @@ class ClickHouseHandler(Handler):
             self._body.read_half()
             return self._reset()
         self._body.read()
-        # 2. Nobody answers.
+        # 2. There is no answer.
         if kind == "close_before":
             return self._close()
         if fault and kind == "hang":
             released.wait()
             if not fault.execute:
                 return self._close()
-        # 3. Somebody else answers, whether the statement ran or not.
+        # 3. A proxy answers, whether the statement ran or not.
         if fault and kind in ("http_status", "error"):
             if fault.execute:
                 self._answer()
@@ -702,8 +699,8 @@ class ClickHouseHandler(Handler):
 
     def _answer(self) -> Answer:
         """
-        Run the request's statement, whose whole body is here, and return what ClickHouse would
-        answer.
+        Run the request's statement after its whole body has arrived, and return the answer of
+        ClickHouse.
         """
         settings = self._settings()
         if self.command == "GET":
@@ -753,7 +750,7 @@ class ClickHouseHandler(Handler):
 
     def _statement_so_far(self) -> Statement:
         """
-        Return the statement without reading more of the body than it takes to know it.
+        Return the statement; read no more of the body than necessary.
         """
         if "query" in self._parameters:
             raw = self._parameters["query"].encode(errors="surrogateescape")
@@ -761,15 +758,14 @@ class ClickHouseHandler(Handler):
             try:
                 raw = self._statement()
             except ClickHouseError:
-                raw = b""  # the answer will say why
+                raw = b""  # the answer will give the reason
         else:
             raw = self._body.read(HEAD_BYTES)
         return Statement(Statement.parse(raw).text)
 
     def _statement(self) -> bytes:
         """
-        Return the URL's statement, a newline and the body, which is how a server puts them
-        together.
+        Return the URL's statement, a newline and the body, joined as a server does.
         """
         content = self._body.content()
         if self._is_form():
@@ -838,8 +834,8 @@ class ClickHouseHandler(Handler):
                 f"{self._entry.user}: Not enough privileges. To execute this query, {grant}",
             )
 
-    # The request's ends. The log is written first: who has seen the end of a request finds it in
-    # the log.
+    # The ends of a request. The log is written first: a test that has seen the end finds it in the
+    # log.
 
     def _finish(self, answer: Answer | None = None) -> None:
         if self._entry.is_finished:
@@ -865,15 +861,14 @@ class ClickHouseHandler(Handler):
         self._finish()
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # Closed by its number: the files on the socket would keep it open, and socketserver would
+        # Close it by its number: the files on the socket would keep it open, and socketserver would
         # send a FIN first.
         os.close(self.connection.detach())
 
 
 def proxy_page(fault: Fault) -> Answer:
     """
-    Return the error page of a proxy that stands before the server: no header of ClickHouse's, no
-    code.
+    Return the error page of a proxy in front of the server: without ClickHouse's headers and code.
     """
     assert fault.status is not None
     body = fault.text or f"<html><body><h1>{fault.status}</h1><hr>proxy</body></html>\n"
@@ -902,7 +897,7 @@ class ControlHandler(Handler):
             result = self._operations()[self.path.lstrip("/")](**arguments)
         except ClickHouseError as exc:
             self.send(Answer(400, {}, f"Code: {exc.code}. {exc.text} ({exc.name})".encode()))
-        except Exception as exc:  # the test that asked should see any error
+        except Exception as exc:  # the test gets every error
             self.send(Answer(400, {}, f"{type(exc).__name__}: {exc}".encode()))
         else:
             self.send(Answer(200, {}, json.dumps(result).encode()))
@@ -947,7 +942,7 @@ def listen(server_on: Callable[[int], LoopbackServer], ports: Sequence[int]) -> 
 
 def main() -> None:
     """
-    Serve until stdin says a line or ends.
+    Serve until stdin gets a line or ends.
     """
     parser = argparse.ArgumentParser(description="ClickHouse's HTTP interface over chDB, for tests")
     parser.add_argument(
@@ -955,7 +950,7 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=0, help="ClickHouse port; 0 takes a free one")
     parser.add_argument("--config", type=Path, help="a configuration file of ClickHouse's")
-    parser.add_argument("--user", help="the only user; without one everybody is welcome")
+    parser.add_argument("--user", help="the only user; without it, no login is needed")
     parser.add_argument("--password", default="")
     arguments = parser.parse_args()
 
@@ -974,7 +969,7 @@ def main() -> None:
             lambda port: LoopbackServer(port, ControlHandler, engine, state), free_ports
         ),
     }
-    # The parent learns the ports by this line.
+    # The parent reads the ports from this line.
     sys.stdout.write(json.dumps({**ports, "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
     with contextlib.suppress(OSError):
