@@ -1,12 +1,12 @@
 """
-A Celery worker whose tasks write audit events.
+A Celery worker with tasks that write audit events.
 
     pip install celery
     CLICKHOUSE_URL=http://user:password@host:8123/audit_db CELERY_BROKER_URL=amqp://... \\
         celery -A examples.celery_worker worker --concurrency 2
 
 The handler is created once, in the first process of the worker, and survives each fork: every child
-of the pool has a writer and a sending thread of its own. Several processes need a ClickHouse
+of the pool has its own writer and its own listener thread. Several processes need a ClickHouse
 server; embedded chDB serves only one.
 """
 
@@ -61,7 +61,9 @@ def deliver(**_options: Any) -> None:
 
 
 class AuditedTask(Task):
-    """A task whose log lines and audit events carry its id, and the user whom the caller names."""
+    """
+    A task that adds its id, and the user that the caller names, to log lines and audit events.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         headers = self.request.headers or {}

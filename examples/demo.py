@@ -2,8 +2,8 @@
 A web application, a few hundred requests, and the audit events in ClickHouse.
 
 Start examples/starlette_app.py under uvicorn, send requests of several users, stop the application,
-and query ClickHouse (chDB, inside this process, without a server): who did what, and is anything
-missing? A second run adds to the same database.
+and query ClickHouse (chDB, inside this process, without a server): what did each user do, and is
+anything missing? A second run adds to the same database.
 
 Exit code 0 if every request that must be audited is stored exactly once, else 1.
 """
@@ -31,7 +31,7 @@ from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-USERS = {  # name: client program, and the address that the proxy of the server reports
+USERS = {  # name: client program, and the address that the server's proxy reports
     "ada": ("Mozilla/5.0 (Macintosh) Safari/605.1", "203.0.113.7"),
     "ben": ("orders-mobile/4.2 (Android 15)", "198.51.100.23"),
     "cleo": ("orders-cli/1.4", "2001:db8::42"),
@@ -170,7 +170,7 @@ def main() -> int:
     console.print(f"Starting the application on {url} ...")
     server = start_server(data, port)
     try:
-        # A connection per request: uvicorn closes a connection on which a request failed.
+        # One connection per request: uvicorn closes a connection after a failed request.
         limits = httpx.Limits(max_keepalive_connections=0)
         with httpx.Client(base_url=url, trust_env=False, limits=limits) as client:
             wait_until_it_answers(client, server)

@@ -1,5 +1,5 @@
 """
-A Django project in one file, whose LOGGING includes the audit handler.
+A Django project in one file, with the audit handler in its LOGGING.
 
     pip install django
     CLICKHOUSE_URL=chdb://$PWD/audit-data/clickhouse python examples/django_app.py runserver

@@ -88,7 +88,7 @@ def create_order() -> Any:
 def update_order(order_id: int) -> Any:
     before = found(order_id)
     stock[order_id] = order = {**before, **sent(), "id": order_id}
-    audit(**changes(before, order))  # what changed; the rest comes from the request
+    audit(**changes(before, order))  # the change; the request gives the other fields
     return order
 
 

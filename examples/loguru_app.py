@@ -1,5 +1,5 @@
 """
-loguru: a sink passes its messages on to the standard library's logging.
+loguru: a sink passes its messages to the standard library's logging.
 
     pip install loguru
     CLICKHOUSE_URL=chdb://$PWD/audit-data/clickhouse python examples/loguru_app.py

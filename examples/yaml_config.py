@@ -1,5 +1,5 @@
 """
-A program whose logging, audit handler included, is configured by a YAML file.
+A program that configures its logging, with the audit handler, from a YAML file.
 
     pip install pyyaml
     CLICKHOUSE_URL=chdb://$PWD/audit-data/clickhouse python examples/yaml_config.py

@@ -55,7 +55,7 @@ def check(
         files: The file operations of the spool.
         now: Returns Unix seconds.
         sends_row: Send a test row. It stays in the trail, with the action ``AUDIT_CHECK``: a user
-            who writes audits should not have the right to delete them.
+            who writes audit events should not have the right to delete them.
         on_step: Called with the name of each step before it is tried.
     """
     server = ServerSteps(connection, settings.target, now)

@@ -93,7 +93,7 @@ class _Batch:
                 done += 1
         finally:
             # Also when ClickHouse fails in the middle: without SELECT privileges the next replay
-            # cannot look up what is stored, and would store again each row that stays here.
+            # cannot look up stored rows, and would store again each row that stays here.
             left = refused + lines[done:]
             if left and done == len(lines):
                 self._rejected.rewrite_reasons(self._path, reasons)

@@ -16,7 +16,7 @@ from audit_handler.trail import Filter, Period
 
 __all__ = ["event_id", "filter_options"]
 
-# Options whose value goes into the filter under the same name.
+# Options that go into the filter under the same name.
 _SAME_NAMES = (
     "user",
     "action",

@@ -95,7 +95,7 @@ def table(
         rows: One value per column.
         title: Printed above the table.
         right: Columns to align right, such as numbers.
-        unbroken: Columns whose values stay on one line.
+        unbroken: Columns that keep each value on one line.
         is_short: Cut long values.
         style: Returns the style of a value, from its column and text.
     """

@@ -82,7 +82,7 @@ class ClickHouse:
 
         Args:
             lines: The rows, one JSON object a line, at most 8 MiB.
-            token: Deduplication token: an insert whose token was stored before stores nothing.
+            token: Deduplication token: a second insert with the same token stores nothing.
             path: A file with exactly *lines*. chDB reads it in place; its driver's own insert
                 leaves copies behind.
             is_standard: Name only the standard columns. A column that the user added then rejects
@@ -209,7 +209,7 @@ class ClickHouse:
             raise
 
     def _prepared(self) -> Client:
-        """Return a connected client, with a table whose columns are known."""
+        """Return a connected client, after the columns of the table are known."""
         is_new = self._client is None
         client = self._connected()
         if is_new and self._after_connect is not None:

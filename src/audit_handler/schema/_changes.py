@@ -1,4 +1,4 @@
-"""Compare an existing table with ``sql/``, and return the statements that add what is missing."""
+"""Compare an existing table with ``sql/``, and return the statements that add the missing parts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Table:
 def changes(client: Client, target: Target) -> list[Change]:
     """
     Return the differences between *target*'s database and tables and ``sql/``, with the statements
-    that add what is missing, in the order to run them. Changes nothing itself.
+    that add the missing parts, in the order to run them. Runs none of them.
 
     The operator's own columns, indexes, retention and settings stay as they are. No statement
     rewrites data: a new index covers new rows only, until it is materialized. A column of another

@@ -199,8 +199,8 @@ def _copy(client: Client, target: Target, name: str, month: Month) -> None:
     """Remove the rows of an interrupted copy of *month*, and copy the month."""
     if client.query(script("upgrade/running.sql", target))[0]["copies"]:
         raise TransientError(
-            f"{target}: a month is being copied already, perhaps by an interrupted upgrade, whose "
-            "last statement still runs in the server. Run the upgrade again later"
+            f"{target}: a month is being copied already; perhaps the last statement of an "
+            "interrupted upgrade still runs in the server. Run the upgrade again later"
         )
     parameters = {"month": month.month}
     if month.copied:

@@ -1,4 +1,4 @@
-"""Adopted writers: dead processes whose rows this process delivers."""
+"""Adopted writers: dead processes; this process delivers their rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Adopted:
 
 class AdoptedWriters:
     """
-    The dead writers whose rows are delivered here, with their counts.
+    The dead writers that this process delivers for, with their counts.
 
     Change it only under the spool's lock; its counts may be read without it.
     """
@@ -79,7 +79,7 @@ class AdoptedWriters:
             dead.close(self._files)
 
     def close(self) -> None:
-        """Release all locks: other processes deliver what still waits."""
+        """Release all locks: other processes deliver the waiting rows."""
         for dead in self._writers.values():
             dead.close(self._files)
         self._writers.clear()

@@ -40,7 +40,7 @@ class GroupCommit:
         # Reentrant, for a signal handler that logs on top of a sync.
         self._lock = threading.RLock()
         self._synced_seq = 0
-        # Rows whose sync failed.
+        # Numbers of rows that could not be synced.
         self._unsynced = range(0)
 
     def note_failure(self, last_seq: int) -> None:

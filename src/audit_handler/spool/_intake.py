@@ -256,7 +256,7 @@ class Intake:
                 self._files.close(handle)
 
     def _leave_open_segment(self) -> None:
-        """Seal the segment whose sync failed, so that later rows go to another file."""
+        """Seal the segment after its sync failed: later rows go to another file."""
         self._has_disk_failed = True
         with suppress(OSError), self.reentry.changing():
             if self.writer:

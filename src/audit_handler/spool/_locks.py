@@ -91,7 +91,7 @@ def _close_inherited_locks() -> None:
 
 
 def _close_handles_of(path: Path) -> None:
-    """Close what another thread of the parent opened just before the fork."""
+    """Close the files that another thread of the parent opened just before the fork."""
     with suppress(OSError):
         found = path.stat()
         for name in os.listdir("/dev/fd"):  # noqa: PTH208  # names alone

@@ -78,7 +78,7 @@ def adopt_dead_writers(
     is_known: Callable[[str], bool] = lambda _name: False,
 ) -> list[tuple[Adopted, list[Segment]]]:
     """
-    Take over every writer under *target_directory* whose process is gone, oldest first.
+    Take over every writer of an ended process under *target_directory*, oldest first.
 
     A lock that can be taken proves it: the operating system releases a lock when its process ends,
     however it ends.

@@ -124,7 +124,9 @@ class Reentry:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock inside this block; append at its end what was put on top of it."""
+        """
+        Hold the lock inside this block; at its end, append the rows that were put on top of it.
+        """
         was_any_deferred = False
         with self._lock:
             was_busy, self._is_busy = self._is_busy, True

@@ -77,7 +77,7 @@ class RejectedRows:
         """
         Write rows of one segment, and the reasons; return their batch.
 
-        After a crash the same call replaces what the first one left.
+        After a crash, the same call replaces the files of the first one.
 
         Args:
             writer_id: The writer of the segment.

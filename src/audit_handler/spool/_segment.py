@@ -40,7 +40,7 @@ class SegmentUnreadable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One sealed segment. Immutable; its file's name says what happened to it."""
+    """One sealed segment. Immutable; the name of its file shows its state."""
 
     writer_id: str
     first_seq: int

@@ -254,7 +254,7 @@ class Spool:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Seal, and release the locks, so that other processes deliver what still waits."""
+        """Seal, and release the locks: other processes deliver the waiting rows."""
         with self.lock:
             # On top of a `put`, in a signal handler, the segment cannot be sealed: then the locks
             # last as long as the process.

@@ -40,7 +40,7 @@ class Writer:
         clock: Gives the times at which segments are created.
         on_sealed: Called with each segment that is sealed; with the same one again when a call was
             interrupted before it could note that.
-        on_unsynced: Called with the last row of a segment whose sync failed as it was sealed.
+        on_unsynced: Called with the last row of a segment if its sync fails while it is sealed.
 
     Raises:
         SpoolUnavailable: The directory cannot be created or locked.

@@ -87,7 +87,7 @@ def _gaps(
 ) -> dict[str, tuple[_Gap, ...]]:
     """
     Return, by writer, the runs of numbers that no row has within *days* around the period. Only
-    runs whose next row lies in the period count.
+    runs count that have their next row in the period.
     """
     parameters: dict[str, Any] = {"writers": [row["writer_id"] for row in writers]}
     around = ""

@@ -182,7 +182,7 @@ class Trail:
         """
         Return the numbers of each writer, those with the most missing and repeated ones first.
 
-        A number whose row lies outside *period* is not missing: rows of two threads may have
+        A number is not missing if its row lies outside *period*: rows of two threads may have
         another order by time than by number, and an extra may set any time. Of consecutive periods,
         only the one with the row after a gap reports the gap.
         """
