@@ -1,4 +1,4 @@
-"""Each step is tried in turn, and what comes after a failure is skipped."""
+"""Each step is tried in turn, and the steps after a failure are skipped."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 
 class ClockServer:
-    """A server that knows the time only."""
+    """A server that knows only the time."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -50,7 +50,7 @@ def test_check_of_clocks_that_differ_names_ntp(dsn: str) -> None:
     [(10.0, 10.0, "ok"), (8.1, 8.1, "ok"), (7.9, 7.9, "warning"), (0.0, 17.0, "ok")],
     ids=["same", "near", "behind", "slow answer"],
 )
-def test_clocks_differ_only_by_what_the_answer_cannot_have_taken(
+def test_the_time_of_the_answer_is_not_counted_as_a_difference_of_clocks(
     before: float, after: float, state: str
 ) -> None:
     readings = iter([before, after])
@@ -81,7 +81,7 @@ def test_a_missing_database_names_init_and_those_that_are_visible(
 def test_a_database_is_found_among_more_than_are_shown(
     faults: LoopbackClickHouse, database: str
 ) -> None:
-    """It was said to be missing when its table was, and 50 others came before it."""
+    """It was reported as missing if its table was missing and 50 other databases came first."""
     others = [f"a{number}_{database}" for number in range(50)]
     for name in (database, *others):
         faults.command(f"CREATE DATABASE {name}")

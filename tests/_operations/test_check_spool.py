@@ -1,4 +1,4 @@
-"""The step about the spool: whether it can be used, and which rows were left in it."""
+"""The step about the spool: can it be used, and are rows of ended processes in it?"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LocklessFiles(DiskFiles):
         return None
 
 
-def test_check_of_a_disk_with_too_little_room_is_a_warning(dsn: str, tmp_path: Path) -> None:
+def test_check_of_a_disk_with_too_little_space_is_a_warning(dsn: str, tmp_path: Path) -> None:
     (tmp_path / "spool").mkdir()
     found = findings(dsn, max_spool_bytes=2**62)["spool"]
 

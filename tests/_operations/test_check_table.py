@@ -30,9 +30,7 @@ def test_a_missing_column_is_named(dsn: str, faults: LoopbackClickHouse, databas
     )
 
 
-def test_a_user_who_may_not_read_mutations_is_not_told_of_any(
-    dsn: str, faults: LoopbackClickHouse
-) -> None:
+def test_a_user_who_may_not_read_mutations_sees_none(dsn: str, faults: LoopbackClickHouse) -> None:
     faults.deny(r"system\.mutations")
     try:
         found = findings(dsn)["table"]

@@ -22,20 +22,20 @@ def test_a_directory_that_is_not_there_is_not_created(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_directory_is_created_where_it_may_be(tmp_path: Path) -> None:
+def test_a_directory_is_created_if_allowed(tmp_path: Path) -> None:
     require_directory(embedded(tmp_path / "a" / "b"), may_be_made=True)
 
     assert (tmp_path / "a" / "b").is_dir()
 
 
 @pytest.mark.parametrize("names", [[], ["tmp", "status"], ["metadata", "store", "tmp"]])
-def test_an_empty_directory_and_one_of_chdb_are_taken(names: list[str], tmp_path: Path) -> None:
+def test_an_empty_directory_and_one_of_chdb_are_accepted(names: list[str], tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).mkdir()
     require_directory(embedded(tmp_path))
 
 
-def test_a_directory_with_other_files_is_refused(tmp_path: Path) -> None:
+def test_a_directory_with_other_files_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "passwd").write_text("")
 
     with pytest.raises(SetupError, match="holds other files"):

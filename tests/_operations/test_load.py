@@ -19,7 +19,7 @@ MakeHandler = Callable[..., AuditHandler]
 
 
 class CountingClient:
-    """A table of which only the counts are known."""
+    """A table that answers only counts."""
 
     def __init__(self, *, rows: int, different: int) -> None:
         self.answer = {"rows": rows, "different": different}
@@ -59,7 +59,7 @@ def test_every_event_arrives_once_and_the_progress_ends_at_all(
     )
 
 
-def test_the_table_has_the_last_word(dsn: str, make_handler: MakeHandler) -> None:
+def test_the_counts_of_the_table_decide(dsn: str, make_handler: MakeHandler) -> None:
     found = load(
         make_handler(dsn, create_table=False),
         CountingClient(rows=12, different=9),

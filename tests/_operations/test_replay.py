@@ -24,7 +24,9 @@ class ReadingDestination(ScriptedDestination):
 
 
 def test_replay_gives_chdb_a_file_to_read_in_place(tmp_path: Path) -> None:
-    """Its driver would write the row to the temporary directory, and leave it there when killed."""
+    """
+    Its driver would write the row to the temporary directory, and a kill would leave it there.
+    """
     destination = ReadingDestination()
     (tmp_path / "rejected").mkdir()
     (tmp_path / "rejected" / "w-1-1.ndjson").write_text('{"writer_id":"w","seq":1}\n')
@@ -78,7 +80,7 @@ def test_rows_that_are_stored_leave_their_file_when_clickhouse_goes_away(tmp_pat
     assert ["lock"] == [each.name for each in path.parent.iterdir()]
 
 
-def test_a_second_replay_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_second_replay_raises_and_changes_nothing(tmp_path: Path) -> None:
     path = reject(tmp_path, 1)
     lock = DiskFiles().lock(path.parent / "lock")
     assert lock is not None

@@ -1,4 +1,4 @@
-"""Tables for the commands: an empty one per test, and a filled one that all tests share."""
+"""Tables for the commands: an empty one per test, and a filled one for all tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _EVENTS: Sequence[Mapping[str, Any]] = (
 
 @pytest.fixture
 def dsn(faults: LoopbackClickHouse, database: str) -> str:
-    """A database of this test's own on the loopback server, with an empty table."""
+    """A database for this test only on the loopback server, with an empty table."""
     dsn = faults.dsn(database)
     assert run("init", "--dsn", dsn).exit_code == 0
     return dsn
@@ -48,9 +48,9 @@ def make_trail(
     loopback: LoopbackClickHouse, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., str]:
     """
-    Make a database whose table holds *events* and *more*; return its dsn.
+    Make a database with a table of *events* and *more*; return its dsn.
 
-    Without *events* these are the six of `trail_dsn`.
+    By default, *events* are the six of `trail_dsn`.
     """
 
     def make(
@@ -78,7 +78,7 @@ def trail_dsn(make_trail: Callable[..., str]) -> str:
 
 @pytest.fixture
 def own_trail_dsn(make_trail: Callable[..., str], database: str) -> str:
-    """The same six events in a table of this test's own, for tests that write."""
+    """The same six events in a table for this test only, for tests that write."""
     return make_trail(database=database)
 
 
@@ -86,7 +86,7 @@ def own_trail_dsn(make_trail: Callable[..., str], database: str) -> str:
 def refused(
     dsn: str, faults: LoopbackClickHouse, database: str, make_handler: Callable[..., AuditHandler]
 ) -> str:
-    """A table whose constraint rejected two of four rows; its dsn."""
+    """A table with a constraint that rejected two of four rows; its dsn."""
     faults.command(
         f"ALTER TABLE {database}.audit_logs ADD CONSTRAINT known CHECK agent_id != 'stranger'"
     )

@@ -82,7 +82,7 @@ def test_check_says_on_a_terminal_what_it_waits_for(dsn: str, faults: LoopbackCl
     assert [] == [state for state in (b"ok", b"failed") if state in told]
 
 
-def test_check_waits_ten_seconds_unless_it_is_told_otherwise() -> None:
+def test_check_waits_ten_seconds_by_default() -> None:
     given = _impatient(Settings.resolve({"dsn": f"{AWAY}?connect_timeout=3"}, {}).target)
 
     assert {"connect_timeout": "3", "send_receive_timeout": 10} == given.client_options
@@ -93,7 +93,7 @@ def test_check_of_a_host_that_does_not_exist_names_the_host() -> None:
 
 
 def test_check_with_a_wrong_password_names_user_and_password(guarded: LoopbackClickHouse) -> None:
-    """The password is right at first; then the server gets another one."""
+    """The password is right at first; then the server's password changes."""
     dsn, password = guarded.dsn(), "p4ss:w/rd"
     before = check_steps("--dsn", dsn)
     guarded.set_password("n3w:p4ss")
@@ -217,7 +217,7 @@ def test_check_of_a_user_who_may_not_look_up_is_a_warning(
 
 
 @pytest.mark.parametrize("below", ["", "spool"])
-def test_check_of_a_spool_that_cannot_be_made_names_the_directory(
+def test_check_of_a_spool_that_cannot_be_created_names_the_directory(
     below: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -230,14 +230,14 @@ def test_check_of_a_spool_that_cannot_be_made_names_the_directory(
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no file system that takes nothing")
-def test_check_of_a_spool_tries_what_the_handler_will_do() -> None:
+def test_check_of_a_spool_tries_the_operations_of_the_handler() -> None:
     """The permissions of the parent allow the directory, and the file system does not."""
     state, detail, _ = check_steps("--dsn", AWAY, "--spool-dir", "/proc/spool")["spool"]
 
     assert ("failed", True) == (state, "/proc/spool" in detail)
 
 
-def test_check_of_a_spool_that_is_not_there_yet_makes_nothing(tmp_path: Path) -> None:
+def test_check_of_a_missing_spool_creates_nothing(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     state, detail, _ = check_steps("--dsn", AWAY, "--spool-dir", tmp_path / "a" / "b")["spool"]
 
@@ -250,7 +250,7 @@ def test_check_of_a_spool_in_memory_is_a_warning() -> None:
 
 
 def test_check_reports_rows_that_no_process_delivers() -> None:
-    """They are of a process that has ended, and that had another target."""
+    """Their process has ended, and had another target."""
     die_with_three_rows("http://127.0.0.1:2/other_db")
     found = json.loads(run("check", "--dsn", AWAY, "--json").stdout)["steps"][-1]
 

@@ -1,4 +1,4 @@
-"""What every command says about a database or table that it cannot use."""
+"""The messages of all commands about a database or table that they cannot use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 EVENT = "00000000-0000-7000-8000-000000000000"
 
 
-def test_an_embedded_database_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
+def test_reading_does_not_create_an_embedded_database(tmp_path: Path) -> None:
     result = run("search", "--dsn", f"chdb://{tmp_path}/typo")
 
     assert (3, False) == (result.exit_code, (tmp_path / "typo").exists())
@@ -24,7 +24,9 @@ def test_an_embedded_database_that_is_not_there_is_not_made_by_reading(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["init", "check", "search"])
-def test_a_directory_for_something_else_is_not_made_a_database(name: str, tmp_path: Path) -> None:
+def test_a_directory_for_another_purpose_does_not_become_a_database(
+    name: str, tmp_path: Path
+) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "passwd").write_text("")
     result = run(name, "--dsn", f"chdb://{tmp_path}/etc")
@@ -34,7 +36,7 @@ def test_a_directory_for_something_else_is_not_made_a_database(name: str, tmp_pa
     assert ["passwd"] == [path.name for path in (tmp_path / "etc").iterdir()]
 
 
-def test_a_directory_that_cannot_be_made_is_not_called_locked(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_not_reported_as_locked(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run("init", "--dsn", f"chdb://{tmp_path}/file/db")
 
@@ -62,7 +64,9 @@ def test_a_table_that_cannot_be_read_yet_names_init(
     ]
 
 
-def test_a_reader_who_may_not_read_is_told_the_grant(dsn: str, faults: LoopbackClickHouse) -> None:
+def test_a_reader_who_may_not_read_gets_the_name_of_the_grant(
+    dsn: str, faults: LoopbackClickHouse
+) -> None:
     faults.deny("^SELECT .*event_time")
     try:
         result = run("search", "--dsn", dsn)

@@ -30,13 +30,13 @@ pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
         (["--min-status", 400], 1),
     ],
 )
-def test_search_finds_what_all_its_filters_describe(
+def test_search_finds_events_that_match_all_filters(
     options: list[str], rows: int, trail_dsn: str
 ) -> None:
     assert rows == len(found("--dsn", trail_dsn, *options))
 
 
-def test_an_address_that_is_none_is_exit_code_2() -> None:
+def test_an_invalid_address_is_exit_code_2() -> None:
     result = run("search", "--dsn", "http://127.0.0.1:1", "--ip", "10.0.0")
 
     assert (2, True) == (result.exit_code, "'10.0.0' is not an address" in result.stderr)

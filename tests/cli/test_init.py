@@ -47,7 +47,7 @@ def test_init_reports_the_columns_that_it_adds(
     assert {"user_agent", "tenant"} <= set(columns)
 
 
-def test_init_leaves_a_column_of_another_type_alone_and_says_so(
+def test_init_leaves_a_column_of_another_type_alone_and_reports_it(
     dsn: str, faults: LoopbackClickHouse, database: str
 ) -> None:
     table = f"{database}.audit_logs"
@@ -60,7 +60,9 @@ def test_init_leaves_a_column_of_another_type_alone_and_says_so(
     assert [{"status_code": 70000}] == faults.query(f"SELECT status_code FROM {table}")
 
 
-def test_init_refuses_a_table_for_something_else(faults: LoopbackClickHouse, database: str) -> None:
+def test_init_rejects_a_table_for_another_purpose(
+    faults: LoopbackClickHouse, database: str
+) -> None:
     faults.command(f"CREATE DATABASE {database}")
     faults.command(f"CREATE TABLE {database}.audit_logs (a String) ENGINE = MergeTree ORDER BY a")
     before = faults.command(f"SHOW CREATE TABLE {database}.audit_logs")
@@ -89,7 +91,7 @@ def test_init_does_not_change_the_retention_of_a_table_that_exists(dsn: str) -> 
     assert "not changed: the retention of audit_logs" in result.stderr
 
 
-def test_init_upgrades_a_table_of_2025_and_says_so(
+def test_init_upgrades_a_table_of_2025_and_reports_it(
     faults: LoopbackClickHouse, database: str
 ) -> None:
     create_older_table(faults, database)
@@ -119,7 +121,7 @@ def test_print_for_a_cluster_shows_its_tables_as_json() -> None:
     assert "ON CLUSTER 'main'" in result.output
 
 
-def test_a_dry_run_prints_what_would_be_run_and_runs_nothing(
+def test_a_dry_run_prints_the_statements_and_runs_none(
     dsn: str, faults: LoopbackClickHouse, database: str
 ) -> None:
     nothing = run("init", "--dsn", dsn, "--dry-run")

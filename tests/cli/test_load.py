@@ -15,11 +15,11 @@ pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 
 def inserts_into(database: str) -> str:
-    """Return a match for its inserts alone: a handler of an earlier test may still be sending."""
+    """Return a pattern for its inserts only: a handler of an earlier test may still send."""
     return f"^INSERT INTO `{database}`"
 
 
-def test_load_counts_what_did_not_arrive(
+def test_load_counts_rows_that_did_not_arrive(
     dsn: str, faults: LoopbackClickHouse, database: str
 ) -> None:
     """A constraint of the operator rejects one of the twenty users."""
@@ -36,7 +36,7 @@ def test_load_counts_what_did_not_arrive(
     )
 
 
-def test_load_says_where_to_look_for_what_did_not_arrive(
+def test_load_names_the_spool_of_rows_that_did_not_arrive(
     dsn: str, faults: LoopbackClickHouse, database: str
 ) -> None:
     faults.command(f"ALTER TABLE {database}.audit_logs ADD CONSTRAINT none CHECK agent_id = ''")
@@ -54,7 +54,7 @@ def test_load_without_a_table_names_init_at_once(faults: LoopbackClickHouse, dat
     assert [] == faults.requests(match=inserts_into(database))
 
 
-def test_load_reads_no_more_than_the_application_itself_may(
+def test_load_needs_no_more_grants_than_the_application(
     dsn: str, faults: LoopbackClickHouse
 ) -> None:
     """The user `audit_writer` may read writer_id, seq and event_date."""

@@ -24,7 +24,7 @@ EVENT = "00000000-0000-7000-8000-000000000000"
 def test_a_new_operator_gets_a_searchable_trail(
     place: str, faults: LoopbackClickHouse, database: str, tmp_path: Path
 ) -> None:
-    """Each command is a process, knows only the dsn, and names the next step when it fails."""
+    """Each command is a process that knows only the dsn, and names the next step when it fails."""
     dsn = faults.dsn(database) if place == "http" else f"chdb://{tmp_path}/chdb/{database}"
     environment = {"CLICKHOUSE_URL": dsn}
 
@@ -43,7 +43,7 @@ def test_a_new_operator_gets_a_searchable_trail(
 
     loaded = program("load", "400", environment=environment)
     assert (0, "") == (loaded.returncode, loaded.stderr)
-    assert re.match(r"400 rows in \d+ batches, [\d.]+ s, [\d,]+ rows/s\n", loaded.stdout)
+    assert re.match(r"400 rows in \d+ batch(es)?, [\d.]+ s, [\d,]+ rows/s\n", loaded.stdout)
     assert "every row is stored once" in loaded.stdout
 
     found = program(
@@ -66,7 +66,7 @@ def test_a_server_that_is_away_is_exit_code_3_and_a_remedy(command: list[str]) -
 
 
 @pytest.mark.parametrize("name", ["audit; DROP TABLE x", "audit`", "a.b"])
-def test_a_name_that_is_no_plain_one_is_exit_code_2(name: str) -> None:
+def test_a_name_that_is_no_identifier_is_exit_code_2(name: str) -> None:
     result = run("search", "--dsn", AWAY, "--table", name)
 
     assert result.exit_code == 2

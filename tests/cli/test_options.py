@@ -1,4 +1,4 @@
-"""Where the settings of a command come from."""
+"""The sources of a command's settings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_missing_dsn_is_exit_code_2() -> None:
 def test_a_password_of_the_environment_wins_over_one_of_a_dotenv_file(
     guarded: LoopbackClickHouse, tmp_path: Path
 ) -> None:
-    """Even if one is a file and the other is not."""
+    """Even if one of them is a file."""
     (tmp_path / "password").write_text(f"{guarded.password}\n")
     (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=stale\n")
     environment = {

@@ -67,7 +67,7 @@ def test_no_until_includes_an_event_of_a_clock_that_is_ahead() -> None:
         (["--since", "1969-01-01"], "must lie between 1970 and 2148"),
     ],
 )
-def test_a_period_that_cannot_be_is_exit_code_2(arguments: list[str], message: str) -> None:
+def test_an_impossible_period_is_exit_code_2(arguments: list[str], message: str) -> None:
     result = run("search", "--dsn", "http://127.0.0.1:1", *arguments)
 
     assert (2, True) == (result.exit_code, message in " ".join(result.stderr.split()))

@@ -57,7 +57,7 @@ def test_every_question_is_answered_in_every_format(form: str, name: str, read_d
     assert (0, 1) == (result.exit_code, len(READERS[form](result.stdout)))
 
 
-def test_without_a_name_the_questions_are_listed_with_what_they_want() -> None:
+def test_without_a_name_the_queries_are_listed_with_their_parameters() -> None:
     shown = run("query").stdout
     told = json.loads(run("query", "--json").stdout)["questions"]
 
@@ -75,7 +75,7 @@ def test_without_a_name_the_questions_are_listed_with_what_they_want() -> None:
         (["top_users", "--param", "agent_id"], "the parameters of top_users, as NAME=VALUE: none"),
     ],
 )
-def test_a_question_that_cannot_be_asked_is_exit_code_2(arguments: list[str], told: str) -> None:
+def test_an_impossible_query_is_exit_code_2(arguments: list[str], told: str) -> None:
     result = run("query", *arguments, "--dsn", "http://127.0.0.1:1")
 
     assert (2, True) == (result.exit_code, told in " ".join(result.stderr.split()))

@@ -27,7 +27,7 @@ def test_replay_as_json(refused: str, faults: LoopbackClickHouse, database: str)
     assert {"stored": 2, "known": 0, "refused": 0, "elsewhere": {}} == json.loads(after.stdout)
 
 
-def test_replay_writes_down_why_a_row_is_refused_again(
+def test_replay_stores_the_reason_of_a_row_that_is_rejected_again(
     refused: str, faults: LoopbackClickHouse, database: str
 ) -> None:
     table = f"{database}.audit_logs"
@@ -40,7 +40,7 @@ def test_replay_writes_down_why_a_row_is_refused_again(
     assert all("Constraint `other`" in reason for reason in batch["reasons"].values())
 
 
-def test_replay_names_the_table_that_rows_were_refused_by(refused: str, tmp_path: Path) -> None:
+def test_replay_names_the_table_that_rejected_rows(refused: str, tmp_path: Path) -> None:
     (target,) = (path for path in (tmp_path / "spool").iterdir() if path.is_dir())
     result = run("replay", "--dsn", refused, "--table", "other")
 
@@ -52,7 +52,7 @@ def test_replay_names_the_table_that_rows_were_refused_by(refused: str, tmp_path
 def test_a_damaged_line_stays_and_does_not_keep_others_from_replay(
     refused: str, faults: LoopbackClickHouse, database: str, tmp_path: Path
 ) -> None:
-    """It ended the replay of every later file. So did a file without its reasons."""
+    """The line ended the replay of all later files. A file without its reasons did the same."""
     (batch,) = tmp_path.rglob("rejected/*.ndjson")
     batch.with_suffix(".error.json").unlink()
     content = batch.read_bytes()
@@ -68,10 +68,10 @@ def test_a_damaged_line_stays_and_does_not_keep_others_from_replay(
     assert all("the line holds no row" in reason["reason"] for reason in reasons)
 
 
-def test_a_row_that_is_stored_leaves_its_file_although_others_are_refused_again(
+def test_a_row_that_is_stored_leaves_its_file_although_others_are_rejected_again(
     refused: str, faults: LoopbackClickHouse, database: str, tmp_path: Path
 ) -> None:
-    """Without the grant to look rows up, and without tokens, each replay stored it again."""
+    """Without the grant for the look-up, and without tokens, each replay stored the row again."""
     table = f"{database}.audit_logs"
     for change in (
         "DROP CONSTRAINT known",
@@ -91,7 +91,7 @@ def test_a_row_that_is_stored_leaves_its_file_although_others_are_refused_again(
     assert [{"rows": 3, "gaps": 0, "repeats": 0}] == completeness(faults, table)
 
 
-def test_replay_stores_what_was_refused_once_it_fits_and_never_twice(
+def test_replay_stores_rejected_rows_after_the_fix_and_never_twice(
     loopback: LoopbackClickHouse, database: str, tmp_path: Path
 ) -> None:
     """A constraint rejects rows. It is dropped, and the rows are replayed, twice."""

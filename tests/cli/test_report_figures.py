@@ -23,7 +23,7 @@ def test_a_long_time_is_drawn_by_the_week_or_month(
     faults: LoopbackClickHouse,
     database: str,
 ) -> None:
-    """One bar a day filled 443 lines. Every third day nothing happened."""
+    """One bar per day filled 443 lines. Every third day has no events."""
     faults.command(
         f"INSERT INTO {database}.audit_logs (event_time, action) SELECT "
         f"now() - toIntervalDay(number), 'A' FROM numbers({days}) WHERE number % 3 != 1"

@@ -12,7 +12,7 @@ from tests.support.commands import run
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 
-def test_the_page_of_a_report_loads_nothing_and_escapes_what_was_stored(
+def test_the_page_of_a_report_loads_nothing_and_escapes_stored_values(
     trail_dsn: str, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
@@ -24,7 +24,7 @@ def test_the_page_of_a_report_loads_nothing_and_escapes_what_was_stored(
     assert [] == [part for part in ("<b>no", "\x1b", "<script", "src=", "href=") if part in html]
 
 
-def test_the_page_of_a_report_is_for_its_user_alone(trail_dsn: str, tmp_path: Path) -> None:
+def test_only_the_user_can_read_the_page_of_a_report(trail_dsn: str, tmp_path: Path) -> None:
     run("report", "--dsn", trail_dsn, "--html", tmp_path / "report.html")
 
     assert 0o600 == stat.S_IMODE((tmp_path / "report.html").stat().st_mode)

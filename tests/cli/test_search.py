@@ -39,7 +39,7 @@ def test_all_events_are_one_answer_without_a_limit(form: str, trail_dsn: str) ->
 
 
 @pytest.mark.parametrize("option", [["--format", "table"], ["--json"]])
-def test_all_events_are_not_held_to_make_one_table_of_them(option: list[str]) -> None:
+def test_all_events_are_not_collected_for_one_table(option: list[str]) -> None:
     result = run("search", "--dsn", "http://127.0.0.1:1", "--all", *option)
 
     assert (2, True) == (result.exit_code, "--format ndjson or csv" in result.stderr)

@@ -9,7 +9,7 @@ from tests.support.commands import found, run
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 
-def test_show_marks_what_changed_and_lets_no_control_character_through(trail_dsn: str) -> None:
+def test_show_marks_the_change_and_escapes_control_characters(trail_dsn: str) -> None:
     (event,) = found("--dsn", trail_dsn, "--user", "u-9")
     lines = run("show", event["event_id"], "--dsn", trail_dsn).stdout
 

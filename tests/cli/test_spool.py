@@ -1,4 +1,4 @@
-"""``spool``: what waits and what was rejected."""
+"""``spool``: waiting and rejected rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_an_empty_spool_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["spool"], ["spool", "export"], ["replay", "--dsn", AWAY]])
-def test_a_spool_that_is_not_there_is_not_called_empty(command: list[str], tmp_path: Path) -> None:
+def test_a_missing_spool_is_not_reported_as_empty(command: list[str], tmp_path: Path) -> None:
     result = run(*command)
 
     assert (2, True) == (result.exit_code, f"no spool in {tmp_path}/spool" in result.stderr)
@@ -34,7 +34,7 @@ def test_a_spool_that_is_not_there_is_not_called_empty(command: list[str], tmp_p
     assert not (tmp_path / "spool").exists()
 
 
-def test_spool_shows_what_waits_of_the_living_and_the_dead(
+def test_spool_shows_waiting_rows_of_running_and_ended_processes(
     make_handler: Callable[..., AuditHandler],
 ) -> None:
     die_with_three_rows()
@@ -50,7 +50,7 @@ def test_spool_shows_what_waits_of_the_living_and_the_dead(
 
 
 @pytest.mark.usefixtures("refused")
-def test_spool_shows_what_was_refused_and_why() -> None:
+def test_spool_shows_rejected_rows_with_their_reasons() -> None:
     shown = run("spool").stdout
     (batch,) = json.loads(run("spool", "--json").stdout)["rejected"]
 

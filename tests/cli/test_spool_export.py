@@ -26,7 +26,7 @@ def test_a_torn_last_line_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_export_shows_a_line_that_the_disk_has_damaged(tmp_path: Path) -> None:
-    """The rows behind the damaged one were not exported."""
+    """The rows after the damaged one were not exported."""
     die_with_three_rows()
     (segment,) = tmp_path.rglob("*.open")
     first, second, third = segment.read_bytes().splitlines(keepends=True)
@@ -38,7 +38,7 @@ def test_export_shows_a_line_that_the_disk_has_damaged(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("refused")
-def test_export_holds_what_waits_and_what_was_refused() -> None:
+def test_export_holds_waiting_and_rejected_rows() -> None:
     die_with_three_rows()
     rows = [json.loads(line) for line in run("spool", "export").stdout.splitlines()]
 
@@ -48,7 +48,7 @@ def test_export_holds_what_waits_and_what_was_refused() -> None:
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_export_takes_the_spool_on_either_side_of_its_name(where: str, tmp_path: Path) -> None:
+def test_export_accepts_spool_dir_before_and_after_its_name(where: str, tmp_path: Path) -> None:
     die_with_three_rows()
     option = ["--spool-dir", tmp_path / "spool"]
     arguments = ["spool", *option, "export"] if where == "before" else ["spool", "export", *option]
@@ -77,7 +77,7 @@ def test_export_to_parquet_reads_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
-def test_an_exported_file_is_for_its_user_alone(form: str, tmp_path: Path) -> None:
+def test_only_the_user_can_read_an_exported_file(form: str, tmp_path: Path) -> None:
     if form == "parquet":
         pytest.importorskip("pyarrow.parquet")
     die_with_three_rows()
@@ -88,7 +88,7 @@ def test_an_exported_file_is_for_its_user_alone(form: str, tmp_path: Path) -> No
     assert 0o600 == stat.S_IMODE(output.stat().st_mode)
 
 
-def test_parquet_on_a_terminal_is_refused(tmp_path: Path) -> None:
+def test_parquet_on_a_terminal_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "spool").mkdir()
     result = run("spool", "export", "--format", "parquet")
 

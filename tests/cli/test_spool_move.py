@@ -30,7 +30,7 @@ def left(tmp_path: Path) -> Path:
     return target
 
 
-def test_move_sends_what_waits_for_another_target_to_this_one(
+def test_move_sends_rows_that_wait_for_another_target_to_this_one(
     left: Path, dsn: str, faults: LoopbackClickHouse, database: str, tmp_path: Path
 ) -> None:
     (writer,) = (path.name for path in left.iterdir())
@@ -70,7 +70,7 @@ def test_move_that_is_interrupted_can_be_run_again(
     assert [{"rows": 3, "gaps": 0, "repeats": 0}] == completeness(faults, f"{database}.audit_logs")
 
 
-def test_move_takes_what_was_refused_along_for_replay(
+def test_move_takes_rejected_rows_along_for_replay(
     left: Path, dsn: str, faults: LoopbackClickHouse, database: str
 ) -> None:
     (writer,) = left.iterdir()
@@ -86,7 +86,7 @@ def test_move_takes_what_was_refused_along_for_replay(
     assert [{"rows": 3, "gaps": 0, "repeats": 0}] == completeness(faults, f"{database}.audit_logs")
 
 
-def test_move_leaves_the_rows_of_processes_that_live(
+def test_move_leaves_the_rows_of_running_processes(
     dsn: str, make_handler: Callable[..., AuditHandler], tmp_path: Path
 ) -> None:
     handler = make_handler(AWAY, flush_interval_ms=3_600_000)
@@ -98,7 +98,7 @@ def test_move_leaves_the_rows_of_processes_that_live(
     assert 1 == len(list(target.rglob("*.open")))
 
 
-def test_move_to_a_table_that_is_not_there_moves_nothing(left: Path, dsn: str) -> None:
+def test_move_to_a_missing_table_moves_nothing(left: Path, dsn: str) -> None:
     before = sorted(left.rglob("*"))
     result = moved(dsn, left, "--yes", "--table", "typo")
 
@@ -106,7 +106,7 @@ def test_move_to_a_table_that_is_not_there_moves_nothing(left: Path, dsn: str) -
     assert before == sorted(left.rglob("*"))
 
 
-def test_move_of_a_target_that_is_none_names_the_others(left: Path, dsn: str) -> None:
+def test_move_of_an_unknown_target_names_the_others(left: Path, dsn: str) -> None:
     result = moved(dsn, Path("typo"), "--yes")
 
     assert (2, True) == (result.exit_code, left.name in "".join(result.stderr.split()))

@@ -26,7 +26,7 @@ def test_tail_shows_the_newest_last(trail_dsn: str) -> None:
 
 @contextmanager
 def following(dsn: str) -> Iterator[subprocess.Popen[str]]:
-    """Start ``tail -f``, whose first line shows that it is connected; end it."""
+    """Start ``tail -f``, wait for its first line, which shows that it is connected; end it."""
     tail = subprocess.Popen(
         command("tail", "-f", "-n", 1, "--interval", 0.1, "--json", "--dsn", dsn),
         env=environment_with({}),
@@ -49,7 +49,7 @@ def next_event(tail: subprocess.Popen[str]) -> dict[str, Any]:
     return event
 
 
-def test_tail_follows_what_arrives_until_it_is_interrupted(
+def test_tail_follows_new_events_until_it_is_interrupted(
     own_trail_dsn: str, make_handler: Callable[..., AuditHandler]
 ) -> None:
     with following(own_trail_dsn) as tail:
@@ -63,10 +63,10 @@ def test_tail_follows_what_arrives_until_it_is_interrupted(
     assert ("ARRIVE", 0, ("", "")) == (arrived["action"], tail.returncode, rest)
 
 
-def test_tail_shows_every_event_of_a_burst_and_what_comes_after_it(
+def test_tail_shows_every_event_of_a_burst_and_the_events_after_it(
     own_trail_dsn: str, faults: LoopbackClickHouse, database: str
 ) -> None:
-    """A burst of more rows than one query fetches. ``tail`` stopped before the rest."""
+    """A burst has more rows than one query fetches. ``tail`` stopped before the rest."""
     burst = (
         f"INSERT INTO {database}.audit_logs (event_id, event_time, action, seq) "
         "SELECT generateUUIDv7(number), now64(6), '{}', number FROM numbers({})"
@@ -81,7 +81,7 @@ def test_tail_shows_every_event_of_a_burst_and_what_comes_after_it(
     assert "LATER" == later
 
 
-def test_tail_goes_on_after_a_failure_and_says_so_once(
+def test_tail_continues_after_a_failure_and_reports_it_once(
     own_trail_dsn: str, faults: LoopbackClickHouse, make_handler: Callable[..., AuditHandler]
 ) -> None:
     looks = "^SELECT .*ingested_at >="

@@ -49,7 +49,7 @@ def test_too_few_rows_are_exit_code_1(trail_dsn: str) -> None:
     assert "--expect-rows 7 was not reached" in too_few.stdout
 
 
-def test_rows_that_only_the_spool_has_are_told_and_rejected_ones_are_exit_code_1(
+def test_rows_that_only_the_spool_has_are_reported_and_rejected_ones_are_exit_code_1(
     own_trail_dsn: str,
     faults: LoopbackClickHouse,
     database: str,

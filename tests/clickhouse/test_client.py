@@ -1,4 +1,4 @@
-"""One table: insert under a token, look up, and find what was created meanwhile."""
+"""One table: insert with a token, look rows up, and use a table that was created later."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_same_token_stores_nothing_again(
     assert 2 == count(engine, database)
 
 
-def test_what_is_stored_can_be_looked_up(engine: Engine, connect: Connect, database: str) -> None:
+def test_stored_rows_can_be_looked_up(engine: Engine, connect: Connect, database: str) -> None:
     clickhouse = connect(engine.dsn(database))
     clickhouse.insert(rows(1, 2, 5), token="t")
 

@@ -52,7 +52,7 @@ def test_no_code_is_in_two_sets() -> None:
     assert Code.TOO_MANY_PARTS not in DATA_CODES
 
 
-def test_every_remedy_says_something() -> None:
+def test_no_remedy_is_empty() -> None:
     remedies = [
         *SETUP_REMEDIES.values(),
         *TRANSIENT_REMEDIES.values(),

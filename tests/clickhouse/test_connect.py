@@ -1,4 +1,4 @@
-"""Options that the driver does not take are named, and their values are not shown."""
+"""Options that the driver does not accept are named, and their values are not shown."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def test_an_option_that_the_driver_does_not_know_is_named(
     ],
     ids=["token", "header", "proxy"],
 )
-def test_an_option_that_the_driver_refuses_is_not_quoted(
+def test_an_option_that_the_driver_rejects_is_not_quoted(
     connect: Connect, faults: LoopbackClickHouse, options: dict[str, Any]
 ) -> None:
-    """A token that was read from a file, with its line end, stood in the log."""
+    """A token that was read from a file, with its line end, appeared in the log."""
     with pytest.raises(DeliveryError) as caught:
         connect(faults.dsn(), client_options=options).insert(rows(1), token="t")
 

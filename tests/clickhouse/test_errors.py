@@ -1,4 +1,4 @@
-"""Every failure is sorted by what can be done, and says what to do."""
+"""Every failure gets a type by the action that helps, and names the remedy."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ HOSTILE: dict[int, dict[str, Any]] = {
 
 @pytest.mark.parametrize("code", HOSTILE)
 def test_every_kind_of_bad_row_is_a_data_error(ready: ClickHouse, code: int) -> None:
-    """The encoder lets none of these through; a constraint or a column of the user's may."""
+    """The encoder produces none of these; a constraint or a column of the user may."""
     with pytest.raises(DataError) as caught:
         ready.insert(rows(2) + rows(3, **HOSTILE[code]), token="t")
 
@@ -67,8 +67,8 @@ def test_a_broken_connection_is_transient_unsure_and_sent_once(
     ready: ClickHouse, faults: LoopbackClickHouse, database: str, kind: str, is_stored: bool
 ) -> None:
     """
-    The driver repeats an insert of bytes by itself; ours it must not, because only we look up
-    first.
+    The driver repeats an insert of bytes by itself. It must not repeat ours, because only we look
+    up first.
     """
     faults.fault(kind)
     with pytest.raises(TransientError) as caught:
@@ -92,7 +92,7 @@ def test_a_timeout_is_transient_and_unsure(
     assert 2 == count(faults, database)
 
 
-def test_the_driver_does_not_warn_of_what_it_raises(
+def test_the_driver_does_not_warn_about_errors_that_it_raises(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(TransientError):
@@ -122,7 +122,7 @@ def test_the_pages_of_proxies_are_transient(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_the_refusals_of_proxies_are_for_the_operator(
+def test_rejections_of_proxies_are_setup_errors(
     ready: ClickHouse, faults: LoopbackClickHouse, status: int
 ) -> None:
     faults.fault("http_status", status=status)
@@ -159,7 +159,7 @@ def test_an_insert_too_large_for_a_proxy_is_to_be_split(
         (395, DataError),
     ],
 )
-def test_codes_are_sorted_by_what_can_be_done(
+def test_codes_are_sorted_by_the_action_that_helps(
     ready: ClickHouse, faults: LoopbackClickHouse, code: int, expected: type[DeliveryError]
 ) -> None:
     faults.fault("error", code=code, name="SOME_NAME", text="made up")
@@ -169,9 +169,7 @@ def test_codes_are_sorted_by_what_can_be_done(
     assert code == caught.value.code
 
 
-def test_too_many_partitions_is_a_fault_of_the_data(
-    ready: ClickHouse, faults: LoopbackClickHouse
-) -> None:
+def test_too_many_partitions_is_a_data_error(ready: ClickHouse, faults: LoopbackClickHouse) -> None:
     faults.fault("error", code=252, text="Too many partitions for single INSERT block")
     with pytest.raises(DataError):
         ready.insert(rows(2), token="t")
@@ -202,7 +200,7 @@ def test_a_wrong_password_is_named_without_it_and_works_once_it_is_right(
         ({"kind": "reset_before"}, "whether ClickHouse restarts"),
     ],
 )
-def test_a_failure_that_may_pass_says_what_to_do_if_it_does_not(
+def test_a_failure_that_may_pass_has_a_remedy_too(
     fault: dict[str, Any], remedy: str, ready: ClickHouse, faults: LoopbackClickHouse
 ) -> None:
     faults.fault(**fault)
@@ -239,7 +237,7 @@ if len(sys.argv) > 2:
 
 
 def test_a_directory_of_chdb_is_locked_only_where_another_process_has_it(tmp_path: Path) -> None:
-    """Whatever kept the engine from opening was said to be another process."""
+    """Every error on opening the engine was reported as another process."""
     (tmp_path / "file").write_text("")
     told = [
         subprocess.run(

@@ -1,4 +1,4 @@
-"""What an insert sends."""
+"""The request of an insert."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 
 
 def said_by(program: str) -> str:
-    """Run *program* in an interpreter of its own, and return what it printed."""
+    """Run *program* in a separate interpreter, and return its output."""
     return subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
         env=environment_with({}),
@@ -74,14 +74,14 @@ os._exit(0)
 
 
 @needs_fork
-def test_a_forked_child_of_a_process_with_the_engine_is_told_and_may_use_a_server() -> None:
+def test_a_forked_child_of_a_process_with_the_engine_gets_an_error_and_may_use_a_server() -> None:
     said = said_by(INHERITS)
 
     assert "chDB was loaded before this process was forked" in said
     assert "; a server works" in said
 
 
-# A thread is in the middle of an import, and stays there until the parent has forked.
+# A thread imports, and does not finish until the parent has forked.
 IMPORTS_FOR_EVER = """
 import os, threading
 from audit_handler.clickhouse import _loading
@@ -110,5 +110,5 @@ os.write(1, b", and in the parent")
 
 
 @needs_fork
-def test_a_fork_does_not_wait_for_ever_and_child_and_parent_can_load_the_driver() -> None:
+def test_a_fork_does_not_wait_forever_and_child_and_parent_can_load_the_driver() -> None:
     assert "clickhouse_connect, and in the parent" == said_by(IMPORTS_FOR_EVER)

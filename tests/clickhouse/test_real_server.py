@@ -1,8 +1,8 @@
 """
-What only real servers can do: users and their grants, ``ON CLUSTER``, shards and replicas.
+Features of real servers only: users and their grants, ``ON CLUSTER``, shards and replicas.
 
-``AUDIT_TEST_CLICKHOUSE_URL`` names a server to use, as a user who may create users; without it, and
-for the cluster always, containers are started.
+``AUDIT_TEST_CLICKHOUSE_URL`` names a server, as a user who may create users. Without it, a
+container is started; the cluster always runs in containers.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def test_the_reader_may_ask_and_not_write(target: Target, connect: Connect) -> N
     assert ACCESS_DENIED == refused(reader, "SELECT query FROM system.query_log")
 
 
-def test_the_auditor_sees_who_asked_what(target: Target, connect: Connect) -> None:
+def test_the_auditor_sees_the_queries_of_each_user(target: Target, connect: Connect) -> None:
     ask(connect(as_user(target, "reader")), "top_users", target)
     connect(target).command("SYSTEM FLUSH LOGS")
     (found,) = connect(as_user(target, "auditor")).query(
@@ -186,7 +186,7 @@ def log_rows(name: str, first: int, count: int) -> None:
         log.info("x", extra={"action": "READ", "agent_id": f"u-{number}"})
 
 
-def test_the_tables_are_made_on_every_server_and_lack_nothing(
+def test_the_tables_are_created_on_every_server_and_lack_nothing(
     cluster: Target, connect: Connect
 ) -> None:
     clickhouse = connect(cluster)

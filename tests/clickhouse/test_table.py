@@ -32,7 +32,7 @@ def older(faults: LoopbackClickHouse, database: str) -> str:
     return f"{database}.audit_logs"
 
 
-def test_the_older_layout_is_todays_without_what_came_since(
+def test_the_older_layout_is_todays_without_the_newer_columns(
     faults: LoopbackClickHouse, older: str
 ) -> None:
     described = [row["name"] for row in faults.query(f"DESCRIBE TABLE {older}")]
@@ -41,7 +41,7 @@ def test_the_older_layout_is_todays_without_what_came_since(
     assert LACKING.split(", ") == [name for name in WRITTEN_COLUMNS if name not in described]
 
 
-def test_a_row_is_stored_without_what_the_table_lacks(
+def test_a_row_is_stored_without_the_columns_that_the_table_lacks(
     faults: LoopbackClickHouse, database: str, older: str, make_handler: MakeHandler
 ) -> None:
     handler = make_handler(faults.dsn(database), logger=database, create_table=False)
@@ -61,7 +61,7 @@ def test_a_row_is_stored_without_what_the_table_lacks(
     ] == faults.query(f"SELECT action, resource_id, ip_address, status_code, metadata FROM {older}")
 
 
-def test_what_is_lacking_is_said_once(
+def test_lacking_columns_are_reported_once(
     faults: LoopbackClickHouse,
     database: str,
     connect: Connect,
@@ -126,7 +126,7 @@ def test_an_address_that_the_older_column_cannot_hold_is_kept_with_the_reason(
 def test_a_table_that_lacks_some_of_the_newer_columns_only_is_no_older_table(
     faults: LoopbackClickHouse, database: str, connect: Connect, older: str
 ) -> None:
-    """Somebody dropped or forgot them, and their values would be lost without a word."""
+    """An operator dropped or forgot them, and their values would be lost silently."""
     faults.command(f"ALTER TABLE {older} ADD COLUMN writer_id String, ADD COLUMN seq UInt64")
     clickhouse = connect(faults.dsn(database), create_table=False)
 
@@ -134,7 +134,7 @@ def test_a_table_that_lacks_some_of_the_newer_columns_only_is_no_older_table(
         clickhouse.insert(rows(1), token="t")
 
 
-def test_a_column_that_was_added_to_the_older_table_takes_the_extra_of_its_name(
+def test_a_column_that_was_added_to_the_older_table_stores_the_extra_of_its_name(
     faults: LoopbackClickHouse, database: str, connect: Connect, older: str
 ) -> None:
     faults.command(f"ALTER TABLE {older} ADD COLUMN tenant String")
@@ -144,7 +144,7 @@ def test_a_column_that_was_added_to_the_older_table_takes_the_extra_of_its_name(
     assert [{"tenant": "acme"}] == faults.query(f"SELECT tenant FROM {older}")
 
 
-def test_a_row_that_an_added_column_refuses_fits_the_standard_ones(
+def test_a_row_that_an_added_column_rejects_fits_the_standard_ones(
     faults: LoopbackClickHouse, database: str, connect: Connect
 ) -> None:
     connect(faults.dsn(database)).insert(rows(1), token="first")
@@ -161,8 +161,7 @@ def test_a_missing_column_is_named_and_used_once_it_is_there(
     ready: ClickHouse, faults: LoopbackClickHouse, database: str
 ) -> None:
     """
-    ClickHouse passes over a key that no column has, so a dropped column would lose its field
-    silently.
+    ClickHouse skips a key without a column, so a dropped column would lose its field silently.
     """
     faults.command(f"ALTER TABLE {database}.audit_logs DROP COLUMN user_agent")
     for _ in range(2):
@@ -210,7 +209,7 @@ def test_a_user_who_may_not_describe_the_table_inserts_the_standard_columns(
 def test_a_table_that_is_upgraded_column_by_column_gets_whole_rows_in_the_end(
     faults: LoopbackClickHouse, database: str, connect: Connect, older: str
 ) -> None:
-    """The rows after an attempt in the middle of it were stored without writer_id and seq."""
+    """After an attempt during the upgrade, rows were stored without writer_id and seq."""
     clickhouse = connect(faults.dsn(database), create_table=False)
     clickhouse.insert(rows(1), token="t1")
     faults.command(f"ALTER TABLE {older} ADD COLUMN writer_id String, ADD COLUMN seq UInt64")

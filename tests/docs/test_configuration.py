@@ -1,4 +1,4 @@
-"""The page of the options has all of them, with the defaults and variables that they have."""
+"""The page of the options lists all of them, with the right defaults and variables."""
 
 from __future__ import annotations
 

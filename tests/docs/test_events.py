@@ -1,4 +1,4 @@
-"""What the page about events says of the standard library."""
+"""The statements of the page about events on the standard library."""
 
 from __future__ import annotations
 

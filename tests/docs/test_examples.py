@@ -42,7 +42,7 @@ def test_the_example_environment_shows_the_defaults() -> None:
 
 
 def demo(data: Path) -> str:
-    """Run the demo on the directory *data*, and return what it printed."""
+    """Run the demo on the directory *data*, and return its output."""
     script = str(ROOT / "examples" / "demo.py")
     command = [sys.executable, script, "--requests", "40", "--data", str(data)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -51,7 +51,7 @@ def demo(data: Path) -> str:
 
 
 @pytest.mark.skipif(
-    # Looked for, not imported: chDB would break the forks of other tests.
+    # find_spec, not an import: chDB would break the forks of other tests.
     any(importlib.util.find_spec(name) is None for name in NEEDED),
     reason=f"the demo needs {', '.join(NEEDED)}",
 )

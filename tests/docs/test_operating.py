@@ -1,4 +1,4 @@
-"""The pages for operators name what there is."""
+"""The pages for operators name metrics, codes and numbers that exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GUIDE, STATUS, TROUBLES = (
 )
 
 
-def test_every_metric_that_is_named_is_one_that_is_reported() -> None:
+def test_every_named_metric_is_reported() -> None:
     assert metrics.__doc__
     reported = set(re.findall(r"audit\.[a-z.]+[a-z]", metrics.__doc__))
     named, listed = (set(re.findall(r"`(audit\.[a-z.]+)`", text)) for text in (GUIDE, STATUS))
@@ -32,7 +32,7 @@ def test_every_metric_that_is_named_is_one_that_is_reported() -> None:
 
 
 class NamingMeter:
-    """Gives instruments the names that OpenTelemetry's exporter for Prometheus gives them."""
+    """Names instruments as OpenTelemetry's exporter for Prometheus does."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()

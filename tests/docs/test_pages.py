@@ -29,7 +29,7 @@ pytestmark = pytest.mark.once
 
 PROGRAMS = programs()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-# Read with a regular expression: tomllib is there from Python 3.11.
+# Read with a regular expression: tomllib exists from Python 3.11 on.
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
@@ -41,7 +41,7 @@ def of(*languages: str) -> pytest.MarkDecorator:
 
 
 def run(text: str, directory: Path) -> str:
-    """Run *text* as a program in *directory*, and return what it printed."""
+    """Run *text* as a program in *directory*, and return its output."""
     settings = {"CLICKHOUSE_URL": "chdb://memory", "AUDIT_SPOOL_DIR": str(directory / "spool")}
     program = directory / "page.py"
     program.write_text(text, encoding="utf-8")
@@ -76,7 +76,7 @@ def test_no_block_is_indented_where_nothing_reads_it() -> None:
     ]
 
 
-def test_what_surrounds_a_page_belongs_to_one() -> None:
+def test_the_code_around_pages_belongs_to_existing_pages() -> None:
     assert set() == (BEFORE.keys() | AFTER.keys()) - PROGRAMS.keys()
 
 
@@ -109,7 +109,7 @@ def test_the_python_of_the_questions_runs_against_a_server(
 
 @pytest.mark.skipif(find_spec("mypy") is None, reason="mypy is not installed here")
 def test_the_python_of_every_page_has_the_right_types(tmp_path: Path) -> None:
-    """Strictly, with the settings of the project, each page as a program of its own."""
+    """Strictly, with the settings of the project, and each page as a separate program."""
     files = [tmp_path / f"page_{number}.py" for number in range(len(PROGRAMS))]
     for file, text in zip(files, PROGRAMS.values(), strict=True):
         file.write_text(text, encoding="utf-8")
@@ -221,7 +221,7 @@ def leads_somewhere(page: Path, link: str) -> bool:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return what the headings of *page* are called in a link, on the site and on GitHub."""
+    """Return the anchors of the headings of *page*, as on the site and on GitHub."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 
@@ -233,7 +233,7 @@ def test_every_public_name_is_in_the_reference() -> None:
         module = (
             getattr(getattr(audit_handler, name), "__module__", None) or "audit_handler.context"
         )
-        # A package shows what its private modules define.
+        # A package shows the names of its private modules.
         package = module.partition("._")[0] or module
 
         assert {package, module, f"{module}.{name}"} & shown, name

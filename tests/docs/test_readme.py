@@ -1,4 +1,4 @@
-"""The README fits on a screen, and its figures are those that were measured."""
+"""The README fits on a screen, and its figures are the measured ones."""
 
 from __future__ import annotations
 

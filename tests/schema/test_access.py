@@ -1,6 +1,6 @@
 """
-The grants of ``sql/access/`` are enough, and no more: the engine holds everybody to those of one
-role. chDB keeps no users, so the roles themselves wait for ``tests/test_real_server.py``.
+The grants of ``sql/access/`` are enough, and no more: the engine limits every user to those of one
+role. chDB has no users, so ``tests/clickhouse/test_real_server.py`` tests the roles themselves.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Restrict = Callable[[str], ClickHouse]
 
 
 def grants_of(role: str, target: Target) -> list[str]:
-    """Return what *role* is granted, without the name of who gets it."""
+    """Return the grants of *role*, without its name."""
     (grant,) = (sql for sql in access_statements(target) if sql.endswith(f"TO audit_{role}_role"))
     statement = re.sub("--.*\n", "", grant).replace(" ON CLUSTER '{cluster}'", "")
     return [statement.removesuffix(f" TO audit_{role}_role")]
@@ -49,7 +49,7 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture
 def server(tmp_path: Path, target: Target) -> Iterator[LoopbackClickHouse]:
-    """A server of this test's own, with the tables and nine rows."""
+    """A server for this test only, with the tables and nine rows."""
     with LoopbackClickHouse.start(tmp_path / "data", config=write_config(tmp_path)) as server:
         clickhouse = connected(server, target)
         for sql in statements(target):
@@ -66,7 +66,7 @@ def connected(server: LoopbackClickHouse, target: Target) -> ClickHouse:
 
 @pytest.fixture
 def restrict(server: LoopbackClickHouse, target: Target, tmp_path: Path) -> Iterator[Restrict]:
-    """Hold everybody to what a role may, and connect."""
+    """Limit every user to the grants of a role, and connect."""
     made = []
 
     def restrict(role: str) -> ClickHouse:

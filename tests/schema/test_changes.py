@@ -30,7 +30,7 @@ def clickhouse(target: Target) -> Iterator[ClickHouse]:
 
 @pytest.fixture
 def table(clickhouse: ClickHouse, target: Target) -> str:
-    """A table of today with a row; its name."""
+    """A table with today's layout and one row; its name."""
     for sql in statements(target):
         clickhouse.command(sql)
     clickhouse.insert(rows(1), token="t")
@@ -38,7 +38,7 @@ def table(clickhouse: ClickHouse, target: Target) -> str:
 
 
 def fix(clickhouse: ClickHouse, target: Target) -> list[str]:
-    """Run what is proposed, and return what was found."""
+    """Run the proposed statements, and return the differences."""
     found = changes(clickhouse, target)
     for change in found:
         assert change.sql is not None
@@ -46,7 +46,7 @@ def fix(clickhouse: ClickHouse, target: Target) -> list[str]:
     return [change.what for change in found]
 
 
-def test_where_nothing_is_all_is_made(clickhouse: ClickHouse, target: Target) -> None:
+def test_without_a_database_everything_is_created(clickhouse: ClickHouse, target: Target) -> None:
     name = target.database
 
     assert [f"database {name} is missing", f"table {name}.audit_logs is missing"] == fix(
@@ -69,7 +69,7 @@ def test_where_nothing_is_all_is_made(clickhouse: ClickHouse, target: Target) ->
         ),
     ],
 )
-def test_what_is_missing_is_added_where_it_belongs(
+def test_missing_parts_are_added_in_their_place(
     clickhouse: ClickHouse,
     target: Target,
     faults: LoopbackClickHouse,
@@ -86,7 +86,7 @@ def test_what_is_missing_is_added_where_it_belongs(
     assert [{"n": 1}] == clickhouse.query(f"SELECT count() AS n FROM {table}")
 
 
-def test_what_the_operator_added_or_set_is_left_alone(
+def test_the_operators_own_parts_are_left_alone(
     clickhouse: ClickHouse, target: Target, table: str
 ) -> None:
     for change in (
@@ -100,10 +100,12 @@ def test_what_the_operator_added_or_set_is_left_alone(
     assert [] == changes(clickhouse, target)
 
 
-def test_a_column_of_another_type_is_told_and_never_changed(
+def test_a_column_of_another_type_is_reported_and_never_changed(
     clickhouse: ClickHouse, target: Target, table: str
 ) -> None:
-    """A wider one holds what ours cannot: to narrow it would wrap 70000 to 4464 without a word."""
+    """
+    A wider column holds values that ours cannot: narrowing it would silently wrap 70000 to 4464.
+    """
     clickhouse.command(f"ALTER TABLE {table} MODIFY COLUMN status_code UInt32")
     (change,) = changes(clickhouse, target)
 
@@ -115,7 +117,7 @@ def test_a_column_of_another_type_is_told_and_never_changed(
 
 
 @pytest.mark.parametrize("missing", ["action", "event_time", "agent_id", "event_date"])
-def test_a_table_for_something_else_is_refused(
+def test_a_table_for_another_purpose_is_rejected(
     clickhouse: ClickHouse, target: Target, missing: str
 ) -> None:
     columns = {"action", "event_time", "agent_id", "event_date", "id"} - {missing}
@@ -130,7 +132,9 @@ def test_a_table_for_something_else_is_refused(
         changes(clickhouse, target)
 
 
-def test_keys_of_no_column_are_told_as_nothing(clickhouse: ClickHouse, target: Target) -> None:
+def test_keys_without_a_column_are_reported_as_nothing(
+    clickhouse: ClickHouse, target: Target
+) -> None:
     create = statements(target)[1].replace("PARTITION BY toYYYYMM(event_date)\n", "")
     clickhouse.command(statements(target)[0])
     clickhouse.command(create)
@@ -140,7 +144,7 @@ def test_keys_of_no_column_are_told_as_nothing(clickhouse: ClickHouse, target: T
     assert "audit-handler init --table" in change.remedy
 
 
-def test_what_only_a_new_table_can_have_is_told_without_a_statement(
+def test_a_difference_that_needs_a_new_table_is_reported_without_a_statement(
     clickhouse: ClickHouse, target: Target
 ) -> None:
     name = f"{target.database}.{target.table}"

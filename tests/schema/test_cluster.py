@@ -1,4 +1,4 @@
-"""A cluster, as far as one process can be one: rows through a Distributed table, each once."""
+"""A cluster in one process: rows through a Distributed table, each stored once."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def clickhouse(server: LoopbackClickHouse, target: Target) -> Iterator[ClickHous
 
 @pytest.fixture
 def tables(clickhouse: ClickHouse, target: Target) -> Target:
-    """The tables of the cluster of one shard, with a local table that takes rows."""
+    """The tables of the cluster of one shard, with a local table that accepts rows."""
     for sql in statements(target):
         OneServer(clickhouse).command(sql)
     return target
@@ -64,10 +64,10 @@ def stored(server: LoopbackClickHouse, table: str) -> list[int]:
     return [row["seq"] for row in server.query(f"SELECT seq FROM {table} ORDER BY seq")]
 
 
-def test_the_files_make_replicated_tables_that_lack_nothing(
+def test_the_files_create_replicated_tables_that_lack_nothing(
     server: LoopbackClickHouse, clickhouse: ClickHouse, target: Target
 ) -> None:
-    """On ClickHouse's keeper for tests, which takes the DDL and no rows."""
+    """On ClickHouse's keeper for tests, which accepts the DDL but no rows."""
     for sql in statements(target):
         server.command(on_one_server(sql))
     engines = server.query(
@@ -81,7 +81,7 @@ def test_the_files_make_replicated_tables_that_lack_nothing(
     assert [] == changes(clickhouse, target)
 
 
-def test_what_the_clusters_tables_lack_is_added_to_both(
+def test_missing_columns_are_added_to_both_tables_of_a_cluster(
     server: LoopbackClickHouse, clickhouse: ClickHouse, target: Target
 ) -> None:
     for sql in statements(target):
@@ -124,7 +124,9 @@ def test_an_answer_that_is_lost_leaves_each_row_once(
 def test_with_a_dead_shard_nothing_is_acknowledged_and_later_all_is_stored_once(
     server: LoopbackClickHouse, tables: Target, make_handler: MakeHandler
 ) -> None:
-    """An insert in the background would have answered, and left half of the rows in a queue."""
+    """
+    An insert in the background would have been acknowledged, with half of the rows in a queue.
+    """
     front_over(server, tables, "half_dead")
     server.forget_requests()
     handler = make_handler(server.dsn(tables.database), create_table=False)
@@ -165,7 +167,7 @@ def test_a_question_has_one_answer_through_both_tables(
 def test_a_cluster_without_a_distributed_table_in_front_is_left_as_it_is(
     server: LoopbackClickHouse, clickhouse: ClickHouse, target: Target
 ) -> None:
-    """What stands there may hold rows of its own."""
+    """The table there may hold rows of its own."""
     name = target.database
     create_older_table(server, name, "audit_logs_local")
     create_older_table(server, name, "audit_logs")

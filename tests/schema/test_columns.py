@@ -1,4 +1,4 @@
-"""The columns of the record and of the SQL are the same, and the SQL takes other names."""
+"""The columns of the record and of the SQL are the same, and the SQL accepts other names."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ def test_the_clusters_table_has_the_columns_of_the_nodes() -> None:
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_a_columns_type_holds_what_its_kind_lets_through(name: str) -> None:
+def test_a_columns_type_holds_every_value_of_its_kind(name: str) -> None:
     definition = columns_of(table(NODE))[name]
 
     assert [kind for kind in _TYPES[COLUMNS[name]] if definition.startswith(f"{kind} ")]
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_a_column_says_what_it_is_for(name: str) -> None:
+def test_a_column_has_a_comment(name: str) -> None:
     assert re.search(r" COMMENT '[^']{3,}'", columns_of(table(NODE))[name])
 
 
-def test_an_insert_names_every_column_but_those_of_clickhouse() -> None:
+def test_an_insert_names_every_column_that_clickhouse_does_not_fill() -> None:
     assert set(COLUMNS) - {"event_date", "ingested_at"} == set(WRITTEN_COLUMNS)
 
 
@@ -129,14 +129,14 @@ def test_the_macros_of_a_cluster_stay_the_servers() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_documentation_shows_what_the_files_say(page: str) -> None:
+def test_the_tables_of_the_documentation_are_those_of_the_files(page: str) -> None:
     """After a change of ``sql/``, run ``python -m tests.support.documented``."""
     text = (DOCS / page).read_text()
 
     assert with_table(text, PAGES[page]()) == text
 
 
-def test_what_a_question_costs_is_documented_for_each() -> None:
+def test_the_cost_of_each_query_is_documented() -> None:
     costs = (DOCS / "QUERY_COSTS.md").read_text()
 
     assert query_names() == sorted(re.findall(r"^\| (\w+) \| [a\d]", costs, re.MULTILINE))

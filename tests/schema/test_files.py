@@ -1,4 +1,6 @@
-"""Every file of sql/ is one statement that the engine can read; what it can run here, it runs."""
+"""
+Every file of sql/ is one statement that the engine can parse; it runs those that it can run here.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +69,8 @@ def test_a_file_is_one_statement_that_the_engine_reads(
     assert server.command(f"SELECT formatQuerySingleLine('{quoted}')")
 
 
-def test_the_engine_tells_a_statement_that_it_cannot_read(server: LoopbackClickHouse) -> None:
-    """Or the test before this one would show nothing."""
+def test_the_engine_rejects_a_statement_that_it_cannot_read(server: LoopbackClickHouse) -> None:
+    """Otherwise the test before this one would prove nothing."""
     with pytest.raises(Exception, match="62"):
         server.command("SELECT formatQuerySingleLine('CREATE ROLE IF NOT a')")
 
@@ -99,7 +101,7 @@ def test_a_clusters_access_is_that_of_a_node_and_of_its_local_table() -> None:
     assert 3 == sum("audit_logs_local" in sql for sql in access_statements(CLUSTER))
 
 
-def test_no_password_stands_in_a_file() -> None:
+def test_no_file_contains_a_password() -> None:
     users = [sql for sql in access_statements(NODE) if "IDENTIFIED" in sql]
 
     assert ["writer", "reader", "auditor"] == [
@@ -136,7 +138,9 @@ def test_retention_is_two_years_and_can_be_changed(
     assert ("toIntervalYear(2)", "toIntervalMonth(18)") == (before, ttl(server, target))
 
 
-def test_a_table_is_made_with_another_retention(server: LoopbackClickHouse, target: Target) -> None:
+def test_a_table_is_created_with_another_retention(
+    server: LoopbackClickHouse, target: Target
+) -> None:
     for sql in statements(target, retention="400 day"):
         server.command(sql)
 
@@ -146,7 +150,7 @@ def test_a_table_is_made_with_another_retention(server: LoopbackClickHouse, targ
 @pytest.mark.parametrize(
     "retention", ["", "2", "YEAR", "0 DAY", "2 YEAR; DROP", "-1 DAY", "1 HOUR"]
 )
-def test_what_is_no_length_of_time_is_refused(retention: str) -> None:
+def test_a_retention_that_is_no_length_of_time_is_rejected(retention: str) -> None:
     with pytest.raises(ConfigurationError, match="retention="):
         retention_statements(NODE, retention)
 
@@ -168,7 +172,7 @@ def test_a_backup_is_restored_beside_the_table(
     ) == server.query(f"SELECT {columns} FROM {target.database}.audit_logs_restored ORDER BY seq")
 
 
-def test_a_second_backup_of_one_name_is_refused(clickhouse: ClickHouse, target: Target) -> None:
+def test_a_second_backup_of_one_name_is_rejected(clickhouse: ClickHouse, target: Target) -> None:
     name = {"name": f"{target.database}-twice"}
     backup = script("backup/node/backup.sql", target)
     clickhouse.command(backup, name)
@@ -179,13 +183,13 @@ def test_a_second_backup_of_one_name_is_refused(clickhouse: ClickHouse, target: 
 # Questions
 
 
-def test_an_unknown_question_is_refused_with_the_names_of_the_others() -> None:
+def test_an_unknown_query_is_rejected_with_the_names_of_the_others() -> None:
     with pytest.raises(ConfigurationError, match="use one of activity_by_day, by_request"):
         query("by_user; DROP", NODE)
 
 
 @pytest.mark.parametrize("name", query_names())
-def test_a_question_begins_with_what_it_answers(name: str) -> None:
+def test_a_query_begins_with_its_question(name: str) -> None:
     assert re.match(r"-- [A-Z].*\?", query(name, NODE))
 
 

@@ -1,4 +1,4 @@
-"""Each question of sql/queries/ finds what it asks for, and nothing else."""
+"""Each query of sql/queries/ finds the rows that it asks for, and no others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAY = {"since": "2026-11-20 00:00:00", "until": "2026-11-21 00:00:00", "limit": 
 
 
 class Trail:
-    """A table to put rows in and to ask."""
+    """A table to fill and to query."""
 
     def __init__(self, clickhouse: ClickHouse, target: Target) -> None:
         self._clickhouse = clickhouse
@@ -48,7 +48,7 @@ class Trail:
         return self._clickhouse.query(sql, {k: v for k, v in given.items() if f"{{{k}:" in sql})
 
     def ids(self, name: str, **arguments: Any) -> list[int]:
-        """Return the numbers of the rows that were found, in the order in which they were put."""
+        """Return the numbers of the found rows; `put` counts them up."""
         return [row["event_id"].int & 0xFFFF for row in self.ask(name, **arguments)]
 
 
@@ -160,7 +160,7 @@ def test_who_read_what_counts_reads_and_refusals(trail: Trail) -> None:
 
 
 def test_logins_outside_hours_are_those_of_nights_and_weekends_there(trail: Trail) -> None:
-    """In Kolkata it is five and a half hours later; 2026-11-20 is a Friday."""
+    """Kolkata is five and a half hours ahead; 2026-11-20 is a Friday."""
     for time in ("02:29:59", "02:30:00", "12:29:59", "12:30:00", "2026-11-21 06:00:00"):
         trail.put(time, action="LOGIN")
     trail.put("23:00:00", action="LOGOUT")
@@ -189,7 +189,7 @@ def test_a_gap_and_a_repeat_are_found_and_come_first(trail: Trail) -> None:
     assert [("broken", 4, 1, 5, 2, 1, 0), ("whole", 3, 1, 3, 0, 0, 0)] == completeness(trail)
 
 
-def test_what_lies_before_the_range_is_not_missing(trail: Trail) -> None:
+def test_rows_before_the_range_are_not_missing(trail: Trail) -> None:
     for day in (10, 11, 20, 20, 28):
         trail.put(f"2026-11-{day} 10:00:00")
 

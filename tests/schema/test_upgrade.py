@@ -53,7 +53,7 @@ def older(faults: LoopbackClickHouse, database: str) -> str:
 
 
 def missing(server: LoopbackClickHouse, table: str) -> list[dict[str, Any]]:
-    """Return the rows of the older table that are not in the new one, and the other way round."""
+    """Return the rows that are only in the older or only in the new table."""
     older, new = f"FROM {table}_before_upgrade", f"FROM {table}"
     times = SAME.replace(
         "toString(event_time, 'UTC')", "toString(toDateTime64(event_time, 6), 'UTC')"
@@ -65,7 +65,7 @@ def missing(server: LoopbackClickHouse, table: str) -> list[dict[str, Any]]:
 
 
 def misnumbered(server: LoopbackClickHouse, table: str) -> list[dict[str, Any]]:
-    """Return the months whose copies are not numbered 1, 2, 3, ..."""
+    """Return the months with copies that are not numbered 1, 2, 3, ..."""
     return server.query(
         "SELECT writer_id, count() AS n, uniqExact(seq) AS seqs, min(seq) AS first, "
         "max(seq) AS last "
@@ -89,7 +89,7 @@ def test_every_row_is_in_the_new_table_as_it_was(
     assert list(reversed(range(len(seen)))) == [left for _, left in seen]
 
 
-def test_what_the_older_table_did_not_have_is_filled_in(
+def test_columns_that_the_older_table_lacks_are_filled(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target, older: str
 ) -> None:
     upgrade(clickhouse, target)
@@ -125,7 +125,7 @@ def test_a_table_of_today_is_left_as_it_is(clickhouse: ClickHouse, target: Targe
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "execute_then_reset"])
-def test_an_upgrade_goes_on_wherever_it_was_interrupted(
+def test_an_upgrade_continues_after_every_interruption(
     faults: LoopbackClickHouse,
     clickhouse: ClickHouse,
     target: Target,
@@ -152,7 +152,7 @@ def test_an_upgrade_goes_on_wherever_it_was_interrupted(
     assert [] == misnumbered(faults, older)
 
 
-def test_half_a_month_that_was_copied_is_taken_away_and_copied_again(
+def test_a_month_that_was_copied_by_half_is_removed_and_copied_again(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target, older: str
 ) -> None:
     """As after a kill -9 of the server in the middle of an INSERT SELECT of many blocks."""
@@ -177,7 +177,7 @@ def test_half_a_month_that_was_copied_is_taken_away_and_copied_again(
 def test_a_row_that_reaches_the_older_table_late_is_copied_too(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target, older: str
 ) -> None:
-    """An insert that was under way in the server when the table was renamed."""
+    """An insert ran in the server when the table was renamed."""
 
     def arrive_late(_month: Month, left: int) -> None:
         if left == 0 and not late:
@@ -232,7 +232,7 @@ def test_a_missing_table_is_named_with_the_command(clickhouse: ClickHouse, targe
         upgrade(clickhouse, target)
 
 
-def test_a_table_that_holds_no_rows_itself_is_refused(
+def test_a_table_that_holds_no_rows_itself_is_rejected(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target
 ) -> None:
     """On one node, the layout of 2025 had a Merge table in front."""
@@ -250,7 +250,7 @@ def test_a_table_that_holds_no_rows_itself_is_refused(
     assert "is a Merge table" in change.what
 
 
-def test_what_an_earlier_upgrade_has_left_is_not_overwritten(
+def test_the_table_of_an_earlier_upgrade_is_not_overwritten(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target, older: str
 ) -> None:
     create_older_table(faults, target.database, "audit_logs_before_upgrade")
@@ -260,7 +260,7 @@ def test_what_an_earlier_upgrade_has_left_is_not_overwritten(
     assert [{"n": 3_000}] == faults.query(f"SELECT count() AS n FROM {older}")
 
 
-def test_the_older_table_comes_back_when_the_new_one_cannot_be_made(
+def test_the_older_table_comes_back_when_the_new_one_cannot_be_created(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target, older: str
 ) -> None:
     faults.fault("error", match="CREATE TABLE", code=497, text="no grant")
@@ -270,10 +270,10 @@ def test_the_older_table_comes_back_when_the_new_one_cannot_be_made(
     assert [{"n": 3_000}] == faults.query(f"SELECT count() AS n FROM {older}")
 
 
-def test_a_copy_that_is_running_is_not_joined_by_another(
+def test_a_second_copy_does_not_start_while_one_runs(
     faults: LoopbackClickHouse, clickhouse: ClickHouse, target: Target, older: str
 ) -> None:
-    """The server goes on with a statement whose client was killed."""
+    """The server continues a statement after its client was killed."""
     clickhouse.command(script("upgrade/node/1_set_aside.sql", target))
     endless = (
         "INSERT INTO FUNCTION null('x UInt64') SELECT number FROM numbers(1000000000000) "

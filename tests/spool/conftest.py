@@ -13,7 +13,7 @@ from tests.support.spools import make_spool
 
 @pytest.fixture(params=["disk", "memory"])
 def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
-    """The same behaviour is expected of both kinds."""
+    """A spool; both kinds behave the same."""
     files = DiskFiles() if request.param == "disk" else MemoryFiles()
     spool = make_spool(tmp_path / "target", files=files)
     yield spool

@@ -21,7 +21,9 @@ def test_rows_of_a_dead_process_are_adopted_oldest_first(tmp_path: Path) -> None
     assert list(range(1, 9)) == take_all(heir)
 
 
-def test_the_directory_of_a_dead_process_goes_when_its_rows_are_delivered(tmp_path: Path) -> None:
+def test_the_directory_of_a_dead_process_is_removed_when_its_rows_are_delivered(
+    tmp_path: Path,
+) -> None:
     dead = make_spool(tmp_path)
     put_numbers(dead, 1, 4)
     dead.taken.helper_file(
@@ -44,7 +46,7 @@ def test_the_directory_of_a_dead_process_goes_when_its_rows_are_delivered(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_adopted_rows_that_are_not_delivered_go_to_the_next(tmp_path: Path) -> None:
+def test_adopted_rows_that_are_not_delivered_go_to_the_next_process(tmp_path: Path) -> None:
     dead, heir, next_heir = (make_spool(tmp_path) for _ in range(3))
     put_numbers(dead, 1, 4)
     leave_behind(dead)

@@ -1,4 +1,4 @@
-"""Files on a disk: for the user alone, and no links."""
+"""Files on a disk: private to the user, and no links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audit_handler.spool import DiskFiles
 from tests.support.spools import make_spool, put_numbers
 
 
-def test_files_are_for_the_user_alone(tmp_path: Path) -> None:
+def test_only_the_user_can_read_the_files(tmp_path: Path) -> None:
     spool = make_spool(tmp_path / "spool" / "target")
     put_numbers(spool, 1, 4)
     modes = {
@@ -25,13 +25,15 @@ def test_files_are_for_the_user_alone(tmp_path: Path) -> None:
     assert len(modes) == 5  # target, writer, lock, a sealed and an open segment
 
 
-def test_a_directory_of_another_user_is_refused(
+def test_a_directory_of_another_user_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They could have put rows of dead writers there, to be stored as this application's."""
+    """
+    That user could have put rows of dead writers there: they would be stored as this application's.
+    """
     (tmp_path / "target").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "target").stat().st_uid + 1)
-    # Root's is as good as one's own, and root runs these tests in containers.
+    # A directory of root is accepted too, and root runs these tests in containers.
     real = os.stat_result
     monkeypatch.setattr(
         Path, "lstat", lambda path: real([*path.stat()[:4], 12_345, *path.stat()[5:10]])
@@ -41,7 +43,7 @@ def test_a_directory_of_another_user_is_refused(
         DiskFiles().make_directory(tmp_path / "target")
 
 
-def test_a_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_a_directory_that_is_a_link_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "target").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="it is a link"):

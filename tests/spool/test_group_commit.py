@@ -1,4 +1,4 @@
-"""``fsync="always"``: a row is on the disk when its call returns, or the caller is told."""
+"""``fsync="always"``: a row is on the disk when its call returns, or the call raises."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.support.spools import make_spool, put_numbers, take_all
 
 def test_with_fsync_always_concurrent_callers_share_one_sync(tmp_path: Path) -> None:
     """
-    Seven rows are written while the first one is being synced: the second sync is for all of them.
+    Seven rows are written during the sync of the first one: the second sync covers all of them.
 
     A caller duplicates the handle once its row is counted, so a sync that begins when all eight
-    have done so covers all rows. Their writes are too early a sign: a row may not be counted yet.
+    have done so covers all rows. Their writes are no proof: a row may not be counted yet.
     """
 
     class SlowDisk(DiskFiles):
@@ -68,8 +68,10 @@ def test_with_fsync_always_a_row_is_synced_before_put_returns(tmp_path: Path) ->
         assert files.synced_bytes == spool.waiting_bytes
 
 
-def test_a_row_that_is_not_synced_is_taken_and_told(tmp_path: Path) -> None:
-    """It was called dropped, and was stored all the same: who logged it again had it twice."""
+def test_a_row_that_is_not_synced_is_accepted_and_reported(tmp_path: Path) -> None:
+    """
+    The row was reported as dropped but was stored: a caller that logged it again stored it twice.
+    """
     disk = RefusingFiles()
     spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=100)
     put_numbers(spool, 1, 1)
@@ -77,7 +79,7 @@ def test_a_row_that_is_not_synced_is_taken_and_told(tmp_path: Path) -> None:
     with pytest.raises(SpoolUnsynced, match="is written"):
         put_numbers(spool, 2, 2)
 
-    # A segment of its own: of the other one, the system calls the next sync a success.
+    # In another segment: for the first one, the kernel reports the next sync as a success.
     put_numbers(spool, 3, 3)
     first = spool.get(0.0)
     assert first is not None
@@ -86,8 +88,8 @@ def test_a_row_that_is_not_synced_is_taken_and_told(tmp_path: Path) -> None:
     assert [3] == take_all(spool)
 
 
-def test_a_seal_that_cannot_sync_tells_whose_rows_it_was(tmp_path: Path) -> None:
-    """The system tells it once: the row that filled the batch was said to be on the disk."""
+def test_a_seal_that_cannot_sync_reports_its_rows(tmp_path: Path) -> None:
+    """The kernel reports it once: the row that filled the batch was reported as synced."""
     disk = RefusingFiles()
     spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=2)
     put_numbers(spool, 1, 1)
@@ -101,7 +103,7 @@ def test_a_seal_that_cannot_sync_tells_whose_rows_it_was(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("moment", ["before sync", "before duplicate"])
 def test_a_row_put_on_top_of_a_sync_is_synced_too(tmp_path: Path, moment: str) -> None:
-    """With a lock that is not reentrant, the process hung for ever."""
+    """With a lock that is not reentrant, the process hung forever."""
     files = InterruptedFiles()
     spool = make_spool(tmp_path, files=files, fsync="always", batch_size=100)
     files.interruptions[moment] = lambda: put_numbers(spool, 2, 2)

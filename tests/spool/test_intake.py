@@ -24,8 +24,8 @@ def test_an_open_segment_is_sealed_when_it_is_old_enough(spool: Spool) -> None:
     assert numbers(spool, segment) == [1]
 
 
-def test_an_open_segment_grows_while_there_is_something_else_to_send(tmp_path: Path) -> None:
-    """After an outage of hours there are full segments, not one for every flush interval."""
+def test_an_open_segment_grows_while_other_segments_are_sent(tmp_path: Path) -> None:
+    """After an outage of hours there are full segments, not one per flush interval."""
     clock = SteppingClock()
     spool = make_spool(tmp_path, clock=clock)
     put_numbers(spool, 1, 4)
@@ -39,7 +39,7 @@ def test_an_open_segment_grows_while_there_is_something_else_to_send(tmp_path: P
     assert numbers(spool, following) == [4, 5, 6]
 
 
-def test_a_full_spool_refuses_and_takes_again_when_there_is_room(spool: Spool) -> None:
+def test_a_full_spool_accepts_rows_again_when_there_is_space(spool: Spool) -> None:
     spool._intake._max_bytes = 400
     with pytest.raises(SpoolFull, match="max_spool_bytes=400"):
         put_numbers(spool, 1, 100)
@@ -50,7 +50,7 @@ def test_a_full_spool_refuses_and_takes_again_when_there_is_room(spool: Spool) -
     assert take_all(spool) == [1000]
 
 
-def test_a_refused_row_leaves_no_gap_in_seq(spool: Spool) -> None:
+def test_a_row_that_is_not_accepted_leaves_no_gap_in_seq(spool: Spool) -> None:
     spool.put(b'{"n":1}', MONTH)
     spool._intake._max_bytes = 10
     with pytest.raises(SpoolFull):
@@ -64,15 +64,18 @@ def test_a_refused_row_leaves_no_gap_in_seq(spool: Spool) -> None:
     assert seqs == [1, 2]
 
 
-def test_a_closed_spool_takes_nothing(spool: Spool) -> None:
+def test_a_closed_spool_accepts_nothing(spool: Spool) -> None:
     spool.close()
 
     with pytest.raises(SpoolClosed):
         spool.put(b"{}", MONTH)
 
 
-def test_after_a_refusal_the_disk_is_probed_until_it_takes_writes_again(tmp_path: Path) -> None:
-    """Who asks first, and is told no, puts nothing: without a probe the answer would stay no."""
+def test_after_a_failure_the_disk_is_probed_until_writes_succeed(tmp_path: Path) -> None:
+    """
+    A caller that asks first and gets no puts nothing: without a probe the answer would never
+    change.
+    """
     files = FaultyFiles()
     spool = make_spool(tmp_path, files=files)
     files.partial = 0
@@ -87,7 +90,7 @@ def test_after_a_refusal_the_disk_is_probed_until_it_takes_writes_again(tmp_path
     assert [2] == take_all(spool)
 
 
-def test_a_directory_that_is_removed_while_the_disk_refuses_does_not_close_the_spool_for_good(
+def test_a_directory_that_is_removed_while_the_disk_fails_does_not_close_the_spool(
     tmp_path: Path,
 ) -> None:
     files = FaultyFiles()

@@ -1,4 +1,4 @@
-"""The inventory: what waits and what was rejected, seen from outside and unchanged."""
+"""The inventory: waiting and rejected rows, read without a change."""
 
 from __future__ import annotations
 

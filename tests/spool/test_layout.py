@@ -14,7 +14,7 @@ WRITER = "01a208d4-18a9-7e5a-9fcc-0608495bf2bf"
 
 
 @pytest.mark.parametrize("name", ["rejected", "lock", "backup", f"{WRITER} (copy)", ""])
-def test_a_name_that_is_no_writer_id_is_no_writers(name: str) -> None:
+def test_a_name_that_is_no_writer_id_is_not_that_of_a_writer(name: str) -> None:
     assert not is_writer_name(name)
     assert is_writer_name(WRITER)
     assert is_writer_name(new_writer_id())

@@ -27,7 +27,7 @@ def test_a_lock_is_held_by_one_owner_until_it_is_released(tmp_path: Path) -> Non
     assert take_lock(tmp_path / "lock") is not None
 
 
-def test_a_lock_that_is_released_or_refused_leaves_no_file_open(tmp_path: Path) -> None:
+def test_a_lock_that_is_released_or_not_available_leaves_no_file_open(tmp_path: Path) -> None:
     before = open_files()
     lock = take_lock(tmp_path / "lock")
     assert lock is not None
@@ -43,7 +43,7 @@ def test_a_lock_in_a_removed_directory_is_not_found(tmp_path: Path) -> None:
         take_lock(tmp_path / "removed" / "lock")
 
 
-def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_a_lock_file_that_is_a_link_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(OSError, match="symbolic links"):
@@ -54,7 +54,7 @@ def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
 def test_a_lock_whose_file_was_replaced_while_it_was_opened_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The owner before us removes the file as it ends: a lock on that file excludes no other."""
+    """The previous owner removes the file when it ends: a lock on that file has no effect."""
     real = os.open
 
     def replaced(path: Path, flags: int, mode: int) -> int:
@@ -98,7 +98,7 @@ class Child:
 
 
 def run(program: str, path: Path) -> None:
-    """Run a program of its own: a fork of pytest's process would take its threads' locks along."""
+    """Run a separate program: a fork of pytest's process would copy the locks of its threads."""
     command = [sys.executable, "-c", PRELUDE + textwrap.dedent(program), str(path)]
     subprocess.run(command, check=True, timeout=60)
 
@@ -117,7 +117,7 @@ def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:
 
 
 def test_a_child_that_is_forked_while_a_lock_is_opened_does_not_keep_it(tmp_path: Path) -> None:
-    """Another thread may have opened the file, and not noted its handle yet."""
+    """Another thread may have opened the file without noting its handle yet."""
     run(
         """
         real = os.open

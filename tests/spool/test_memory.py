@@ -10,7 +10,7 @@ from audit_handler.spool import MemoryFiles
 
 
 def test_a_lock_in_memory_is_held_by_one(tmp_path: Path) -> None:
-    """A spool that was closed in the middle of a request still holds what the next one finds."""
+    """A spool that was closed during a request still holds the rows that the next spool finds."""
     files = MemoryFiles()
     lock = files.lock(tmp_path / "lock")
     assert lock is not None
@@ -45,7 +45,7 @@ def test_a_directory_has_the_names_below_it() -> None:
     assert [] == files.names(Path("/elsewhere"))
 
 
-def test_a_renamed_file_has_its_new_name_alone() -> None:
+def test_a_renamed_file_has_only_its_new_name() -> None:
     files, old, new = MemoryFiles(), Path("/w/1.ready"), Path("/w/1.sending")
     files.write(files.create(old), b"rows")
     files.rename(old, new)

@@ -17,7 +17,9 @@ from tests.support.spools import MONTH, make_spool, put_numbers, take_all
 
 
 @pytest.mark.parametrize("partial", [0, 1, 20])
-def test_a_full_disk_costs_the_row_and_leaves_no_torn_line(tmp_path: Path, partial: int) -> None:
+def test_a_full_disk_loses_only_the_row_and_leaves_no_torn_line(
+    tmp_path: Path, partial: int
+) -> None:
     files = FaultyFiles()
     spool = make_spool(tmp_path, files=files)
     put_numbers(spool, 1, 1)
@@ -35,7 +37,7 @@ def test_an_exception_in_the_middle_of_a_write_leaves_the_counts_right(
     tmp_path: Path, is_written: bool
 ) -> None:
     """
-    Ctrl-C, or ``sys.exit`` in a SIGTERM handler, may hit between the write and the count of it.
+    Ctrl-C, or ``sys.exit`` in a SIGTERM handler, may come between the write and its count.
     """
 
     class InterruptedWrite(DiskFiles):
@@ -69,7 +71,9 @@ def test_an_exception_in_the_middle_of_a_write_leaves_the_counts_right(
 def test_a_signal_handlers_own_oserror_is_no_disk_failure(
     moment: str, rows: list[int], tmp_path: Path
 ) -> None:
-    """``raise TimeoutError`` for an alarm: the row was written, refused, and written once more."""
+    """
+    ``raise TimeoutError`` for an alarm: the row was written, reported as failed, and written again.
+    """
     files = InterruptedFiles()
     spool = make_spool(tmp_path, files=files, batch_size=10)
     put_numbers(spool, 1, 1)
@@ -133,7 +137,7 @@ def test_settling_counts_a_whole_row_and_cuts_off_a_part_of_one(
     assert counts[0] == len(files.read(segment.path))
 
 
-def test_a_row_whose_write_and_repair_fail_is_left_to_the_next_settling() -> None:
+def test_the_next_settle_repairs_a_row_after_a_failed_write_and_repair() -> None:
     class Broken(MemoryFiles):
         is_broken = True
 

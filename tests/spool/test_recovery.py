@@ -1,4 +1,4 @@
-"""Recovery: what dead processes left is found, repaired and made deliverable."""
+"""Recovery: the segments of dead processes are found, repaired and made deliverable."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_adopted_segment_remembers_that_it_was_attempted(tmp_path: Path) -> N
 
 
 def test_links_in_the_spool_are_not_followed(tmp_path: Path) -> None:
-    """Somebody who may write there could otherwise have any file sent, cut or removed."""
+    """Any user who may write there could otherwise have any file sent, cut or removed."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "00000000000000000001.ready").write_bytes(b'{"secret":1}\ntorn')
@@ -119,7 +119,7 @@ def test_a_segment_that_cannot_be_read_holds_up_no_other_of_its_writer(tmp_path:
     assert [1, 2, 3] == take_all(heir)
 
 
-def test_what_is_not_named_like_a_writers_is_left_alone(tmp_path: Path) -> None:
+def test_files_without_a_writers_name_are_left_alone(tmp_path: Path) -> None:
     """An operator's copy would be stored twice, and files beside the segments removed."""
     dead = make_spool(tmp_path)
     put_numbers(dead, 1, 3)
@@ -139,10 +139,10 @@ def test_what_is_not_named_like_a_writers_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "backup" / "00000000000000000001.ready").exists()
 
 
-def test_a_segment_with_a_hole_is_set_aside_and_told(
+def test_a_segment_with_a_hole_is_quarantined_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A power loss may leave a block of zeros: rows behind it are not those that they seem."""
+    """A power loss may leave a block of zeros: the numbers of later rows would be wrong."""
     dead = make_spool(tmp_path)
     put_numbers(dead, 1, 6)
     leave_behind(dead)
@@ -160,8 +160,8 @@ def test_a_segment_with_a_hole_is_set_aside_and_told(
     assert not second.exists()
 
 
-def test_what_was_set_aside_is_not_looked_into_again(tmp_path: Path) -> None:
-    """Every process locked its directory, every five seconds, for ever."""
+def test_a_quarantined_segment_is_not_read_again(tmp_path: Path) -> None:
+    """Every process locked its directory every five seconds, forever."""
     directory = tmp_path / new_writer_id()
     directory.mkdir()
     (directory / "00000000000000000001.unreadable").write_bytes(b"{}\n")
@@ -172,7 +172,7 @@ def test_what_was_set_aside_is_not_looked_into_again(tmp_path: Path) -> None:
     assert not has_leftovers(DiskFiles(), tmp_path)
 
 
-def test_a_lock_of_another_target_that_cannot_be_opened_is_passed_over(tmp_path: Path) -> None:
+def test_a_lock_of_another_target_that_cannot_be_opened_is_skipped(tmp_path: Path) -> None:
     other = tmp_path / "other" / new_writer_id()
     other.mkdir(parents=True)
     (other / "lock").symlink_to(other / "lock")

@@ -19,7 +19,7 @@ from tests.support.doubles import SteppingClock
 from tests.support.spools import MONTH, make_spool, put_numbers, take_all
 
 
-def test_a_blocked_put_goes_on_when_there_is_room(tmp_path: Path) -> None:
+def test_a_blocked_put_continues_when_there_is_space(tmp_path: Path) -> None:
     spool = make_spool(tmp_path, clock=SystemClock(), max_bytes=300)
     put_numbers(spool, 1, 3)
     blocked = threading.Thread(
@@ -34,7 +34,7 @@ def test_a_blocked_put_goes_on_when_there_is_room(tmp_path: Path) -> None:
     assert take_all(spool) == [4]
 
 
-def test_a_blocked_put_ends_at_its_bound(tmp_path: Path) -> None:
+def test_a_blocked_put_ends_at_its_timeout(tmp_path: Path) -> None:
     clock = SteppingClock()
     spool = make_spool(tmp_path, clock=clock, max_bytes=60)
     put_numbers(spool, 1, 1)
@@ -45,7 +45,7 @@ def test_a_blocked_put_ends_at_its_bound(tmp_path: Path) -> None:
     assert clock.now == pytest.approx(began + 10.0)
 
 
-def test_a_row_put_on_top_of_another_put_is_taken_after_it(tmp_path: Path) -> None:
+def test_a_row_put_on_top_of_another_put_is_appended_after_it(tmp_path: Path) -> None:
     """
     A signal handler may log while the interrupted thread is inside ``put``: no deadlock, no mixed
     lines.
@@ -63,7 +63,7 @@ def test_a_row_put_on_top_of_another_put_is_taken_after_it(tmp_path: Path) -> No
     assert take_all(spool) == [1, 2]
 
 
-def test_a_row_put_by_a_signal_handler_that_then_raises_is_taken(tmp_path: Path) -> None:
+def test_a_row_put_by_a_signal_handler_that_then_raises_is_appended(tmp_path: Path) -> None:
     """
     ``audit(...); sys.exit()`` in a SIGTERM handler: the call has returned, so the row is there.
     """
@@ -83,10 +83,12 @@ def test_a_row_put_by_a_signal_handler_that_then_raises_is_taken(tmp_path: Path)
 
 
 @pytest.mark.parametrize("moment", ["before write", "after write"])
-def test_a_flush_on_top_of_a_put_only_answers(tmp_path: Path, moment: str) -> None:
+def test_a_flush_on_top_of_a_put_returns_false_and_changes_nothing(
+    tmp_path: Path, moment: str
+) -> None:
     """
-    It took the rows that were logged on top of the put while that was half done: numbers came
-    twice, and rows were cut off.
+    It appended the rows that were logged on top of a half-done put: numbers came twice, and rows
+    were cut off.
     """
     files = InterruptedFiles()
     spool = make_spool(tmp_path, files=files, batch_size=100)
@@ -110,8 +112,8 @@ def test_a_flush_on_top_of_a_put_only_answers(tmp_path: Path, moment: str) -> No
     assert (4, segment.size) == (spool.waiting_rows, spool.waiting_bytes)
 
 
-def test_a_row_put_on_top_of_the_listeners_seal_is_taken(tmp_path: Path) -> None:
-    """A finalizer runs on whatever thread the garbage is collected on."""
+def test_a_row_put_on_top_of_the_listeners_seal_is_appended(tmp_path: Path) -> None:
+    """A finalizer runs on any thread that collects garbage."""
     files = InterruptedFiles()
     spool = make_spool(tmp_path, files=files, batch_size=100)
     put_numbers(spool, 1, 1)
@@ -120,8 +122,8 @@ def test_a_row_put_on_top_of_the_listeners_seal_is_taken(tmp_path: Path) -> None
     assert [1, 2] == take_all(spool)
 
 
-def test_a_row_put_on_top_that_finds_no_room_is_told(tmp_path: Path) -> None:
-    """Its call had returned; the one that it interrupted was told that its own row was refused."""
+def test_a_row_put_on_top_without_space_is_reported(tmp_path: Path) -> None:
+    """Its call had returned; the interrupted call got the error for a row that was not its own."""
     files, refused = InterruptedFiles(), list[SpoolError]()
     spool = make_spool(tmp_path, files=files, max_bytes=70, on_refused=refused.append)
     files.interruptions["after write"] = lambda: put_numbers(spool, 2, 2)
@@ -131,8 +133,8 @@ def test_a_row_put_on_top_that_finds_no_room_is_told(tmp_path: Path) -> None:
     assert [1] == take_all(spool)
 
 
-def test_a_row_on_top_survives_an_interruption_of_its_own(tmp_path: Path) -> None:
-    """Ctrl-C while the row of a signal handler was being taken: it was gone without a word."""
+def test_a_row_on_top_survives_an_interruption_of_its_append(tmp_path: Path) -> None:
+    """Ctrl-C while the row of a signal handler was being appended: the row was lost silently."""
     files = InterruptedFiles()
     spool = make_spool(tmp_path, files=files, batch_size=10)
 
@@ -161,7 +163,7 @@ def test_a_row_on_top_of_a_flush_does_not_wait_for_another_threads_sync(tmp_path
 
         def duplicate(self, handle: int) -> int:
             if is_syncing.is_set():
-                # The next thing that this call needs is the other one's end.
+                # From here on, this call waits for the end of the other one.
                 may_end.set()
             return super().duplicate(handle)
 
@@ -188,7 +190,7 @@ def test_a_row_on_top_of_a_flush_does_not_wait_for_another_threads_sync(tmp_path
 
 
 class FewRows:
-    """Rows in a list, which refuses them while there are as many as *limit*."""
+    """Rows in a list that accepts at most *limit*."""
 
     def __init__(self, limit: int = 100) -> None:
         self.bodies: list[bytes] = []
@@ -266,7 +268,7 @@ def test_a_failed_sync_of_rows_on_top_is_reported() -> None:
     assert [SpoolUnsynced] == [type(error) for error in refused]
 
 
-def test_only_a_call_on_top_finds_it_busy() -> None:
+def test_the_spool_is_busy_only_for_a_call_on_top() -> None:
     rows = FewRows()
     reentry = reentry_of(rows)
     seen: list[bool] = []
@@ -279,8 +281,8 @@ def test_only_a_call_on_top_finds_it_busy() -> None:
     assert not reentry.is_busy
 
 
-def test_a_blocked_put_lets_other_threads_in_as_such() -> None:
-    """They are no signal handlers: their rows are appended, or refused, at once."""
+def test_a_blocked_put_does_not_defer_rows_of_other_threads() -> None:
+    """They are no signal handlers: their rows are appended or rejected at once."""
 
     class Waiting(SteppingClock):
         def wait(self, condition: threading.Condition, timeout: float | None) -> None:
@@ -308,7 +310,7 @@ def test_a_put_that_waits_for_space_ends_when_the_spool_is_closed() -> None:
     assert 1 == len(clock.waits)
 
 
-def test_what_an_interruption_left_deferred_is_appended_by_the_next_call() -> None:
+def test_rows_that_an_interruption_left_deferred_are_appended_by_the_next_call() -> None:
     rows = FewRows()
     reentry = reentry_of(rows)
 

@@ -12,7 +12,7 @@ from tests.support.disks import RefusingFiles
 from tests.support.spools import make_spool
 
 
-def test_set_aside_rows_are_no_writer(tmp_path: Path) -> None:
+def test_rejected_rows_are_no_writer(tmp_path: Path) -> None:
     spool = make_spool(tmp_path)
     path = spool.rejected.write("w", 1, 1, b"{}\n", [])
 
@@ -80,7 +80,7 @@ def test_the_reasons_are_on_the_disk_before_the_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_synced", [False, True])
-def test_a_batch_is_synced_if_asked_for(tmp_path: Path, is_synced: bool) -> None:
+def test_a_batch_is_synced_on_request(tmp_path: Path, is_synced: bool) -> None:
     disk = RefusingFiles()
     RejectedRows(disk, tmp_path, is_synced=is_synced).write("w", 1, 9, ROWS, REASONS)
 
@@ -102,7 +102,7 @@ def test_reasons_that_are_missing_or_damaged_are_none(
     assert {} == rejected.reasons(batch)
 
 
-def test_what_is_left_of_a_batch_replaces_it(rejected: RejectedRows) -> None:
+def test_the_remaining_rows_of_a_batch_replace_it(rejected: RejectedRows) -> None:
     batch = rejected.write("w", 1, 9, ROWS, REASONS)
     rejected.rewrite_reasons(batch, [Reason(seq=5, code=27, text="still none")])
     rejected.rewrite_rows(batch, ROWS.splitlines(keepends=True)[1])
@@ -121,7 +121,7 @@ def test_a_batch_is_removed_with_its_reasons(rejected: RejectedRows, has_reasons
     assert [] == names(rejected)
 
 
-def test_a_part_is_there_inside_its_block_alone(rejected: RejectedRows) -> None:
+def test_a_part_exists_only_inside_its_block(rejected: RejectedRows) -> None:
     with rejected.part(b"{}\n") as path:
         content = path.read_bytes()
         batches = rejected.batches()
@@ -131,7 +131,7 @@ def test_a_part_is_there_inside_its_block_alone(rejected: RejectedRows) -> None:
     assert [] == names(rejected)
 
 
-def test_a_second_replay_is_refused_until_the_first_has_ended(rejected: RejectedRows) -> None:
+def test_a_second_replay_raises_until_the_first_has_ended(rejected: RejectedRows) -> None:
     rejected.write("w", 1, 9, ROWS, REASONS)
     with (
         rejected.locked(),

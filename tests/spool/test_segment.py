@@ -1,4 +1,4 @@
-"""A segment says by its name which rows it has and what happened to it."""
+"""The name of a segment gives its first row and its state."""
 
 from __future__ import annotations
 

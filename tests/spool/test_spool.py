@@ -1,4 +1,4 @@
-"""The spool: what is put comes out once, in order, and survives whatever ends the process."""
+"""The spool: rows come out once, in order, and survive any end of the process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_rows_come_out_in_the_order_they_were_put(spool: Spool) -> None:
     assert list(range(1, 11)) == take_all(spool)
 
 
-def test_flush_seals_and_tells_when_all_is_done(spool: Spool) -> None:
+def test_flush_seals_and_returns_whether_all_rows_are_done(spool: Spool) -> None:
     assert spool.flush(0.0)
     put_numbers(spool, 1, 1)
     assert not spool.flush(0.0)
@@ -80,7 +80,7 @@ def test_threads_share_one_numbering(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
+def test_the_spool_behaves_like_a_list(tmp_path: Path, seed: int) -> None:
     """Random puts, deliveries, crashes and restarts against a plain list."""
     chance = random.Random(seed)
     expected: list[int] = []
@@ -114,7 +114,7 @@ def test_the_spool_does_what_a_list_would_do(tmp_path: Path, seed: int) -> None:
 def test_flush_is_not_done_while_a_closed_spools_rows_are_removed_and_not_counted(
     tmp_path: Path, is_adopted: bool
 ) -> None:
-    """A status right after the flush said that a row was waiting, which was stored."""
+    """A status right after the flush reported a stored row as waiting."""
 
     class Observed(DiskFiles):
         def unlink(self, path: Path) -> None:

@@ -1,8 +1,8 @@
 """
-What version 0.1.0 left in a spool, written out by hand: every later version delivers it.
+A spool of version 0.1.0, written byte by byte: every later version delivers it.
 
-When this fails, the change is not to the test: rows that wait while a program is upgraded are in
-files like these. How the target's directory is named is held in ``test_target``.
+When this test fails, do not change the test: rows that wait during an upgrade are in files like
+these. ``test_target`` checks the name of the target's directory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROW = (
     '"new_value":{"total":"zw\u00f6lf\\n"},"status_code":201,"outcome":"success",'
     '"service_name":"shop","shelf":"b","metadata":{"shelf":"b"}}\n'
 )
-# writer, seq, the digit that tells ids apart, number
+# writer, seq, the digit that distinguishes ids, number
 
 
 def rows(writer: str, first: int, last: int, *, offset: int = 0) -> str:
@@ -42,16 +42,16 @@ def rows(writer: str, first: int, last: int, *, offset: int = 0) -> str:
 
 TREE = {
     f"{FIRST}/lock": "",
-    # It was sent, and stored, and the acknowledgement did not arrive.
+    # It was sent and stored, and the acknowledgement did not arrive.
     f"{FIRST}/00000000000000000001.sending": rows(FIRST, 1, 2),
     f"{FIRST}/00000000000000000003.ready": rows(FIRST, 3, 4),
     # Its last call never returned.
     f"{FIRST}/00000000000000000005.open": rows(FIRST, 5, 5) + '{"writer_id":"01a208d4-1',
-    # These helped an insert.
+    # Helper files of an insert.
     f"{FIRST}/part.ndjson": rows(FIRST, 1, 1),
     f"{FIRST}/.part.ndjson.tmp": rows(FIRST, 1, 1)[:100],
     f"{SECOND}/lock": "",
-    # It was sent, and did not arrive.
+    # It was sent, but did not arrive.
     f"{SECOND}/00000000000000000001.sending": rows(SECOND, 1, 1, offset=5),
     f"{SECOND}/00000000000000000002.open": "",
     f"rejected/{SECOND}-2-2.ndjson": rows(SECOND, 2, 2, offset=5),

@@ -62,7 +62,7 @@ def test_a_segment_has_rows_of_one_month(spool: Spool) -> None:
     assert numbers(spool, segment) == [1]
 
 
-def test_a_writer_that_cannot_seal_lets_go_of_its_rows(tmp_path: Path) -> None:
+def test_a_writer_that_cannot_seal_releases_its_rows_at_close(tmp_path: Path) -> None:
     class ReadOnly(DiskFiles):
         is_broken = False
 
@@ -87,7 +87,7 @@ def test_a_writer_that_cannot_seal_lets_go_of_its_rows(tmp_path: Path) -> None:
 def test_a_seal_that_is_interrupted_hands_its_segment_over_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_taken: bool
 ) -> None:
-    """It was counted as handed over before it was, and was never delivered."""
+    """The segment was counted as handed over too early, and was never delivered."""
     spool = make_spool(tmp_path, batch_size=2)
     real: Callable[..., Any] = spool._queue.add if is_taken else Segment
 
@@ -111,7 +111,7 @@ def test_a_seal_that_is_interrupted_hands_its_segment_over_once(
     assert (0, 0) == (spool.waiting_rows, spool.waiting_bytes)
 
 
-def test_the_name_of_a_segment_is_synced_before_its_first_row_is_taken(tmp_path: Path) -> None:
+def test_the_name_of_a_segment_is_synced_before_its_first_row_is_accepted(tmp_path: Path) -> None:
     disk = RefusingFiles()
     spool = make_spool(tmp_path, files=disk, fsync="always", batch_size=1)
     put_numbers(spool, 1, 1)

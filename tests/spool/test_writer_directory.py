@@ -15,7 +15,7 @@ from tests.support.disks import RefusingFiles
 from tests.support.spools import make_spool, numbers, put_numbers, take_all
 
 
-def test_close_leaves_nothing_behind_when_nothing_waits(tmp_path: Path) -> None:
+def test_close_removes_the_directory_when_nothing_waits(tmp_path: Path) -> None:
     spool = make_spool(tmp_path / "target")
     put_numbers(spool, 1, 4)
     take_all(spool)
@@ -26,8 +26,8 @@ def test_close_leaves_nothing_behind_when_nothing_waits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fsync", ["never", "always"])
-def test_a_removed_directory_is_made_again_and_held(tmp_path: Path, fsync: str) -> None:
-    """What was in it is lost, as the listener will report; what comes after is not."""
+def test_a_removed_directory_is_created_and_locked_again(tmp_path: Path, fsync: str) -> None:
+    """The rows in it are lost, as the listener will report; later rows are safe."""
     spool = make_spool(tmp_path / "spool" / "target", fsync=fsync)
     put_numbers(spool, 1, 3)
     shutil.rmtree(tmp_path / "spool")
@@ -44,7 +44,7 @@ def test_a_removed_directory_is_made_again_and_held(tmp_path: Path, fsync: str) 
     assert 0o700 == stat.S_IMODE(there.path.parent.stat().st_mode)
 
 
-def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_named_with_the_remedy(tmp_path: Path) -> None:
     target = tmp_path / "target"
     spool = make_spool(target)
     target.rmdir()
@@ -55,10 +55,10 @@ def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path
 
 
 @pytest.mark.parametrize("is_removed", [False, True])
-def test_a_new_directory_that_is_taken_for_a_dead_writers_is_no_loss(
+def test_a_new_directory_that_looks_like_a_dead_writers_loses_no_row(
     tmp_path: Path, is_removed: bool
 ) -> None:
-    """Found by the suite on Python 3.12: our own listener looked between the mkdir and the lock."""
+    """The suite found it on Python 3.12: our own listener looked between the mkdir and the lock."""
 
     class ContendedFiles(DiskFiles):
         robbed: int = 0
@@ -98,7 +98,7 @@ def test_a_directory_that_cannot_be_synced_leaks_nothing(tmp_path: Path) -> None
     assert [1] == take_all(spool)
 
 
-def test_directories_that_others_have_made_need_no_sync(tmp_path: Path) -> None:
+def test_directories_of_other_users_need_no_sync(tmp_path: Path) -> None:
     disk = RefusingFiles(directories=1, path=Path(tmp_path.anchor))
     spool = make_spool(tmp_path, files=disk, fsync="always")
     put_numbers(spool, 1, 1)
@@ -107,7 +107,9 @@ def test_directories_that_others_have_made_need_no_sync(tmp_path: Path) -> None:
     assert [1] == take_all(spool)
 
 
-def test_the_name_of_a_directory_that_was_made_again_is_synced_in_the_end(tmp_path: Path) -> None:
+def test_the_name_of_a_directory_that_was_created_again_is_synced_in_the_end(
+    tmp_path: Path,
+) -> None:
     target = tmp_path / "target"
     disk = RefusingFiles()
     spool = make_spool(target, files=disk, fsync="always", batch_size=1)

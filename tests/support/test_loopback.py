@@ -317,7 +317,7 @@ def test_get_may_not_write(server: LoopbackClickHouse, table: str) -> None:
     assert (reply.code, reply.status) == ("164", 500)
 
 
-def test_damaged_zstd_is_refused(server: LoopbackClickHouse, table: str) -> None:
+def test_damaged_zstd_is_rejected(server: LoopbackClickHouse, table: str) -> None:
     reply = Reply(
         server,
         zstd.compress(rows(1))[:-4],
@@ -439,7 +439,7 @@ def test_wrong_password_is_516_until_it_is_changed_here(
         ({}, {}, 403),
     ],
 )
-def test_credentials_are_taken_from_headers_or_url(
+def test_credentials_are_read_from_headers_or_url(
     server: LoopbackClickHouse, headers: dict[str, str], parameters: dict[str, str], status: int
 ) -> None:
     server.set_password("secret")  # a header holds latin-1 only
@@ -634,7 +634,7 @@ def test_fault_without_end_lasts_until_cleared(
     assert stored(server, table) == [2]
 
 
-def test_unknown_fault_is_refused(server: LoopbackClickHouse) -> None:
+def test_unknown_fault_is_rejected(server: LoopbackClickHouse) -> None:
     with pytest.raises(LoopbackError, match="'explode' is none of reset_before"):
         server.fault("explode")
     with pytest.raises(LoopbackError, match="needs a status"):
@@ -644,7 +644,9 @@ def test_unknown_fault_is_refused(server: LoopbackClickHouse) -> None:
 # The log, and the queries that bypass it
 
 
-def test_log_tells_what_arrived(server: LoopbackClickHouse, client: Client, table: str) -> None:
+def test_log_lists_the_requests_that_arrived(
+    server: LoopbackClickHouse, client: Client, table: str
+) -> None:
     insert(client, table, rows(1), "a token")
 
     (logged,) = server.requests("^insert")
@@ -788,7 +790,7 @@ def test_process_ends_with_a_killed_parent(tmp_path: Path) -> None:
     assert ended
 
 
-def test_second_server_on_one_path_is_refused_with_the_reason(
+def test_second_server_on_one_path_fails_with_the_reason(
     own_server: LoopbackClickHouse,
 ) -> None:
     with pytest.raises(LoopbackError, match="did not start"):

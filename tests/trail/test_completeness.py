@@ -1,4 +1,4 @@
-"""``verify-completeness``: what is missing, what stands twice, and how much is read to know it."""
+"""``verify-completeness``: missing rows, repeated rows, and how much of the table is read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dsn(
 
 
 class ExplainingClient:
-    """Notes which share of the table's granules each statement reads."""
+    """Notes the share of the table's granules that each statement reads."""
 
     def __init__(self, clickhouse: ClickHouse) -> None:
         self._clickhouse = clickhouse
@@ -81,17 +81,17 @@ def verdicts(client: ExplainingClient, dsn: str, period: Period) -> dict[str, Co
     return {each.writer_id: each for each in Trail(client, target(dsn)).completeness(period)}
 
 
-def test_a_whole_trail_is_told_from_a_few_days_of_it(
+def test_a_complete_trail_is_verified_from_a_few_days_of_it(
     client: ExplainingClient, faults: LoopbackClickHouse, database: str
 ) -> None:
-    """It used to read every row of each writer that had written before the period."""
+    """It read every row of each writer that had written before the period."""
     found = verdicts(client, faults.dsn(database), TODAY)
 
     assert {"a": True, "b": True, "c": True} == {k: v.is_complete for k, v in found.items()}
     assert max(client.shares) < 0.2, client.shares
 
 
-def test_a_gap_is_found_however_long_ago_the_row_before_it_was(
+def test_a_gap_is_found_after_a_row_of_any_age(
     client: ExplainingClient, faults: LoopbackClickHouse, database: str
 ) -> None:
     faults.command(

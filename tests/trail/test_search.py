@@ -85,7 +85,7 @@ def test_an_event_is_found_by_its_id_with_plain_values(trail: Trail) -> None:
     assert trail.event(event_id(99)) is None
 
 
-def test_what_arrived_before_is_left_out(trail: Trail) -> None:
+def test_events_that_arrived_before_are_left_out(trail: Trail) -> None:
     later = f"{NOW + timedelta(days=1):%F %T}"
 
     assert [] == list(trail.arrived(Filter(period=LATELY), since=later))

@@ -341,7 +341,7 @@ class LoopbackClickHouse:
 
     def command(self, sql: str) -> str:
         """
-        Run a statement, and return what it prints, tab-separated, without the last newline.
+        Run a statement, and return its output, tab-separated, without the last newline.
 
         Raises:
             LoopbackError: The engine's error.
