@@ -1,9 +1,8 @@
-"""The caller of a request: user, session, address and client program, and the request's ids."""
+"""The caller of a request: user, session, address and client program."""
 
 from __future__ import annotations
 
 import inspect
-import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -12,33 +11,21 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any
 
 from audit_handler._http.redactors import Redactors
-from audit_handler._record.span_ids import active_span_ids
+from audit_handler._http.request_ids import request_ids
 from audit_handler.errors import ConfigurationError
 
 __all__ = [
     "agent_fields",
     "check_get_user",
-    "is_request_id",
     "request_fields",
     "session_fields",
 ]
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_TRACEPARENT = re.compile(
-    # Version 00 has 55 characters; only a later one may have more, behind another dash.
-    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
-)
 
 # Characters, with zone, port, brackets and spaces. A longer text is not an address, and would only
 # fill the cache.
 _LONGEST_ADDRESS = 100
 # Characters. Browsers send up to 300; longer ones are cleaned each time and would fill the cache.
 _LONGEST_USER_AGENT = 500
-
-
-def is_request_id(text: str) -> bool:
-    """Return whether *text*, which a client sent, is a valid id: 1 to 128 plain characters."""
-    return _REQUEST_ID.fullmatch(text) is not None
 
 
 def request_fields(
@@ -60,15 +47,7 @@ def request_fields(
             ignored.
         trusts_unix: Whether to trust a peer over a Unix socket too. It has no address.
     """
-    fields: dict[str, Any] = {}
-    sent_id = headers.get("x-request-id", "")
-    if is_request_id(sent_id):
-        fields["request_id"] = sent_id
-    else:
-        span = active_span_ids()
-        fields["request_id"] = span[0] if span else uuid.uuid4().hex
-    if trace := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
-        fields["trace_id"] = trace[1]
+    fields: dict[str, Any] = request_ids(headers)
     forwarded = headers.get("x-forwarded-for", "")
     if address := _client(host or "", forwarded, trusted, trusts_unix):
         fields["ip_address"] = str(address)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from audit_handler import context
 from audit_handler._http import Exchange, HttpAuditor, Request
-from audit_handler._http.caller import is_request_id
 from audit_handler._http.headers import by_name
+from audit_handler._http.request_ids import is_request_id
 from audit_handler._record.span_ids import activated, active_span, active_span_ids
 from audit_handler.request import CURRENT
 
