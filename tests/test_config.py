@@ -442,3 +442,11 @@ def test_a_value_of_the_environment_is_refused_under_its_name_there(
 def test_an_argument_is_refused_under_its_own_name_whatever_the_environment_says() -> None:
     with pytest.raises(ConfigurationError, match=r"^batch_size=0 is "):
         resolved({"AUDIT_BATCH_SIZE": "5"}, batch_size=0)
+
+
+def test_an_argument_hides_a_variable_that_cannot_be_read() -> None:
+    settings = resolved(
+        {"AUDIT_BATCH_SIZE": "many", "AUDIT_ASYNC_INSERT": "x"}, batch_size=7, async_insert=True
+    )
+
+    assert (7, True) == (settings.batch_size, settings.async_insert)
