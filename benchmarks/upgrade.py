@@ -20,7 +20,7 @@ from _measure import loopback, print_table, scratch_directory
 
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.schema import Month, upgrade
+from audit_handler.schema.upgrade import Month, upgrade
 from audit_handler.target import Target, parse_dsn
 
 DAYS = 540

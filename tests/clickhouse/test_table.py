@@ -11,7 +11,8 @@ import pytest
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import DataError, SetupError
-from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, upgrade
+from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS
+from audit_handler.schema.upgrade import upgrade
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.older import create_older_table
 from tests.support.tables import Connect, count, rows, target_of

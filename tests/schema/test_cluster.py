@@ -10,7 +10,8 @@ import pytest
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import SetupError, TransientError
-from audit_handler.schema import changes, query_names, statements, upgrade
+from audit_handler.schema import changes, query_names, statements
+from audit_handler.schema.upgrade import upgrade
 from audit_handler.target import Target
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.loopback.cluster import OneServer, on_one_server, write_config

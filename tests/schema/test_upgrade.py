@@ -13,7 +13,8 @@ import pytest
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import DeliveryError, SetupError, TransientError
-from audit_handler.schema import Month, changes, script, statements, upgrade
+from audit_handler.schema import changes, script, statements
+from audit_handler.schema.upgrade import Month, upgrade
 from audit_handler.target import Target
 from tests.support.loopback import LoopbackClickHouse, LoopbackError
 from tests.support.older import create_older_table, fill_older_table

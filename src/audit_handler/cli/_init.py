@@ -13,13 +13,11 @@ from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.schema import (
     DEFAULT_RETENTION,
-    Month,
     changes,
     existing_table,
     statements,
-    upgrade,
-    upgrade_statements,
 )
+from audit_handler.schema.upgrade import Month, upgrade, upgrade_statements
 
 __all__ = ["init"]
 

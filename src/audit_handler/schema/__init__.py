@@ -1,8 +1,11 @@
 """
-The table: its columns, the SQL that creates and queries it, and the upgrade of an existing one.
+The table: its columns, and the SQL that creates and queries it.
 
 The SQL is in ``sql/``: plain files of one statement each, which ``clickhouse-client`` runs
 unchanged. This folder fills in other names than ``audit_db`` and ``audit_logs``.
+
+`audit_handler.schema.upgrade` upgrades a table of the layout of 2025. It is imported by itself,
+because no application needs it.
 """
 
 from audit_handler.schema._changes import Change, Client, Table, changes, existing_table
@@ -18,7 +21,6 @@ from audit_handler.schema._files import (
     scripts,
     statements,
 )
-from audit_handler.schema._upgrade import Month, Upgrade, upgrade, upgrade_statements
 
 __all__ = [
     "COLUMNS",
@@ -28,9 +30,7 @@ __all__ = [
     "Change",
     "Client",
     "Kind",
-    "Month",
     "Table",
-    "Upgrade",
     "access_statements",
     "changes",
     "existing_table",
@@ -42,6 +42,4 @@ __all__ = [
     "script",
     "scripts",
     "statements",
-    "upgrade",
-    "upgrade_statements",
 ]
