@@ -9,6 +9,7 @@ import pytest
 from audit_handler.spool import MemoryFiles, Segment
 from audit_handler.spool._adopted import Adopted
 from audit_handler.spool._queue import SegmentQueue
+from audit_handler.spool._taken import TakenSegment
 
 DIRECTORY = Path("/target")
 
@@ -70,6 +71,32 @@ def test_a_finished_segment_of_a_dead_writer_moves_its_counts_alone(queue: Segme
 
     assert (0, 0) == (queue.finished_seq, queue.finished_bytes)
     assert (10, 100) == (queue.adopted.rows, queue.adopted.bytes)
+
+
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_a_segment_is_counted_before_it_is_forgotten(queue: SegmentQueue, is_adopted: bool) -> None:
+    """A flush on another thread found it gone, and a status right after it waiting."""
+    counts = []
+
+    class Observed(TakenSegment):
+        @property
+        def segment(self) -> Segment | None:
+            return self.held
+
+        @segment.setter
+        def segment(self, segment: Segment | None) -> None:
+            self.held = segment
+            counts.append((queue.finished_seq, queue.adopted.rows))
+
+    queue.taken = Observed(MemoryFiles(), is_synced=False)
+    if is_adopted:
+        adopt(queue, segment("dead", 1))
+    else:
+        queue.add(segment("own", 1))
+    assert queue.take_adopted() or queue.take_sealed()
+    queue.finish()
+
+    assert ((0, 0) if is_adopted else (10, 0)) == counts[-1]
 
 
 def test_finishing_without_a_taken_segment_changes_nothing(queue: SegmentQueue) -> None:

@@ -66,7 +66,7 @@ class SegmentQueue:
 
     def finish(self) -> None:
         """Count the taken segment as done, and forget it."""
-        segment, self.taken.segment = self.taken.segment, None
+        segment = self.taken.segment
         if segment is None:
             return
         if segment.writer_id in self.adopted:
@@ -74,6 +74,8 @@ class SegmentQueue:
         else:
             self.finished_seq = segment.last_seq
             self.finished_bytes += segment.size
+        # Last: other threads take its rows for counted from here on.
+        self.taken.segment = None
         self._notify()
 
     def oldest_since(self) -> float | None:
