@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,7 +22,7 @@ def with_rows(directory: Path, rows: int) -> Pipeline:
     """Return a pipeline without a listener whose spool holds *rows*."""
     spool = make_spool(directory)
     put_numbers(spool, 1, rows)
-    return cast("Pipeline", SimpleNamespace(spool=spool))
+    return cast("Pipeline", SimpleNamespace(spool=spool, abandon=spool.abandon))
 
 
 def test_a_closed_pipeline_counts_until_its_rows_are_delivered(tmp_path: Path) -> None:
@@ -65,6 +66,120 @@ def test_rows_that_the_open_pipeline_adopted_count_once(tmp_path: Path) -> None:
 
     assert (5, 5, 5) == (before, after, pipelines.rows_emitted())
     second.spool.close()
+
+
+def waiting_rows(pipelines: Pipelines) -> int:
+    return sum(spool.waiting_rows for spool in pipelines.spools())
+
+
+def test_rows_that_a_pipeline_adopted_and_left_count_once(tmp_path: Path) -> None:
+    """They counted twice: where they were accepted, and where they were adopted in between."""
+    pipelines, first = Pipelines(), with_rows(tmp_path, 3)
+    pipelines.add(first)
+    pipelines.close_open()
+    first.spool.close()
+    second = with_rows(tmp_path, 0)
+    pipelines.add(second)
+    second.spool.adopt()
+    counts = [waiting_rows(pipelines)]
+    pipelines.close_open()
+    counts.append(waiting_rows(pipelines))
+    second.spool.close()
+    counts.append(waiting_rows(pipelines))
+    third = with_rows(tmp_path, 2)
+    pipelines.add(third)
+    counts.append(waiting_rows(pipelines))
+    third.spool.adopt()
+    counts.append(waiting_rows(pipelines))
+
+    assert [3, 3, 3, 5, 5] == counts
+    assert [1, 2, 3, 1, 2] == take_all(third.spool)
+    assert 0 == waiting_rows(pipelines)
+    third.spool.close()
+
+
+def test_rows_that_a_closed_pipeline_adopted_and_delivered_do_not_wait(tmp_path: Path) -> None:
+    """Only the open pipeline was asked which rows it had adopted."""
+    pipelines, first = Pipelines(), with_rows(tmp_path, 3)
+    pipelines.add(first)
+    pipelines.close_open()
+    first.spool.close()
+    second = with_rows(tmp_path, 0)
+    pipelines.add(second)
+    second.spool.adopt()
+    pipelines.close_open()
+    take_all(second.spool)
+    second.spool.close()
+
+    assert 0 == waiting_rows(pipelines)
+    assert ([], 3) == (pipelines.left(), pipelines.rows_emitted())
+
+
+def test_a_pipeline_is_not_forgotten_with_a_row_that_came_as_it_was_closed(tmp_path: Path) -> None:
+    """It was asked whether it had rows, got one and was closed, and was asked whether it was."""
+    pipelines, first = Pipelines(), with_rows(tmp_path, 0)
+    pipelines.add(first)
+    pipelines.close_open()
+    real = first.spool.has_rows
+
+    def has_rows() -> bool:
+        answer = real()
+        if not first.spool.is_closed:
+            put_numbers(first.spool, 1, 1)
+            first.spool.close()
+        return answer
+
+    first.spool.has_rows = has_rows  # type: ignore[method-assign]
+
+    assert [] == pipelines.left()
+    assert [first] == pipelines.left()
+
+
+def test_an_interrupted_forget_does_not_count_rows_twice(tmp_path: Path) -> None:
+    """The closed pipeline was open still, and was forgotten all the same, and then once more."""
+    pipelines, first = Pipelines(), with_rows(tmp_path, 3)
+    pipelines.add(first)
+    take_all(first.spool)
+    first.spool.close()
+    pipelines.forget(first)
+    pipelines.open = first
+    counts = []
+    calls: list[Callable[[], object]] = [
+        pipelines.left,
+        lambda: pipelines.forget(first),
+        pipelines.left,
+    ]
+    for call in calls:
+        call()
+        counts.append(pipelines.rows_emitted())
+
+    assert [3, 3, 3] == counts
+
+
+def test_rows_count_once_when_their_pipeline_is_closed_during_the_count(tmp_path: Path) -> None:
+    """It was found open, and its rows among those of the forgotten pipelines."""
+    races: list[Callable[[], object]] = []
+
+    class Raced(Pipelines):
+        @property
+        def _closed(self) -> Any:
+            happening, races[:] = list(races), []
+            for race in happening:
+                race()
+            return self.closed
+
+        @_closed.setter
+        def _closed(self, closed: Any) -> None:
+            self.closed = closed
+
+    pipelines, first = Raced(), with_rows(tmp_path, 3)
+    pipelines.add(first)
+    take_all(first.spool)
+    first.spool.close()
+    races += [pipelines.close_open, pipelines.left]
+
+    assert 3 == pipelines.rows_emitted()
+    assert pipelines.open is None
 
 
 def test_only_the_open_pipeline_can_be_forgotten_and_only_one_is_open(tmp_path: Path) -> None:

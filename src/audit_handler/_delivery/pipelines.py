@@ -69,9 +69,12 @@ class Pipelines:
         """Return the closed pipelines with undelivered rows, and forget those without."""
         with self.lock:
             closed = self._closed
+            # Asked before anything else: a spool that is not closed yet may still accept a row that
+            # is on its way, or deliver rows that another one of them left. An interrupted `forget`
+            # leaves the open pipeline among the closed ones.
+            ended = [p for p in closed.pipelines if p.spool.is_closed and p is not self.open]
             left = [pipeline for pipeline in closed.pipelines if pipeline.spool.has_rows()]
-            # A spool that is not closed yet may still accept a row that is on its way.
-            done = [p for p in closed.pipelines if p not in left and p.spool.is_closed]
+            done = [pipeline for pipeline in ended if pipeline not in left]
             self._closed = _Closed(
                 tuple(pipeline for pipeline in closed.pipelines if pipeline not in done),
                 closed.delivered_rows + sum(pipeline.spool.last_seq for pipeline in done),
@@ -80,26 +83,34 @@ class Pipelines:
 
     def rows_emitted(self) -> int:
         """Return how many rows all pipelines accepted, the forgotten ones included."""
-        _, pipelines, delivered_rows = self._all()
+        pipelines, delivered_rows = self._all()
         return delivered_rows + sum(pipeline.spool.last_seq for pipeline in pipelines)
 
     def spools(self) -> list[Spool]:
         """Return the spools that hold the waiting rows, each row in one of them."""
-        opened, pipelines, _ = self._all()
-        # The rows that a closed pipeline left count there until the open one adopts them.
-        adopted = opened.spool.adopted_writers if opened else ()
-        return [p.spool for p in pipelines if p.spool.writer_id not in adopted]
+        spools = [pipeline.spool for pipeline in self._all()[0]]
+        # The rows that a closed pipeline left count there until another one adopts them. That one
+        # may be closed by now too, and its listener may still deliver them.
+        return [
+            spool
+            for spool in spools
+            if not any(spool.writer_id in other.adopted_writers for other in spools)
+        ]
 
     def abandon(self) -> None:
         """Release, in a forked child, the spools of the parent. These pipelines end here."""
-        for pipeline in self._all()[1]:
+        for pipeline in self._all()[0]:
             pipeline.spool.abandon()
 
-    def _all(self) -> tuple[Pipeline | None, list[Pipeline], int]:
-        """Return the open pipeline, all that are known, and the rows of the forgotten ones."""
-        # In this order: `forget` adds a pipeline there before it takes it away here.
-        opened = self.open
-        closed = self._closed
+    def _all(self) -> tuple[list[Pipeline], int]:
+        """Return all pipelines that are known, and the rows of the forgotten ones."""
+        while True:
+            # In this order: `forget` adds a pipeline there before it takes it away here.
+            opened = self.open
+            closed = self._closed
+            # Otherwise the rows of one that was closed and forgotten meanwhile would count twice.
+            if opened is self.open:
+                break
         known = [] if opened is None else [opened]
         known += [pipeline for pipeline in closed.pipelines if pipeline is not opened]
-        return opened, known, closed.delivered_rows
+        return known, closed.delivered_rows

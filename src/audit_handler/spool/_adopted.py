@@ -51,7 +51,7 @@ class AdoptedWriters:
         self.bytes = 0
         """Bytes of these rows."""
         self.ids: set[str] = set()
-        """Ids of all writers ever adopted, delivered or not."""
+        """Ids of the adopted writers, those delivered since included, until they are released."""
 
     def __contains__(self, name: object) -> bool:
         return name in self._writers
@@ -79,7 +79,11 @@ class AdoptedWriters:
             dead.close(self._files)
 
     def close(self) -> None:
-        """Release all locks: other processes deliver the waiting rows."""
+        """Release all locks: others deliver the waiting rows, and count them."""
+        # Before the release: another spool of this process may adopt them at once.
+        self.ids.difference_update(self._writers)
+        self.segments.clear()
+        self.rows = self.bytes = 0
         for dead in self._writers.values():
             dead.close(self._files)
         self._writers.clear()

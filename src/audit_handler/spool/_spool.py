@@ -88,7 +88,7 @@ class Spool:
         self.rejected = RejectedRows(files, target_directory, is_synced=is_synced)
         """The rows of this target that ClickHouse rejected."""
         self.adopted_writers: Set[str] = self._queue.adopted.ids
-        """The ids of all writers that were ever adopted, delivered or not."""
+        """The ids of the writers whose rows count here, or were delivered from here."""
         self._flush_seq = 0
         self._is_closing = False
 
