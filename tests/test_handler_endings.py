@@ -276,6 +276,43 @@ def test_a_child_that_was_forked_on_top_of_a_put_keeps_out_of_its_parents_files(
     assert [(0, 0), (0, 0)] == [(row["repeats"], row["gaps"]) for row in rows]
 
 
+def test_a_child_that_was_forked_on_top_of_a_start_does_not_deliver_for_its_parent(
+    world: World,
+) -> None:
+    """The parent's listener began in the child, too."""
+    acknowledged = world.run(
+        """
+        from audit_handler._delivery.listener import Listener
+        real_start, real_run, real_serve = threading.Thread.start, Listener._run, Listener.serve
+        child, is_over = [], threading.Event()
+
+        def start(self):
+            if not child:
+                child.append(os.fork())
+            real_start(self)
+            if child[0] == 0:
+                is_over.wait()
+                os._exit(0)
+
+        def run(self):
+            real_run(self)
+            is_over.set()
+
+        def serve(self):
+            if child[0] == 0:
+                os._exit(9)
+            real_serve(self)
+
+        threading.Thread.start, Listener._run, Listener.serve = start, run, serve
+        audit(1)
+        assert os.waitpid(child[0], 0)[1] == 0
+        assert handler.close()
+        """
+    )
+
+    world.assert_whole(acknowledged)
+
+
 def test_a_signal_handlers_first_audit_in_the_middle_of_a_fork_is_taken(world: World) -> None:
     """A lock that was held across the fork's hooks was the one that it wanted."""
     acknowledged = world.run(

@@ -166,6 +166,13 @@ class Listener(QueueListener):
                 self.state = State.ENDED
             return self.state is State.ENDED or not self.is_alive
 
+    def abandon(self) -> None:
+        """Keep the thread from beginning in a forked child, where it would serve the parent."""
+        # A signal handler may have forked on top of `start`, which the child goes on with. Another
+        # thread of the parent may have held the condition.
+        self._changed = threading.Condition(threading.RLock())
+        self.state = State.ENDED
+
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""

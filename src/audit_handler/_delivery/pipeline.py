@@ -143,6 +143,11 @@ class Pipeline:
         may_wait = self.listener.is_alive and not _holds_logging_lock()
         return self.spool.flush(timeout if may_wait else 0.0, [other.spool for other in others])
 
+    def abandon(self) -> None:
+        """Let go in a forked child: rows, files, locks and the thread are the parent's."""
+        self.listener.abandon()
+        self.spool.abandon()
+
     def close(self, timeout: float) -> bool:
         """Drain and stop within *timeout* seconds; return whether all rows are delivered."""
         deadline = self._clock.monotonic() + timeout

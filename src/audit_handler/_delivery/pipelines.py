@@ -100,7 +100,7 @@ class Pipelines:
     def abandon(self) -> None:
         """Release, in a forked child, the spools of the parent. These pipelines end here."""
         for pipeline in self._all()[0]:
-            pipeline.spool.abandon()
+            pipeline.abandon()
 
     def _all(self) -> tuple[list[Pipeline], int]:
         """Return all pipelines that are known, and the rows of the forgotten ones."""
