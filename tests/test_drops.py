@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from audit_handler import SpoolFull, SpoolUnavailable, SpoolUnsynced
-from audit_handler._drops import DropReport
+from audit_handler._drops import DropReport, Drops
 from audit_handler.status import Counters
 from tests.support.delivery import AUDIT, MakeHandler, stored_messages
 from tests.support.loopback import LoopbackClickHouse
@@ -140,6 +140,44 @@ def test_a_report_that_is_not_accepted_is_repeated_with_later_drops() -> None:
     drops.report(lambda record, _timeout: reported.append(record))
 
     assert ["2 audit rows were dropped"] == [record.getMessage() for record in reported]
+
+
+def test_a_report_that_a_signal_handler_cuts_off_is_repeated() -> None:
+    """The drops were in the log, and never in the trail."""
+    drops, reported = DropReport(Counters(), lambda: 0.0), list[logging.LogRecord]()
+
+    def interrupted(_record: logging.LogRecord, _timeout: float) -> None:
+        raise SystemExit
+
+    drops.note(SpoolFull("full"))
+    with pytest.raises(SystemExit):
+        drops.report(interrupted)
+    drops.report(lambda record, _timeout: reported.append(record))
+
+    assert ["1 audit rows were dropped"] == [record.getMessage() for record in reported]
+
+
+def test_a_row_that_is_dropped_on_top_of_a_drop_is_counted_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The interrupted call wrote the count over the one that a signal handler had just noted."""
+    counters = Counters()
+    drops = DropReport(counters, lambda: 0.0)
+    real = Drops.__add__
+
+    def interrupted(self: Drops, later: Drops) -> Drops:
+        monkeypatch.undo()
+        drops.note(SpoolFull("on top"))
+        return real(self, later)
+
+    drops.note(SpoolFull("full"))
+    monkeypatch.setattr(Drops, "__add__", interrupted)
+    drops.note(SpoolFull("full"))
+    pending = drops.pending
+
+    assert (3, {"SpoolFull": 3}) == (counters.rows_dropped, counters.drops)
+    assert pending is not None
+    assert 3 == pending.rows
 
 
 def test_a_report_that_is_accepted_and_not_synced_is_not_repeated() -> None:

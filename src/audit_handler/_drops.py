@@ -76,13 +76,23 @@ class DropReport:
         if isinstance(exc, SpoolUnsynced):
             self._note_unsynced(exc)
             return
-        now = self._now()
+        now, kind = self._now(), type(exc).__name__
+        drops = Drops(rows=1, first=now, last=now, reason=str(exc))
+        counters = self._counters
         with self._lock:
-            self._counters.rows_dropped += 1
-            kind, drops = type(exc).__name__, self._counters.drops
-            drops[kind] = drops.get(kind, 0) + 1
-            is_first = self._add(Drops(rows=1, first=now, last=now, reason=str(exc)))
-        if is_first:
+            while True:
+                rows, before = counters.rows_dropped, self.pending
+                pending = before + drops if before else drops
+                kinds = {**counters.drops, kind: counters.drops.get(kind, 0) + 1}
+                # Python runs signal handlers at calls, and there is none from here to the end: an
+                # interruption finds the row counted everywhere or nowhere, and a row that was
+                # dropped on top of this call is not overwritten.
+                if counters.rows_dropped == rows and self.pending is before:
+                    counters.rows_dropped = rows + 1
+                    counters.drops = kinds
+                    self.pending = pending
+                    break
+        if before is None:
             _logger.error("An audit row was dropped, and later rows may be too: %s", exc)
 
     def report(self, put: Callable[[logging.LogRecord, float], None]) -> None:
@@ -95,29 +105,38 @@ class DropReport:
         Args:
             put: Puts a record into the spool; its second argument is the seconds to wait.
         """
-        with self._lock:
-            drops, self.pending = self.pending, None
-        if not drops:
-            return  # Another thread was faster.
-        _logger.warning("The spool accepts audit rows again; %d were dropped", drops.rows)
+        drops: Drops | None = None
         try:
+            with self._lock:
+                drops, self.pending = self.pending, None
+            if not drops:
+                return  # Another thread was faster.
+            _logger.warning("The spool accepts audit rows again; %d were dropped", drops.rows)
             put(drops.record(), 0.0)
         except SpoolUnsynced:
             pass  # The row is accepted.
         except Exception:  # noqa: BLE001  # reported with the next row that is accepted
             self._add(drops)
+        except BaseException:
+            # A signal handler raised: rather report them twice than never.
+            self._add(drops)
+            raise
 
     def _note_unsynced(self, exc: SpoolUnsynced) -> None:
         if not self._is_unsynced:
             self._is_unsynced = True
             _logger.error("%s; later rows may not be synced either", exc)
 
-    def _add(self, drops: Drops) -> bool:
-        """Add *drops* to the pending ones; return whether they are the first."""
+    def _add(self, drops: Drops | None) -> None:
+        """Add *drops*, which are not reported, to the pending ones."""
         with self._lock:
-            before = self.pending
-            self.pending = before + drops if before else drops
-            return before is None
+            while drops:
+                later = self.pending
+                pending = drops + later if later else drops
+                # As in `note`.
+                if self.pending is later:
+                    self.pending = pending
+                    break
 
 
 def _utc_text(unix_seconds: float) -> str:
