@@ -135,6 +135,55 @@ def test_a_pipeline_is_not_forgotten_with_a_row_that_came_as_it_was_closed(tmp_p
     assert [first] == pipelines.left()
 
 
+def test_a_pipeline_that_a_signal_handler_closes_during_the_question_is_not_forgotten(
+    tmp_path: Path,
+) -> None:
+    """The interrupted call wrote the closed pipelines that it had read over the new ones."""
+    pipelines, first, second = Pipelines(), with_rows(tmp_path, 1), with_rows(tmp_path, 2)
+    pipelines.add(first)
+    pipelines.close_open()
+    pipelines.add(second)
+    real = first.spool.has_rows
+
+    def has_rows() -> bool:
+        pipelines.close_open()
+        return real()
+
+    first.spool.has_rows = has_rows  # type: ignore[method-assign]
+
+    assert [first, second] == pipelines.left()
+    assert 3 == pipelines.rows_emitted()
+    first.spool.close()
+    second.spool.close()
+
+
+def test_a_pipeline_that_a_signal_handler_opens_during_a_close_stays_open(tmp_path: Path) -> None:
+    """The interrupted call closed the one that it had not read."""
+    first, second = with_rows(tmp_path, 1), with_rows(tmp_path, 2)
+
+    class Interrupted(Pipelines):
+        @property
+        def _closed(self) -> Any:
+            if self.open is first and interruptions:
+                interruptions.pop()()
+            return self.closed
+
+        @_closed.setter
+        def _closed(self, closed: Any) -> None:
+            self.closed = closed
+
+    interruptions: list[Callable[[], object]] = []
+    pipelines = Interrupted()
+    pipelines.add(first)
+    interruptions.append(lambda: (pipelines.close_open(), pipelines.add(second)))
+    pipelines.close_open()
+
+    assert second is pipelines.open
+    assert [first] == pipelines.left()
+    first.spool.close()
+    second.spool.close()
+
+
 def test_an_interrupted_forget_does_not_count_rows_twice(tmp_path: Path) -> None:
     """The closed pipeline was open still, and was forgotten all the same, and then once more."""
     pipelines, first = Pipelines(), with_rows(tmp_path, 3)

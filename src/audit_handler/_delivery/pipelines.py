@@ -58,28 +58,36 @@ class Pipelines:
     def forget(self, pipeline: Pipeline) -> None:
         """Move *pipeline* to the closed ones, if it is the open one."""
         with self.lock:
-            if self.open is pipeline:
+            while self.open is pipeline:
                 closed = self._closed
                 # First added there, then removed here, so that `_all` sees it at every moment.
                 others = tuple(other for other in closed.pipelines if other is not pipeline)
-                self._closed = _Closed((*others, pipeline), closed.delivered_rows)
-                self.open = None
+                moved = _Closed((*others, pipeline), closed.delivered_rows)
+                # Python runs signal handlers at calls, and there is none from here to the end: one
+                # that came before may have closed this pipeline, and opened another one.
+                if self._closed is closed and self.open is pipeline:
+                    self._closed = moved
+                    self.open = None
 
     def left(self) -> list[Pipeline]:
         """Return the closed pipelines with undelivered rows, and forget those without."""
         with self.lock:
-            closed = self._closed
-            # Asked before anything else: a spool that is not closed yet may still accept a row that
-            # is on its way, or deliver rows that another one of them left. An interrupted `forget`
-            # leaves the open pipeline among the closed ones.
-            ended = [p for p in closed.pipelines if p.spool.is_closed and p is not self.open]
-            left = [pipeline for pipeline in closed.pipelines if pipeline.spool.has_rows()]
-            done = [pipeline for pipeline in ended if pipeline not in left]
-            self._closed = _Closed(
-                tuple(pipeline for pipeline in closed.pipelines if pipeline not in done),
-                closed.delivered_rows + sum(pipeline.spool.last_seq for pipeline in done),
-            )
-        return left
+            while True:
+                closed = self._closed
+                # Asked before anything else: a spool that is not closed yet may still accept a row
+                # that is on its way, or deliver rows that another one of them left. An interrupted
+                # `forget` leaves the open pipeline among the closed ones.
+                ended = [p for p in closed.pipelines if p.spool.is_closed and p is not self.open]
+                left = [pipeline for pipeline in closed.pipelines if pipeline.spool.has_rows()]
+                done = [pipeline for pipeline in ended if pipeline not in left]
+                kept = _Closed(
+                    tuple(pipeline for pipeline in closed.pipelines if pipeline not in done),
+                    closed.delivered_rows + sum(pipeline.spool.last_seq for pipeline in done),
+                )
+                # As in `forget`.
+                if self._closed is closed:
+                    self._closed = kept
+                    return left
 
     def rows_emitted(self) -> int:
         """Return how many rows all pipelines accepted, the forgotten ones included."""
