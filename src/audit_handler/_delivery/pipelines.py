@@ -99,11 +99,8 @@ class Pipelines:
         spools = [pipeline.spool for pipeline in self._all()[0]]
         # The rows that a closed pipeline left count there until another one adopts them. That one
         # may be closed by now too, and its listener may still deliver them.
-        return [
-            spool
-            for spool in spools
-            if not any(spool.writer_id in other.adopted_writers for other in spools)
-        ]
+        adopted = set[str]().union(*(spool.adopted_writers for spool in spools))
+        return [spool for spool in spools if spool.writer_id not in adopted]
 
     def abandon(self) -> None:
         """Release, in a forked child, the spools of the parent. These pipelines end here."""
