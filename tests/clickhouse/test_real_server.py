@@ -26,8 +26,8 @@ from audit_handler.schema import (
     retention_statements,
     script,
     statements,
-    upgrade,
 )
+from audit_handler.schema.upgrade import upgrade
 from audit_handler.target import Target
 from tests.support.containers import require_docker, start_cluster, start_node, url_of
 from tests.support.older import create_older_table, fill_older_table

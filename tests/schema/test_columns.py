@@ -144,7 +144,7 @@ def test_the_cost_of_each_query_is_documented() -> None:
 
 def test_a_documented_parameter_is_one_of_a_question() -> None:
     text = (DOCS / "QUERIES.md").read_text()
-    explained = text.partition("| parameter | |")[2].partition("\n\n")[0]
+    explained = text.partition("| parameter | value |")[2].partition("\n\n")[0]
     known = {name for question in query_names() for name in parameters(query(question, NODE))}
 
     assert known - {"agent_id", "resource_type", "resource_id"} == {
