@@ -747,7 +747,7 @@ def test_leap_days_are_days(
     # The table's retention of two years would take a row of 2024 at once.
     faults.command(f"ALTER TABLE {app.table} REMOVE TTL")
     faults.fault("execute_then_reset", match=app.insert, times=2)
-    for moment in ("2024-02-28 23:59:59.5", "2024-02-29 12:00:00", "2024-03-01 00:00:00"):
+    for moment in ("2024-02-28 23:59:59.500000", "2024-02-29 12:00:00", "2024-03-01 00:00:00"):
         app.audit(10, event_time=moment)
     app.audit(10, event_time="2023-02-29 12:00:00")  # no such day
     assert app.handler.flush()
