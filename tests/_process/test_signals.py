@@ -48,7 +48,7 @@ def stored(world: World) -> int:
 
 
 WAITS = {
-    "pauses": "while True: signal.pause()",
+    "pauses": "wait_for_signals()",
     "sleeps": "import time; time.sleep(3600)",
     "waits for a thread": "threading.Event().wait()",
     "reads": "os.read(os.pipe()[0], 1)",
@@ -68,7 +68,7 @@ def test_by_default_the_process_ends_by_the_signal_once_all_is_delivered(
 
 
 def test_without_it_the_rows_wait_for_the_next_start(world: World) -> None:
-    acknowledged = world.run(AUDIT_AND_KILL + "signal.pause()", -signal.SIGTERM, LAZY)
+    acknowledged = world.run(AUDIT_AND_KILL + "wait_for_signals()", -signal.SIGTERM, LAZY)
 
     assert (100, 0) == (len(acknowledged), stored(world))
     world.finish()
@@ -78,7 +78,7 @@ def test_without_it_the_rows_wait_for_the_next_start(world: World) -> None:
 @pytest.mark.once
 def test_on_chdb_too(tmp_path: Path, database: str) -> None:
     world = World(tmp_path, f"chdb://{tmp_path}/db", database, None)
-    acknowledged = world.run(INSTALL + AUDIT_AND_KILL + "signal.pause()", -signal.SIGTERM, LAZY)
+    acknowledged = world.run(INSTALL + AUDIT_AND_KILL + "wait_for_signals()", -signal.SIGTERM, LAZY)
 
     assert 100 == len(acknowledged) == stored(world)
 
@@ -88,14 +88,14 @@ def test_a_handler_that_was_installed_before_is_called_when_all_is_delivered(wor
     acknowledged = world.run(
         """
 def before(number, frame):
-    assert number == signal.SIGTERM and frame.f_code.co_name == "<module>"
+    assert number == signal.SIGTERM and frame.f_code.co_name == "wait_for_signals"
     assert threading.current_thread() is threading.main_thread()
     os._exit(handler.status().rows_stored)
 signal.signal(signal.SIGTERM, before)
 install_signal_handlers()
 """
         + AUDIT_AND_KILL
-        + "while True: signal.pause()",
+        + "wait_for_signals()",
         100,
         LAZY,
     )
@@ -147,7 +147,7 @@ lock = handler._pipelines.open.spool.lock
 with lock:
     os.kill(os.getpid(), signal.SIGTERM)
     for number in range(50, 100): audit(number)
-while True: signal.pause()
+wait_for_signals()
 """,
         -signal.SIGTERM,
         LAZY,
@@ -191,7 +191,7 @@ def test_rows_that_cannot_be_delivered_do_not_hold_up_the_end(
 ) -> None:
     faults.fault("http_status", status=503, times=-1)
     process = world.start(
-        INSTALL + AUDIT_AND_KILL + "signal.pause()",
+        INSTALL + AUDIT_AND_KILL + "wait_for_signals()",
         LAZY.replace("shutdown_timeout=60", "shutdown_timeout=0.3"),
     )
     printed, complaints = process.communicate(timeout=100)
@@ -208,7 +208,7 @@ def test_a_second_signal_does_not_wait(world: World, faults: LoopbackClickHouse)
     insert = f"INSERT INTO `{world.database}`"
     faults.fault("hang", match=insert)
     process = world.start(
-        INSTALL + AUDIT_AND_KILL + "while True: signal.pause()",
+        INSTALL + AUDIT_AND_KILL + "wait_for_signals()",
         LAZY.replace("shutdown_timeout=60", "shutdown_timeout=3600"),
     )
     faults.wait_for_request(insert, phase="received")
@@ -235,12 +235,12 @@ def test_children_have_a_delivery_of_their_own(world: World) -> None:
             if child == 0:
                 for number in range(1000, 1100): audit(number)
                 os.write(is_ready, b"!")
-                while True: signal.pause()
+                wait_for_signals()
             os.read(ready, 1)
             os.kill(child, signal.SIGTERM)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             os.write(1, b"%d\\n" % status)
-        while True: signal.pause()
+        wait_for_signals()
         """,
         -signal.SIGTERM,
         LAZY,
@@ -298,7 +298,7 @@ def test_other_signals_when_told(world: World, name: str) -> None:
     acknowledged = world.run(
         f"install_signal_handlers([{number:d}])\n"
         + AUDIT_AND_KILL.replace("signal.SIGTERM", f"{number:d}")
-        + "signal.pause()",
+        + "wait_for_signals()",
         -number,
         LAZY,
     )

@@ -24,7 +24,7 @@ from tests.support.verdicts import report, verdict_on
 __all__ = ["PRELUDE", "World"]
 
 PRELUDE = """
-import logging, os, signal, sys, threading
+import logging, os, signal, sys, threading, time
 from audit_handler import AuditHandler
 
 handler = AuditHandler(
@@ -38,6 +38,10 @@ log.setLevel("INFO")
 def audit(number):
     log.info("n", extra={"action": "COUNT", "resource_type": "number", "resource_id": str(number)})
     os.write(1, b"%d\\n" % number)  # only after the call has returned
+
+def wait_for_signals():
+    # Not signal.pause(): Python would handle a signal that comes just before it after the next one.
+    while True: time.sleep(0.1)
 """
 
 
