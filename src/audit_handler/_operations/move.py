@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit_handler._clock import SystemClock
 from audit_handler._delivery.attempt import Delivery
-from audit_handler._operations.replay import spool_of
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SpoolError
 from audit_handler.spool import (
@@ -22,11 +22,14 @@ from audit_handler.spool import (
     RejectedRows,
     SegmentGone,
     SegmentUnreadable,
+    Spool,
     adopt_dead_writers,
 )
 from audit_handler.status import Counters
 
 __all__ = ["Delivered", "deliver", "remove_target", "rename_target"]
+
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ def deliver(files: Files, directory: Path, destination: Destination) -> Delivere
         OSError: A file operation of the spool failed.
     """
     counters = Counters()
-    spool = spool_of(files, directory)
+    spool = _spool_of(files, directory)
     try:
         spool.adopt()
         while (segment := spool.get(timeout=0.0)) is not None:
@@ -100,3 +103,20 @@ def deliver(files: Files, directory: Path, destination: Destination) -> Delivere
     finally:
         spool.close()
     return Delivered(stored=counters.rows_stored, rejected=counters.rows_rejected)
+
+
+def _spool_of(files: Files, target_directory: Path) -> Spool:
+    """
+    Return a spool for the files in *target_directory*. No row is put into it, so its limits have no
+    effect.
+    """
+    return Spool(
+        files,
+        target_directory,
+        batch_size=1,
+        batch_bytes=8 * _MIB,
+        flush_interval=0.0,
+        max_bytes=8 * _MIB,
+        fsync="batch",
+        clock=SystemClock(),
+    )

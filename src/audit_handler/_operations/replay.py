@@ -6,14 +6,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit_handler._clock import SystemClock
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import DataError
-from audit_handler.spool import Files, Reason, RejectedRows, Spool
+from audit_handler.spool import Files, Reason, RejectedRows
 
-__all__ = ["Replayed", "replay", "spool_of"]
-
-_MIB = 1024 * 1024
+__all__ = ["Replayed", "replay"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,23 +23,6 @@ class Replayed:
     """Rows that were stored before."""
     refused: int
     """Rows that were rejected again; they stay in ``rejected/``, with the new reason."""
-
-
-def spool_of(files: Files, target_directory: Path) -> Spool:
-    """
-    Return a spool for the files in *target_directory*. No row is put into it, so its limits have no
-    effect.
-    """
-    return Spool(
-        files,
-        target_directory,
-        batch_size=1,
-        batch_bytes=8 * _MIB,
-        flush_interval=0.0,
-        max_bytes=8 * _MIB,
-        fsync="batch",
-        clock=SystemClock(),
-    )
 
 
 def replay(files: Files, target_directory: Path, destination: Destination) -> Replayed:

@@ -15,7 +15,7 @@ class OpenSegment:
     A file with rows of one month, open for appending.
 
     May be interrupted at any bytecode: `settle` finishes an interrupted `append`, from the size of
-    the file. Call `settle` before the next `append` when `is_settled` is False.
+    the file. Call `settle` before the next `append` when `pending` is not 0.
 
     Args:
         files: The file operations.
