@@ -22,8 +22,10 @@ from typing import Any
 
 import pytest
 
-from audit_handler import AuditHandler
+from audit_handler import AuditHandler, current
 from audit_handler.clickhouse import ClickHouse
+from audit_handler.request import CURRENT
+from tests.support.asgi import Capture
 from tests.support.containers import require_docker, start_node
 from tests.support.engines import Engine, RealServer
 from tests.support.loopback import LoopbackClickHouse
@@ -158,3 +160,24 @@ def connect(database: str) -> Iterator[Connect]:
     yield make
     for clickhouse in made:
         clickhouse.close()
+
+
+@pytest.fixture
+def audits() -> Capture:
+    """The audit events that `logger` gets."""
+    return Capture()
+
+
+@pytest.fixture
+def logger(audits: Capture) -> logging.Logger:
+    """A logger whose audit events *audits* captures."""
+    return audits.logger
+
+
+@pytest.fixture
+def context_is_restored() -> Iterator[None]:
+    """A request leaves nothing bound behind."""
+    before = current()
+    yield
+    assert before is current()
+    assert CURRENT.get() is None

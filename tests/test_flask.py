@@ -14,32 +14,15 @@ from flask import Blueprint, Flask, Response, abort, g, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
-from audit_handler import AuditHandler, audit, current
+from audit_handler import AuditHandler, audit
 from audit_handler._record.redaction import REDACTED
 from audit_handler.errors import ConfigurationError
 from audit_handler.flask import AuditFlask, health_blueprint, status_blueprint
 from audit_handler.policy import Rule
-from audit_handler.request import CURRENT
 from tests.support.asgi import Capture, private_logger
 from tests.support.flask_orders import Server, application, asked, emptied, failing
 
-
-@pytest.fixture
-def audits() -> Capture:
-    return Capture()
-
-
-@pytest.fixture
-def logger(audits: Capture) -> logging.Logger:
-    return audits.logger
-
-
-@pytest.fixture(autouse=True)
-def _context_is_restored() -> Iterator[None]:
-    before = current()
-    yield
-    assert before is current()
-    assert CURRENT.get() is None
+pytestmark = pytest.mark.usefixtures("context_is_restored")
 
 
 # What is audited

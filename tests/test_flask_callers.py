@@ -20,30 +20,13 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
-from audit_handler import bind, current
+from audit_handler import bind
 from audit_handler.errors import ConfigurationError
 from audit_handler.flask import AuditFlask
-from audit_handler.request import CURRENT
 from tests.support.asgi import Capture
 from tests.support.flask_orders import application, asked
 
-
-@pytest.fixture
-def audits() -> Capture:
-    return Capture()
-
-
-@pytest.fixture
-def logger(audits: Capture) -> logging.Logger:
-    return audits.logger
-
-
-@pytest.fixture(autouse=True)
-def _context_is_restored() -> Iterator[None]:
-    before = current()
-    yield
-    assert before is current()
-    assert CURRENT.get() is None
+pytestmark = pytest.mark.usefixtures("context_is_restored")
 
 
 @pytest.mark.parametrize("where", ["before", "after", "view"])

@@ -31,16 +31,6 @@ from tests.support.asgi import (
 from tests.support.starlette_orders import application, endpoint
 
 
-@pytest.fixture
-def audits() -> Capture:
-    return Capture()
-
-
-@pytest.fixture
-def logger(audits: Capture) -> logging.Logger:
-    return audits.logger
-
-
 @pytest.fixture(autouse=True)
 def _context_is_restored() -> Iterator[None]:
     before = current()

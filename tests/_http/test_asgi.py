@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -12,8 +12,6 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from audit_handler import current
-from audit_handler.request import CURRENT
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import (
     DISCONNECT,
@@ -27,23 +25,7 @@ from tests.support.asgi import (
 )
 from tests.support.starlette_orders import application, endpoint
 
-
-@pytest.fixture
-def audits() -> Capture:
-    return Capture()
-
-
-@pytest.fixture
-def logger(audits: Capture) -> logging.Logger:
-    return audits.logger
-
-
-@pytest.fixture(autouse=True)
-def _context_is_restored() -> Iterator[None]:
-    before = current()
-    yield
-    assert before is current()
-    assert CURRENT.get() is None
+pytestmark = pytest.mark.usefixtures("context_is_restored")
 
 
 def test_a_request_without_an_id_gets_one_that_the_client_is_told(

@@ -26,16 +26,6 @@ from tests.support.asgi import (
 from tests.support.starlette_orders import application, created, emptied, endpoint
 
 
-@pytest.fixture
-def audits() -> Capture:
-    return Capture()
-
-
-@pytest.fixture
-def logger(audits: Capture) -> logging.Logger:
-    return audits.logger
-
-
 class OtherFramework:
     """Has routes that cannot be asked, as Litestar's, and tells the parameters as it does."""
 

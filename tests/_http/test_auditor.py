@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,8 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from audit_handler import AuditHandler, ConfigurationError, current
-from audit_handler.request import CURRENT
+from audit_handler import AuditHandler, ConfigurationError
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import (
     Capture,
@@ -26,23 +25,7 @@ from tests.support.asgi import (
 )
 from tests.support.starlette_orders import application, endpoint
 
-
-@pytest.fixture
-def audits() -> Capture:
-    return Capture()
-
-
-@pytest.fixture
-def logger(audits: Capture) -> logging.Logger:
-    return audits.logger
-
-
-@pytest.fixture(autouse=True)
-def _context_is_restored() -> Iterator[None]:
-    before = current()
-    yield
-    assert before is current()
-    assert CURRENT.get() is None
+pytestmark = pytest.mark.usefixtures("context_is_restored")
 
 
 def test_records_logged_inside_carry_the_request(logger: logging.Logger, audits: Capture) -> None:

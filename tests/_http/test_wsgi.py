@@ -18,27 +18,10 @@ from audit_handler import bind, bound, current
 from audit_handler._http import HttpAuditor, HttpRules
 from audit_handler._http.wsgi import Passage
 from audit_handler._record.redaction import REDACTED
-from audit_handler.request import CURRENT
 from tests.support.asgi import Capture, private_logger
 from tests.support.flask_orders import Server, application, asked, emptied, start_nothing
 
-
-@pytest.fixture
-def audits() -> Capture:
-    return Capture()
-
-
-@pytest.fixture
-def logger(audits: Capture) -> logging.Logger:
-    return audits.logger
-
-
-@pytest.fixture(autouse=True)
-def _context_is_restored() -> Iterator[None]:
-    before = current()
-    yield
-    assert before is current()
-    assert CURRENT.get() is None
+pytestmark = pytest.mark.usefixtures("context_is_restored")
 
 
 @pytest.mark.parametrize(
