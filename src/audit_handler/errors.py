@@ -18,6 +18,7 @@ __all__ = [
     "SpoolUnavailable",
     "SpoolUnsynced",
     "TransientError",
+    "UnconfirmedError",
 ]
 
 
@@ -90,6 +91,13 @@ class TransientError(DeliveryError):
         super().__init__(problem, code=code, remedy=remedy)
         self.is_ambiguous = is_ambiguous
         """True if the rows may have been stored although no acknowledgement arrived."""
+
+
+class UnconfirmedError(TransientError):
+    """
+    The answer to an insert is not an acknowledgement of all its rows: something else than
+    ClickHouse answered, or ClickHouse counts fewer rows. Some or all of them may be stored.
+    """
 
 
 class SetupError(DeliveryError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler.errors import DataError, TransientError
+from audit_handler.errors import DataError, TransientError, UnconfirmedError
 from tests.support.delivery import REFUSED, TIMEOUT, Bench, refuse_rows
 from tests.support.spools import leave_behind, make_spool, put_numbers
 
@@ -44,6 +44,25 @@ def test_an_insert_whose_answer_was_lost_is_looked_up_and_not_repeated(tmp_path:
     assert [(1, 10)] == bench.destination.look_ups
     assert list(range(1, 11)) == bench.stored
     assert 10 == bench.counters.rows_stored
+
+
+def test_an_answer_that_is_no_acknowledgement_is_looked_up_at_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, (UnconfirmedError("a login page answered"), True))
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert [(1, 10)] == bench.destination.look_ups
+    assert (1, 0) == (len(bench.destination.tokens), bench.counters.retries)
+    assert list(range(1, 11)) == bench.stored
+
+
+def test_rows_that_an_unconfirmed_insert_did_not_store_are_sent_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, UnconfirmedError("a login page answered"))
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert (2, 1) == (len(bench.destination.tokens), bench.counters.retries)
+    assert list(range(1, 11)) == bench.stored
 
 
 def test_an_insert_that_never_left_is_not_looked_up(tmp_path: Path) -> None:

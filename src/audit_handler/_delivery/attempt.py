@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from audit_handler.clickhouse import Destination
-from audit_handler.errors import DataError, SetupError, TransientError
+from audit_handler.errors import DataError, SetupError, TransientError, UnconfirmedError
 from audit_handler.spool import Reason, Segment, Spool
 from audit_handler.status import Counters
 
@@ -102,6 +102,13 @@ class Delivery:
             except SetupError:
                 self._todo[0] = part
                 raise
+            except UnconfirmedError:
+                # Look up at once: behind a proxy that removes ClickHouse's headers every insert
+                # ends here, and most have stored everything.
+                missing = self._missing(self._todo[0], content)
+                if missing:
+                    raise
+                self._todo.pop(0)
             except TransientError as exc:
                 if not exc.is_ambiguous:
                     self._todo[0] = part
