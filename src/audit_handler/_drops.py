@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
+from audit_handler._reports import Reporter
 from audit_handler.errors import SpoolError, SpoolUnsynced
 from audit_handler.status import Counters
 
 __all__ = ["DropReport", "Drops"]
 
-_logger = logging.getLogger("audit_handler.handler")
+_logger = Reporter("audit_handler.handler")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from audit_handler._delivery.pipelines import Pipelines
 from audit_handler._drops import DropReport
 from audit_handler._process import registry
 from audit_handler._record.redaction import Redactor
+from audit_handler._reports import Reporter
 from audit_handler.config import Settings
 from audit_handler.errors import ConfigurationError, SpoolClosed, SpoolError, SpoolUnavailable
 from audit_handler.spool import DiskFiles, Files, MemoryFiles, has_leftovers
@@ -23,7 +24,7 @@ from audit_handler.status import Counters, Status, count_by_user
 
 __all__ = ["AuditHandler", "open_handlers"]
 
-_logger = logging.getLogger("audit_handler.handler")
+_logger = Reporter("audit_handler.handler")
 
 
 class AuditHandler(logging.Handler):
@@ -71,6 +72,9 @@ class AuditHandler(logging.Handler):
     Raises:
         ConfigurationError: An argument or environment variable is not valid.
     """
+
+    # Read by `_reports`: no person reads a report in the table, and `handle` ignores reports.
+    ignores_reports = True
 
     def __init__(
         self,

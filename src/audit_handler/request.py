@@ -8,15 +8,15 @@ of the pool, in a task, in the generator of a streaming response.
 
 from __future__ import annotations
 
-import logging
 from contextvars import ContextVar
 from typing import Any
 
 from audit_handler._record.redaction import Redactor
+from audit_handler._reports import Reporter
 
 __all__ = ["CURRENT", "Said", "audit"]
 
-_logger = logging.getLogger("audit_handler.request")
+_logger = Reporter("audit_handler.request")
 
 # Copies without redaction: the handler redacts, because it knows all secret keys.
 _copier = Redactor(use_default_keys=False)

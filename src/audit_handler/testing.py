@@ -175,6 +175,9 @@ class _Capturing(logging.Handler):
     that the middlewares call on handlers.
     """
 
+    # As in `AuditHandler`.
+    ignores_reports = True
+
     def __init__(
         self, encoder: RecordEncoder, redactor: Redactor, rows: list[dict[str, Any]]
     ) -> None:

@@ -9,10 +9,10 @@ ClickHouse drops all rows that come with a known token.
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
+from audit_handler._reports import Reporter
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import DataError, SetupError, TransientError, UnconfirmedError
 from audit_handler.spool import Reason, Segment, Spool
@@ -20,7 +20,7 @@ from audit_handler.status import Counters
 
 __all__ = ["Delivery"]
 
-_logger = logging.getLogger("audit_handler.listener")
+_logger = Reporter("audit_handler.listener")
 
 # This many bad rows are removed by the number that the server reports. After that, halves are
 # tried, which shows sooner whether any row of the segment can be stored.

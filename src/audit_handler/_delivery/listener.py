@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import logging
 import os
 import random
 import threading
@@ -14,13 +13,14 @@ from audit_handler._clock import Clock
 from audit_handler._delivery.attempt import Delivery
 from audit_handler._delivery.metrics import register
 from audit_handler._delivery.trouble import Trouble
+from audit_handler._reports import Reporter
 from audit_handler.clickhouse import Destination
 from audit_handler.spool import Segment, SegmentGone, SegmentUnreadable, Spool, neglected_targets
 from audit_handler.status import Counters
 
 __all__ = ["Listener", "State", "is_listening"]
 
-_logger = logging.getLogger("audit_handler.listener")
+_logger = Reporter("audit_handler.listener")
 
 # The time between two searches for rows of dead processes. A search costs one directory listing and
 # one lock per writer.

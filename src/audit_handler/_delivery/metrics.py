@@ -22,7 +22,6 @@ are made once in a process, and read all of its handlers.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
@@ -32,12 +31,13 @@ from pathlib import Path
 from typing import Any
 
 from audit_handler._process.registry import handlers
+from audit_handler._reports import Reporter
 from audit_handler.clickhouse import Destination
 from audit_handler.status import Status
 
 __all__ = ["Timed", "register"]
 
-_logger = logging.getLogger("audit_handler.metrics")
+_logger = Reporter("audit_handler.metrics")
 
 _MODULE = "opentelemetry.metrics"
 

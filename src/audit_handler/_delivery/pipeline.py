@@ -12,6 +12,7 @@ from audit_handler._delivery.listener import Listener, State
 from audit_handler._delivery.metrics import Timed
 from audit_handler._record.encoder import RecordEncoder
 from audit_handler._record.redaction import Redactor
+from audit_handler._reports import Reporter
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.config import Settings
 from audit_handler.errors import SpoolError
@@ -20,7 +21,7 @@ from audit_handler.status import Counters
 
 __all__ = ["Pipeline"]
 
-_logger = logging.getLogger("audit_handler.handler")
+_logger = Reporter("audit_handler.handler")
 
 # Seconds before a later call tries again to start a thread. A failure costs the call about 20 us.
 _START_SECONDS = 1.0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-
+from audit_handler._reports import Reporter
 from audit_handler.errors import SetupError, TransientError
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
 
 __all__ = ["Trouble"]
 
-_logger = logging.getLogger("audit_handler.listener")
+_logger = Reporter("audit_handler.listener")
 
 
 class Trouble:

@@ -20,11 +20,12 @@ from audit_handler._http.handlers import Handlers
 from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import shown_path
 from audit_handler._http.rules import HttpRules
+from audit_handler._reports import Reporter
 from audit_handler.request import CURRENT
 
 __all__ = ["HttpAuditor", "Request"]
 
-_logger = logging.getLogger("audit_handler.http")
+_logger = Reporter("audit_handler.http")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

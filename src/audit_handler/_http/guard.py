@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
+from audit_handler._reports import Reporter
+
 __all__ = ["Guard"]
 
-_logger = logging.getLogger("audit_handler.http")
+_logger = Reporter("audit_handler.http")
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import _thread
 import atexit
-import logging
 import os
 import signal
 import threading
@@ -20,11 +19,12 @@ from types import FrameType
 from typing import Any
 
 from audit_handler._process import registry
+from audit_handler._reports import Reporter
 from audit_handler.errors import ConfigurationError
 
 __all__ = ["install_signal_handlers"]
 
-_logger = logging.getLogger("audit_handler.signals")
+_logger = Reporter("audit_handler.signals")
 
 # A function, or ``SIG_DFL``.
 _Before = Callable[[int, "FrameType | None"], Any] | int

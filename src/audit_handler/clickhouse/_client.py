@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from audit_handler._reports import Reporter
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
 from audit_handler.clickhouse._errors import mapped_errors
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClickHouse"]
 
-_logger = logging.getLogger("audit_handler.clickhouse")
+_logger = Reporter("audit_handler.clickhouse")
 
 # The start of each row of NDJSON, as this package writes it.
 _DAY = re.compile(

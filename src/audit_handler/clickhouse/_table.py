@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from audit_handler._reports import Reporter
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._errors import mapped_errors
 from audit_handler.errors import SetupError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InsertColumns"]
 
-_logger = logging.getLogger("audit_handler.clickhouse")
+_logger = Reporter("audit_handler.clickhouse")
 
 _OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from audit_handler._reports import Reporter
 from audit_handler.spool._adopted import Adopted
 from audit_handler.spool._files import Files
 from audit_handler.spool._layout import LOCK_NAME, is_writer_name, readable_names
@@ -16,7 +16,7 @@ from audit_handler.spool._segment import OPEN, READY, UNREADABLE, Segment, is_se
 
 __all__ = ["adopt_dead_writers", "has_leftovers", "neglected_targets"]
 
-_logger = logging.getLogger("audit_handler.spool")
+_logger = Reporter("audit_handler.spool")
 
 # Files that only helped an insert or a probe of the disk.
 _HELPER = re.compile(r"\..*\.tmp|part\.ndjson|probe")
