@@ -156,6 +156,66 @@ def test_what_a_spool_in_memory_loses_at_the_end_is_told(world: World) -> None:
     assert b"5 audit rows are lost" in complaints
 
 
+def test_the_end_of_logging_does_not_raise_with_rows_in_memory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """logging.shutdown ended early, and handlers that it had not flushed yet lost their lines."""
+    monkeypatch.setitem(world.environment, "CLICKHOUSE_URL", "http://127.0.0.1:1")
+    process = world.start(
+        """
+        import logging.handlers
+        buffer = logging.handlers.MemoryHandler(100, target=logging.StreamHandler(sys.stdout))
+        # shutdown flushes the handlers that were made last first.
+        last = AuditHandler(spool_dir="memory", shutdown_timeout=0)
+        log.handlers = [buffer, last]
+        audit(1)
+        """,
+        prelude=MEMORY.replace("shutdown_timeout=60", "shutdown_timeout=0"),
+    )
+    printed, complaints = process.communicate(timeout=100)
+
+    assert (0, b"1\nn\n") == (process.returncode, printed), complaints
+    assert b"Traceback" not in complaints
+    assert b"1 audit rows are lost" in complaints
+
+
+@pytest.mark.parametrize("ending", ["flush", "close"])
+def test_an_ending_that_fails_is_reported_and_does_not_raise(
+    ending: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handler = make_handler("http://127.0.0.1:1", logger=log.name)
+    log.info("x", extra=AUDIT)
+
+    def fail(*_: object) -> bool:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(handler._pipelines.open, ending, fail)
+        answer = getattr(handler, ending)(0)
+
+    assert answer is False
+    assert "Input/output error" in caplog.text
+
+
+def test_an_interruption_passes_through_flush(
+    make_handler: MakeHandler, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = make_handler("http://127.0.0.1:1", logger=log.name)
+    log.info("x", extra=AUDIT)
+
+    def interrupt(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(handler._pipelines.open, "flush", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            handler.flush(0)
+
+
 def test_a_child_does_not_deliver_its_parents_rows_in_memory(world: World) -> None:
     """It had a copy of them, and no lock kept it from them."""
     acknowledged = world.run(

@@ -8,6 +8,10 @@ from typing import Protocol
 
 __all__ = ["Clock", "SystemClock"]
 
+# With this id the clock runs under freezegun and time-machine, which freeze `time.monotonic` and
+# `time.perf_counter`: a deadline would never come. Both freeze only the real-time ids.
+_RUNNING = time.CLOCK_MONOTONIC
+
 
 class Clock(Protocol):
     """A source of time and of waiting. Safe to call from several threads."""
@@ -23,13 +27,17 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The operating system's clock."""
+    """
+    The operating system's clock.
+
+    A test may freeze `time`, and the rows then have the frozen time. `monotonic` and `wait` go on.
+    """
 
     def time(self) -> float:
         return time.time()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_RUNNING)
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
         # Condition.wait rejects more than threading.TIMEOUT_MAX. A day is enough: callers wait in a

@@ -271,13 +271,19 @@ class AuditHandler(logging.Handler):
 
         Returns within *timeout* seconds (by default *shutdown_timeout*). True only if every row
         emitted before the call is stored. False also if any row was rejected, dropped or lost since
-        the handler was made; see `status`.
+        the handler was made; see `status`. Raises no `Exception`: it reports it and returns False.
         """
         timeout = self.settings.shutdown_timeout if timeout is None else timeout
-        left = self._pipelines.left()
-        # The next pipeline adopts the rows that a closed pipeline left.
-        pipeline = self._opened() if left else self._pipelines.open
-        is_flushed = pipeline is None or pipeline.flush(timeout, left)
+        try:
+            left = self._pipelines.left()
+            if left and self._ends_with_rows():
+                return False  # `note_lost` has reported them.
+            # The next pipeline adopts the rows that a closed pipeline left.
+            pipeline = self._opened() if left else self._pipelines.open
+            is_flushed = pipeline is None or pipeline.flush(timeout, left)
+        except Exception:
+            _logger.exception("Audit rows cannot be flushed. Those in the spool stay there")
+            return False
         return is_flushed and not self._counters.has_missing_rows()
 
     def close(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
@@ -287,17 +293,23 @@ class AuditHandler(logging.Handler):
 
         Returns within *timeout* seconds, as `flush` does. May be called again. A record that
         arrives later opens the handler again, because a later ``dictConfig`` closes handlers that
-        are still attached to a logger.
+        are still attached to a logger. Raises no `Exception`: it reports it and returns False.
         """
-        with self._pipelines.lock:
-            pipeline = self._pipelines.close_open()
-            self.is_closed = True
-            registry.forget_open(self)
-        super().close()
-        if pipeline is not None:
-            registry.note_closing(pipeline)
-            pipeline.close(self.settings.shutdown_timeout if timeout is None else timeout)
-        return not self._pipelines.left() and not self._counters.has_missing_rows()
+        timeout = self.settings.shutdown_timeout if timeout is None else timeout
+        try:
+            with self._pipelines.lock:
+                pipeline = self._pipelines.close_open()
+                self.is_closed = True
+                registry.forget_open(self)
+            super().close()
+            if pipeline is not None:
+                registry.note_closing(pipeline)
+                pipeline.close(timeout)
+            left = self._pipelines.left()
+        except Exception:
+            _logger.exception("A handler cannot be closed properly. Rows in the spool stay there")
+            return False
+        return not left and not self._counters.has_missing_rows()
 
     def status(self) -> Status:
         """
@@ -349,7 +361,7 @@ class AuditHandler(logging.Handler):
         with self._pipelines.lock:
             pipeline = self._pipelines.open
             if pipeline is None:
-                if registry.is_exiting() and not self._files.is_durable:
+                if self._ends_with_rows():
                     raise SpoolUnavailable(
                         "the process is ending, and its spool is in memory; give a spool_dir"
                     )
@@ -373,6 +385,10 @@ class AuditHandler(logging.Handler):
         # that opened it may have been interrupted here.
         pipeline.start()
         return pipeline
+
+    def _ends_with_rows(self) -> bool:
+        """Return whether the process is ending, and the rows in its memory with it."""
+        return registry.is_exiting() and not self._files.is_durable
 
     def abandon(self) -> None:
         """Release the spools and threads of the parent; called in a forked child."""

@@ -13,6 +13,7 @@ import threading
 import weakref
 from typing import Protocol
 
+from audit_handler._reports import Reporter
 from audit_handler.status import Status
 
 __all__ = [
@@ -26,6 +27,9 @@ __all__ = [
     "note_closing",
     "register",
 ]
+
+
+_logger = Reporter("audit_handler.handler")
 
 
 class Registered(Protocol):
@@ -112,7 +116,11 @@ def close_all() -> None:
     with _lock:
         closing = list(_closing)
     for each in closing:
-        each.close(_CLOSING_SECONDS)
+        try:
+            each.close(_CLOSING_SECONDS)
+        except Exception:
+            # The other ones must be closed too.
+            _logger.exception("Audit rows of a closed handler may still be in the spool")
     for handler in handlers():
         handler.close()
         handler.note_lost()
