@@ -28,6 +28,8 @@ from audit_handler.request import CURRENT
 from tests.support.asgi import Capture
 from tests.support.containers import require_docker, start_node
 from tests.support.engines import Engine, RealServer
+from tests.support.listening import ListeningClickHouse
+from tests.support.listening.shards import TwoShards
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.once import other_python
 from tests.support.tables import Connect, target_of
@@ -63,6 +65,36 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackClick
     """One loopback server for the run. Tests that kill it, or change its users, start their own."""
     with LoopbackClickHouse.start(tmp_path_factory.mktemp("clickhouse")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningClickHouse]:
+    """One real server for the run. Tests that kill or pause it start their own."""
+    with ListeningClickHouse(tmp_path_factory.mktemp("listening")) as server:
+        yield server
+
+
+@pytest.fixture
+def start_listening(tmp_path: Path) -> Iterator[Callable[..., ListeningClickHouse]]:
+    """Start real servers for this test only; arguments as for `ListeningClickHouse`."""
+    made: list[ListeningClickHouse] = []
+
+    def start(**options: Any) -> ListeningClickHouse:
+        directory = tmp_path / f"listening_{len(made) + 1}"
+        made.append(ListeningClickHouse(directory, **options))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def two_shards(tmp_path: Path, database: str) -> Iterator[TwoShards]:
+    """Two real servers for this test only, with the tables of a cluster in *database*."""
+    with TwoShards(tmp_path / "shards") as shards:
+        shards.create_tables(database)
+        yield shards
 
 
 @pytest.fixture(
