@@ -100,9 +100,8 @@ NOT_HELD = [
     ("event_time", "2026-02-30"),
     ("event_time", datetime(9999, 12, 31, tzinfo=timezone.utc)),
     ("event_time", datetime(1, 1, 1, tzinfo=timezone.utc)),
-    ("event_time", "2019-12-31T23:59:59.999999Z"),
+    ("event_time", "1970-12-31T23:59:59.999999Z"),
     ("event_time", NOW + timedelta(days=1, microseconds=1)),
-    ("event_time", 1_795_000_000_000),
     ("event_time", float("nan")),
     ("event_time", True),
 ]
@@ -144,7 +143,7 @@ def test_a_record_of_an_impossible_time_is_stored_now(created: Any) -> None:
 
 @given(
     st.datetimes(
-        datetime.fromisoformat("2020-01-01"),
+        datetime.fromisoformat("1971-01-01"),
         NOW.replace(tzinfo=None),
         timezones=st.just(timezone.utc),
     )

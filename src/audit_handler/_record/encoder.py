@@ -24,7 +24,8 @@ from audit_handler._record.metadata import joined, metadata_parts
 from audit_handler._record.plain import Raw, Unencodable, encode_plain, printable
 from audit_handler._record.redaction import Redactor
 from audit_handler._record.span_ids import active_span_ids
-from audit_handler._record.values import EARLIEST, Times, column_readers
+from audit_handler._record.times import EARLIEST, Times
+from audit_handler._record.values import column_readers
 from audit_handler.context import Placeholder
 from audit_handler.schema import COLUMNS, Kind
 

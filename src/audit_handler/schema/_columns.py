@@ -20,7 +20,7 @@ class Kind(Enum):
     UINT32 = "a whole number from 0 to 4294967295"
     IP = "an IPv4 or IPv6 address"
     OUTCOME = "success, failure or unknown"
-    TIME = "a time from 2020 to a day ahead"
+    TIME = "a time from 1971 to a day ahead"
     UUID = "a UUID"
     RECORD = "record"
     """The handler fills it from the record; an extra of this name goes to *metadata*."""

@@ -1,0 +1,159 @@
+"""Read a time in any of the forms that programs and audit logs write, and format it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+__all__ = ["EARLIEST", "Times"]
+
+# 1971-01-01, the table's own constraint time_is_sane: 1970 is the time that was never set.
+EARLIEST = 31_536_000.0
+# A day: clocks of two machines differ by less.
+_AHEAD = 86_400.0
+
+_NUMBERS = (float, int)
+# Digits to the right of the seconds in seconds, milliseconds, microseconds and nanoseconds. At most
+# one of them gives a time from 1971 to a day ahead: the bands are disjoint until the year 2969.
+_UNITS = (0, 3, 6, 9)
+
+_DIGITS = re.compile(r"(\d{1,19})(?:[.,](\d+))?", re.ASCII)
+_EXPONENT = re.compile(r"\d+(?:\.\d+)?[eE][+]?\d{1,2}", re.ASCII)
+# RFC 3339 and ISO 8601, with or without separators, as databases, Go, Java and JavaScript write
+# them. A fraction needs seconds before it: in 2025-04-11:21:02.33 it is not clear what 33 counts.
+_ISO = re.compile(
+    r"""(\d{4})-?(\d\d)-?(\d\d)
+    (?:(?:[Tt_:]|[ ]+|(?<=\d{8}))
+        (\d\d)(?::?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?)?
+        [ ]?(?:(?P<utc>[Zz]|UTC|GMT)
+            |(?P<sign>[-+\u2212])(?P<hours>\d\d)(?::?(?P<minutes>\d\d)(?::?(?P<seconds>\d\d))?)?
+            # Go adds the name of the zone and its own clock, Java the name of the place.
+            (?:[ ](?:[A-Z]{2,5}|[-+]\d{2,4}))?)?
+        (?:[ ]m=[-+][\d.]+)?
+        (?P<place>(?:\[[^\[\]]*\])*)
+    )?""",
+    re.ASCII | re.VERBOSE,
+)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # both sides of the subtraction are UTC
+
+
+class Times:
+    """
+    Checks and formats times. Safe to call from several threads.
+
+    Args:
+        now: Returns Unix seconds.
+    """
+
+    __slots__ = ("_second", "now")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self._second = (0, "")
+
+    def is_stored(self, unix_seconds: Any) -> bool:
+        """Return whether *unix_seconds* is a number from 1971 to one day ahead."""
+        return isinstance(unix_seconds, _NUMBERS) and (
+            EARLIEST <= unix_seconds <= self.now() + _AHEAD
+        )
+
+    def read(self, value: Any) -> str | None:
+        """
+        Return the text of a time, or None if it is no time from 1971 to a day ahead.
+
+        A datetime, a date, ISO text, or a number or digits that count seconds, milliseconds,
+        microseconds or nanoseconds: the one unit that gives a time in that range. A time without a
+        zone is UTC. Digits of a fraction after the sixth are dropped; floats are rounded.
+        """
+        if isinstance(value, datetime):
+            seconds = (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+            return self.text(seconds) if self.is_stored(seconds) else None
+        if isinstance(value, str):
+            return self._of_text(value.strip())
+        if isinstance(value, date):
+            return self._of_parts(_since_epoch(value.year, value.month, value.day), "")
+        if hasattr(value, "item"):
+            # A scalar of NumPy, as the plain value that it holds.
+            plain = value.item()
+            return None if hasattr(plain, "item") else self.read(plain)
+        if isinstance(value, bool):
+            return None
+        if isinstance(value, int):
+            return self._of_digits(str(int(value)), "") if 0 < value < 10**19 else None
+        if isinstance(value, Decimal):
+            if not 0 < value < 10**19 or value.as_tuple().exponent < -40:  # type: ignore[operator]
+                return None
+            return self._of_text(f"{value:f}")
+        return self._of_float(float(value))
+
+    def text(self, unix_seconds: float) -> str:
+        """
+        Return *unix_seconds* in the form that ClickHouse reads fastest: UTC, a space, microseconds,
+        no zone.
+        """
+        second = int(unix_seconds)
+        cached, text = self._second
+        if cached != second:
+            text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+            # One tuple, so that no thread sees the second of one moment with the text of another.
+            self._second = (second, text)
+        # Rounded, because a float holds 0.123456 as 0.1234559, but never into the next second.
+        return "%s.%06d" % (text, min(999_999, (unix_seconds - second) * 1e6 + 0.5))  # noqa: UP031  # in less time than an f-string
+
+    def _of_text(self, text: str) -> str | None:
+        if digits := _DIGITS.fullmatch(text):
+            # As Unix time, 20261123 and 20261123030405 are outside every band.
+            found = self._of_digits(digits[1], digits[2] or "")
+            if found or len(digits[1]) not in (8, 14):
+                return found
+        if _EXPONENT.fullmatch(text):
+            return self._of_float(float(text))
+        parts = _ISO.fullmatch(text)
+        if not parts or (parts["place"] and not (parts["utc"] or parts["sign"])):
+            return None
+        hour, minute, second = (int(part or 0) for part in parts.group(4, 5, 6))
+        is_leap = second == 60  # noqa: PLR2004  # a leap second is the moment before midnight, UTC
+        if minute > 59 or second > 60 or hour > 23:
+            return None
+        seconds = _since_epoch(*map(int, parts.group(1, 2, 3)))
+        seconds += hour * 3600 + minute * 60 + second
+        if parts["sign"]:
+            hours, minutes, rest = (int(parts[n] or 0) for n in ("hours", "minutes", "seconds"))
+            if hours > 23 or minutes > 59 or rest > 59:
+                return None
+            offset = hours * 3600 + minutes * 60 + rest
+            seconds -= offset if parts["sign"] == "+" else -offset
+        if is_leap and seconds % 86_400:
+            return None
+        return self._of_parts(seconds, parts[7] or "")
+
+    def _of_digits(self, whole: str, fraction: str) -> str | None:
+        """Return the text of a number of any of the units, exactly."""
+        for unit in _UNITS:
+            point = len(whole) - unit
+            if point > 0 and (
+                found := self._of_parts(int(whole[:point]), whole[point:] + fraction)
+            ):
+                return found
+        return None
+
+    def _of_float(self, number: float) -> str | None:
+        for unit in _UNITS:
+            seconds = number / 10**unit
+            if self.is_stored(seconds):
+                return self.text(seconds)
+        return None
+
+    def _of_parts(self, second: int, fraction: str) -> str | None:
+        latest = self.now() + _AHEAD
+        if not EARLIEST <= second + float(f"0.{fraction[:6] or 0}") <= latest:
+            return None
+        return self.text(second)[:-6] + fraction[:6].ljust(6, "0")
+
+
+def _since_epoch(year: int, month: int, day: int) -> int:
+    """Return the Unix seconds of a day's start. Raises ValueError if there is no such day."""
+    return (datetime(year, month, day) - _EPOCH) // timedelta(seconds=1)  # noqa: DTZ001

@@ -1,0 +1,131 @@
+"""Times as audit logs, databases and languages write them, alike on every Python."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_handler._record.times import Times
+from tests.support.records import NOW, row_of
+
+WHOLE = "2026-11-23 03:04:05.000000"
+EXACT = "2026-11-23 03:04:05.123456"
+MILLIS = "2026-11-23 03:04:05.123000"
+
+READ = [
+    # Unix time, by size
+    (1_795_403_045, WHOLE),
+    (1_795_403_045_123, MILLIS),
+    (1_795_403_045_123_456, EXACT),
+    (1_795_403_045_123_456_789, EXACT),
+    (1_795_403_045_123.0, MILLIS),
+    ("1795403045", WHOLE),
+    ("1795403045123", MILLIS),
+    ("1795403045123456789", EXACT),
+    ("1795403045.123456789", EXACT),
+    (" 1795403045.123 ", MILLIS),
+    ("1.795403045e9", WHOLE),
+    (Decimal("1795403045.1234569"), EXACT),
+    (31_536_000, "1971-01-01 00:00:00.000000"),
+    (31_536_000_000, "1971-01-01 00:00:00.000000"),
+    (31_536_000_000_000, "1971-01-01 00:00:00.000000"),
+    (31_536_000_000_000_000, "1971-01-01 00:00:00.000000"),
+    # CloudTrail, Kubernetes, Okta, Google Cloud, Azure
+    ("2026-11-23T03:04:05Z", WHOLE),
+    ("2026-11-23T03:04:05.123456Z", EXACT),
+    ("2026-11-23T03:04:05.123Z", MILLIS),
+    ("2026-11-23T03:04:05.123456789Z", EXACT),
+    ("2026-11-23T03:04:05.1234567Z", EXACT),
+    ("2026-11-23T03:04:05.5Z", "2026-11-23 03:04:05.500000"),
+    ("2026-11-23t03:04:05z", WHOLE),
+    ("2026-11-23T03:04:05,123Z", MILLIS),
+    # Java, Postgres, SQL Server, Go, Ruby, .NET
+    ("2026-11-23T04:04:05.123+0100", MILLIS),
+    ("2026-11-23T04:04:05.123+01:00[Europe/Berlin]", MILLIS),
+    ("2026-11-23 03:04:05.123 UTC", MILLIS),
+    ("2026-11-23 03:04:05.123+00", MILLIS),
+    ("2026-11-23 03:04:05.1234567 +00:00", EXACT),
+    ("2026-11-23 03:04:05.123456789 +0000 UTC", EXACT),
+    ("2026-11-23 04:04:05.123456789 +0100 CET m=+0.000012", EXACT),
+    ("2026-11-23T03:04:05-00:00", WHOLE),
+    ("2026-11-23T08:34:05+05:30", WHOLE),
+    # Basic forms: AWS signatures, LDAP
+    ("20261123T030405Z", WHOLE),
+    ("20261123030405.123Z", MILLIS),
+    ("20261123030405", WHOLE),
+    ("20261123", "2026-11-23 00:00:00.000000"),
+    ("2026-11-23", "2026-11-23 00:00:00.000000"),
+    ("2026-11-23T03:04Z", "2026-11-23 03:04:00.000000"),
+    ("2026-11-23T03", "2026-11-23 03:00:00.000000"),
+    ("2026-11-23:03:04:05", WHOLE),
+    # Leap seconds
+    ("2016-12-31T23:59:60Z", "2017-01-01 00:00:00.000000"),
+    ("2016-12-31T15:59:60.5-08:00", "2017-01-01 00:00:00.500000"),
+    ("2012-06-01T00:00:00Z", "2012-06-01 00:00:00.000000"),
+]
+
+NOT_READ = [
+    "2025-04-11:21:02.33",
+    "2025-04-11-07:00",
+    "2025-04-11+01:00",
+    "2026-11-23T03:04:60Z",
+    "2026-11-23T25:00:00Z",
+    "2026-11-23T03:04:05 CET",
+    "2026-11-23T03:04:05[Europe/Berlin]",
+    "2026-11-23T03:04:05+24:00",
+    "2026-13-01",
+    "2026-11-23T03:04:05Zjunk",
+    "Nov 23 03:04:05",
+    "nan",
+    "inf",
+    "-1795403045",
+    "1_795_403_045",
+    "١٧٩٥٤٠٣٠٤٥",
+    "9" * 5_000,
+    -1,
+    0,
+    31_535_999,
+    True,
+    10**400,
+    1e300,
+    Decimal("1e999999"),
+    Decimal("NaN"),
+    13_377_376_800_000_000,
+    b"2026",
+    (2026, 11, 23),
+]
+
+
+@pytest.mark.parametrize(("given_time", "stored"), READ, ids=repr)
+def test_a_time_is_read_as_its_source_meant_it(given_time: Any, stored: str) -> None:
+    row = row_of(event_time=given_time)
+
+    assert (stored, False) == (row["event_time"], "metadata" in row)
+
+
+@pytest.mark.parametrize("given_time", NOT_READ, ids=lambda value: repr(value)[:30])
+def test_an_unclear_time_is_kept_and_never_guessed(given_time: Any) -> None:
+    row = row_of(event_time=given_time)
+
+    assert (EXACT, True) == (row["event_time"], "event_time" in row["metadata"]["_invalid"])
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+@given(moment=st.integers(31_536_000, int(NOW.timestamp())))
+def test_each_number_has_one_unit(unit: int, moment: int) -> None:
+    expected = datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.000000")
+
+    assert expected == Times(NOW.timestamp).read(moment * unit)
+
+
+def test_a_scalar_of_numpy_is_read_as_the_value_in_it() -> None:
+    class Scalar:
+        def item(self) -> int:
+            return 1_795_403_045_123
+
+    assert MILLIS == row_of(event_time=Scalar())["event_time"]
