@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS audit_db.audit_logs_local ON CLUSTER '{cluster}'
     INDEX ix_session_id  session_id  TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX ix_ip_address  ip_address  TYPE bloom_filter(0.01) GRANULARITY 1,
     CONSTRAINT date_matches_time CHECK event_date = toDate(event_time),
-    CONSTRAINT time_is_sane      CHECK event_time >= toDateTime64('2020-01-01 00:00:00', 6, 'UTC'),
+    CONSTRAINT time_is_sane      CHECK event_time >= toDateTime64('1971-01-01 00:00:00', 6, 'UTC'),
     PROJECTION by_day
     (SELECT event_date, service_name, action, outcome, count()
      GROUP BY event_date, service_name, action, outcome)
@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS audit_db.audit_logs_local ON CLUSTER '{cluster}'
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/audit_db/audit_logs_local', '{replica}')
 PARTITION BY toYYYYMM(event_date)
 ORDER BY (event_date, agent_id, event_time)
-TTL event_date + INTERVAL 2 YEAR
+TTL greatest(event_date, toDate(ingested_at)) + INTERVAL 2 YEAR
 SETTINGS index_granularity = 2048, ttl_only_drop_parts = 1,
          replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800,
          fsync_after_insert = 1, fsync_part_directory = 1;

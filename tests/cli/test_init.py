@@ -82,7 +82,7 @@ def test_init_sets_the_retention_of_a_new_table(faults: LoopbackClickHouse, data
     (row,) = faults.query(f"SHOW CREATE TABLE {database}.audit_logs")
 
     assert 0 == result.exit_code
-    assert "TTL event_date + toIntervalDay(90)" in row["statement"]
+    assert "TTL greatest(event_date, toDate(ingested_at)) + toIntervalDay(90)" in row["statement"]
 
 
 def test_init_does_not_change_the_retention_of_a_table_that_exists(dsn: str) -> None:

@@ -92,7 +92,7 @@ def test_the_operators_own_parts_are_left_alone(
     for change in (
         "ADD COLUMN tenant String",
         "ADD INDEX ix_tenant tenant TYPE bloom_filter GRANULARITY 1",
-        "MODIFY TTL event_date + INTERVAL 7 YEAR",
+        "MODIFY TTL greatest(event_date, toDate(ingested_at)) + INTERVAL 7 YEAR",
         "MODIFY SETTING non_replicated_deduplication_window = 50000",
     ):
         clickhouse.command(f"ALTER TABLE {table} {change}")
@@ -168,3 +168,59 @@ def test_a_difference_that_needs_a_new_table_is_reported_without_a_statement(
             None,
         ),
     ] == [(change.what, change.sql) for change in changes(clickhouse, target)]
+
+
+def make_earlier(clickhouse: ClickHouse, table: str, ttl: str) -> None:
+    """Give *table* the retention and the constraint of the release 0.1.0."""
+    clickhouse.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")
+    clickhouse.command(
+        f"ALTER TABLE {table} DROP CONSTRAINT time_is_sane, ADD CONSTRAINT time_is_sane "
+        "CHECK event_time >= toDateTime64('2020-01-01 00:00:00', 6, 'UTC')"
+    )
+
+
+def test_a_past_event_stays_after_an_earlier_table_is_updated(
+    clickhouse: ClickHouse, target: Target, table: str
+) -> None:
+    make_earlier(clickhouse, table, "event_date + INTERVAL 7 YEAR")
+    found = fix(clickhouse, target)
+    for number, year in enumerate((1971, 2012, 2018, 2023), start=2):
+        clickhouse.insert(rows(number, event_time=f"{year}-05-05 00:00:00"), token=str(year))
+    clickhouse.command(f"OPTIMIZE TABLE {table} FINAL")
+
+    assert [
+        f"constraint time_is_sane of {table} rejects events from before 2020",
+        f"the retention of {table} counts from the event alone, so it drops past events at once",
+    ] == found
+    assert [] == changes(clickhouse, target)
+    assert [{"n": 5}] == clickhouse.query(f"SELECT count() AS n FROM {table}")
+    assert [{"n": 1}] == clickhouse.query(
+        "SELECT position(engine_full, 'toDate(ingested_at)) + toIntervalYear(7)') > 0 AS n "
+        f"FROM system.tables WHERE database = '{target.database}'"
+    )
+
+
+@pytest.mark.parametrize(
+    "ttl",
+    [
+        "event_date + INTERVAL 90 DAY DELETE WHERE action = 'READ'",
+        "toDateTime(event_time) + INTERVAL 1 YEAR",
+    ],
+)
+def test_a_retention_of_the_operators_own_is_reported_and_left(
+    clickhouse: ClickHouse, target: Target, table: str, ttl: str
+) -> None:
+    clickhouse.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")
+    (change,) = changes(clickhouse, target)
+
+    assert change.sql is None
+    assert "drops past events at once: TTL " in change.what
+    assert "greatest(event_date, toDate(ingested_at))" in change.remedy
+
+
+def test_a_table_of_today_keeps_past_events(clickhouse: ClickHouse, table: str) -> None:
+    for number, year in enumerate((1971, 2012, 2023), start=2):
+        clickhouse.insert(rows(number, event_time=f"{year}-05-05 00:00:00"), token=str(year))
+    clickhouse.command(f"OPTIMIZE TABLE {table} FINAL")
+
+    assert [{"n": 4}] == clickhouse.query(f"SELECT count() AS n FROM {table}")

@@ -124,7 +124,7 @@ def test_the_writer_may_read_no_more_than_the_look_up_needs() -> None:
 
 def ttl(server: LoopbackClickHouse, target: Target) -> str:
     ddl = server.command(f"SHOW CREATE TABLE {target.database}.{target.table}")
-    (found,) = re.findall(r"TTL event_date \+ (\w+\(\d+\))", ddl)
+    (found,) = re.findall(r"TTL greatest\(event_date, toDate\(ingested_at\)\) \+ (\w+\(\d+\))", ddl)
     return str(found)
 
 

@@ -1,1 +1,1 @@
-ALTER TABLE audit_db.audit_logs MODIFY TTL event_date + INTERVAL 2 YEAR;
+ALTER TABLE audit_db.audit_logs MODIFY TTL greatest(event_date, toDate(ingested_at)) + INTERVAL 2 YEAR;

@@ -115,7 +115,7 @@ class Times:
         if not parts or (parts["place"] and not (parts["utc"] or parts["sign"])):
             return None
         hour, minute, second = (int(part or 0) for part in parts.group(4, 5, 6))
-        is_leap = second == 60  # noqa: PLR2004  # a leap second is the moment before midnight, UTC
+        is_leap = second == 60  # a leap second is the moment before midnight, UTC
         if minute > 59 or second > 60 or hour > 23:
             return None
         seconds = _since_epoch(*map(int, parts.group(1, 2, 3)))

@@ -97,7 +97,7 @@ def init(
                 planned.append(statement)
                 continue
             connection.command(statement)
-            report(f"{change.what}: {'created' if change.sql in creating else 'added'}")
+            report(f"{change.what}: {'created' if change.sql in creating else change.done}")
     if dry_run:
         _echo_sql(planned, is_json)
     elif is_json:
@@ -136,6 +136,6 @@ def _upgrade(
         report(
             f"upgraded from the layout of 2025: {sum(m.rows for m in upgraded.months):,} rows "
             f"copied, {behind:,} not copied because they are past their retention or have no time "
-            f"after 2019; the older table stays as "
+            f"after 1970; the older table stays as "
             f"{settings.target.database}.{name}_before_upgrade until you drop it"
         )

@@ -37,6 +37,8 @@ class Change:
     """The statement that adds the missing part, or None if no statement can."""
     remedy: str = ""
     """What to do if *sql* is None."""
+    done: str = "added"
+    """The word for what *sql* did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Table:
     partition_key: str
     ddl: str
     """Its CREATE statement, on one line."""
+    engine_full: str
+    """The engine with its keys, TTL and settings."""
 
     @property
     def holds_rows(self) -> bool:
@@ -67,7 +71,9 @@ def changes(client: Client, target: Target) -> list[Change]:
     Return the differences between *target*'s database and tables and ``sql/``, with the statements
     that add the missing parts, in the order to run them. Runs none of them.
 
-    The operator's own columns, indexes, retention and settings stay as they are. No statement
+    The operator's own columns, indexes, length of retention and settings stay as they are. A
+    retention or constraint of an earlier release that drops or rejects past events is replaced. No
+    statement
     rewrites data: a new index covers new rows only, until it is materialized. A column of another
     type is reported without a statement, because a change of type may truncate stored values.
 
@@ -87,7 +93,8 @@ def existing_table(client: Client, database: str, table: str) -> Table | None:
     """
     names = {"database": database, "table": table}
     found = client.query(
-        "SELECT engine, sorting_key, partition_key, create_table_query AS ddl FROM system.tables "
+        "SELECT engine, sorting_key, partition_key, create_table_query AS ddl, "
+        "engine_full FROM system.tables "
         "WHERE database = {database:String} AND name = {table:String}",
         names,
     )
@@ -116,6 +123,14 @@ _OTHER_TYPE = (
     "a change may truncate stored values, so it is left to you: look at the rows, then run ALTER "
     "TABLE ... MODIFY COLUMN; or use another table with --table"
 )
+_OTHER_TTL = (
+    "count from the later of event and ingestion: ALTER TABLE ... MODIFY TTL with "
+    "greatest(event_date, toDate(ingested_at)) in place of the event's date"
+)
+_OTHER_FRONT = (
+    "a Distributed table cannot change a constraint; run sql/upgrade/cluster/2_flush_front.sql and "
+    "3_drop_front.sql, then: audit-handler init (rows wait in the spool meanwhile)"
+)
 _UPGRADE = "upgrade it with: audit-handler init"
 
 _CREATED = re.compile(r"CREATE (DATABASE|TABLE) IF NOT EXISTS (\w+)(?:\.(\w+))?")
@@ -124,6 +139,15 @@ _PART = re.compile(r"^    (INDEX|CONSTRAINT) (\w+) +(.+?),$", re.MULTILINE)
 _PROJECTION = re.compile(r"^    (PROJECTION) (\w+)\s+(\(.+\))\n\)$", re.MULTILINE | re.DOTALL)
 _KEYS = re.compile(r"^PARTITION BY (.+)\nORDER BY \((.+)\)$", re.MULTILINE)
 _SETTING = re.compile(r"(\w+) = (\d+)")
+
+# What the release 0.1.0 created, as ClickHouse prints it.
+_EARLIER_CONSTRAINT = (
+    "CONSTRAINT time_is_sane CHECK event_time >= toDateTime64('2020-01-01 00:00:00', 6, 'UTC')"
+)
+_CONSTRAINT = "CHECK event_time >= toDateTime64('1971-01-01 00:00:00', 6, 'UTC')"
+_EARLIER_TTL = re.compile(r"event_date \+ toInterval\w+\(\d+\)")
+_TTL = re.compile(r" TTL (.+?)(?: SETTINGS .*)?$", re.DOTALL)
+_TIME = re.compile(r"\bevent_(?:date|time)\b")
 
 
 def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]:
@@ -159,6 +183,13 @@ def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]
             remedy=_NOT_DISTRIBUTED,
         )
     elif not table.is_older:
+        if _EARLIER_CONSTRAINT in table.ddl:
+            yield Change(
+                what=f"constraint time_is_sane of {database}.{name} rejects events from before "
+                "2020",
+                sql=None,
+                remedy=_OTHER_FRONT,
+            )
         local = next(sql for sql in statements(target) if "MergeTree" in sql)
         yield from _changes_of_columns(table, local, f"{database}.{name}", alter)
 
@@ -202,6 +233,27 @@ def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterat
                 what=f"setting {setting} of {name} is missing",
                 sql=f"{alter} MODIFY SETTING {setting} = {value}",
             )
+    yield from _changes_of_times(table, name, alter)
+
+
+def _changes_of_times(table: Table, name: str, alter: str) -> Iterator[Change]:
+    """Yield the parts of an earlier release that drop or reject events of the past."""
+    if _EARLIER_CONSTRAINT in table.ddl:
+        yield Change(
+            what=f"constraint time_is_sane of {name} rejects events from before 2020",
+            sql=f"{alter} DROP CONSTRAINT time_is_sane, ADD CONSTRAINT time_is_sane {_CONSTRAINT}",
+            done="replaced",
+        )
+    found = _TTL.search(table.engine_full)
+    if not found or not _TIME.search(found[1]) or "ingested_at" in found[1]:
+        return
+    what = f"the retention of {name} counts from the event alone, so it drops past events at once"
+    if _EARLIER_TTL.fullmatch(found[1]):
+        later = found[1].replace("event_date", "greatest(event_date, toDate(ingested_at))")
+        # The TTL of stored parts is computed again: with ttl_only_drop_parts, a small file a part.
+        yield Change(what=what, sql=f"{alter} MODIFY TTL {later}", done="counted from ingestion")
+    else:
+        yield Change(what=f"{what}: TTL {found[1]}", sql=None, remedy=_OTHER_TTL)
 
 
 def _changes_of_columns(table: Table, create: str, name: str, alter: str) -> Iterator[Change]:

@@ -25,7 +25,10 @@ __all__ = ["Month", "Upgrade", "upgrade", "upgrade_statements"]
 # The first pass copies, and the last one finds all months equal. Between them, a month may get rows
 # from an insert that ran in the server when the table was renamed.
 _PASSES = 4
-_TTL = re.compile(r"\bTTL event_date \+ toInterval(Day|Week|Month|Year)\((\d+)\)")
+_TTL = re.compile(
+    r"\bTTL (?:event_date|greatest\(event_date, toDate\(ingested_at\)\)) "
+    r"\+ toInterval(Day|Week|Month|Year)\((\d+)\)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class Month:
     copied: int
     """Number of these rows that are in the new table."""
     left_behind: int
-    """Rows that are not copied: older than the retention, or from before 2020."""
+    """Rows that are not copied: older than the retention, or from before 1971."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
