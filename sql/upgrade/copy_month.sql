@@ -17,7 +17,7 @@ SELECT
     request_headers, response_headers, old_value, new_value, user_agent, session_id, request_id, error_message, metadata,
     concat('before_upgrade/', toString({month:UInt32})),
     rowNumberInAllBlocks() + 1,
-    multiIf(status_code >= 400 OR error_message != '', 'failure', status_code > 0, 'success', 'unknown'),
+    multiIf(status_code >= 400 OR status_code BETWEEN 1 AND 16 OR error_message != '', 'failure', status_code >= 100, 'success', 'unknown'),
     toTimeZone(toDateTime64(event_time, 3), 'UTC')
 FROM
 (

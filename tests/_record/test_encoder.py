@@ -416,3 +416,24 @@ def test_recursion_near_the_interpreters_limit_does_not_cost_the_row() -> None:
         return deep(frames - 1) if frames else row_of(request_body=body)
 
     assert "done" == deep(sys.getrecursionlimit() - 250)["message"]
+
+
+@pytest.mark.parametrize(
+    ("extras", "outcome"),
+    [
+        ({"status_code": 1}, "failure"),
+        ({"status_code": 5}, "failure"),
+        ({"status_code": 16}, "failure"),
+        ({"status_code": 17}, "unknown"),
+        ({"status_code": 0}, "unknown"),
+        ({"status_code": 204}, "success"),
+        ({"error_message": "declined"}, "failure"),
+        ({"error_message": ""}, "unknown"),
+    ],
+)
+def test_the_outcome_follows_http_grpc_and_the_error(extras: dict[str, Any], outcome: str) -> None:
+    assert outcome == row_of(extras)["outcome"]
+
+
+def test_a_level_is_stored_without_the_colours_of_a_formatter() -> None:
+    assert "INFO" == row_of(levelname="\x1b[1;32mINFO   \x1b[0m")["level"]

@@ -14,6 +14,7 @@ wraps 70000 to 4464, and rejects a whole batch for one bad address.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,6 +54,8 @@ _CONTENT_COLUMNS = frozenset(
     name for name, kind in COLUMNS.items() if kind is Kind.CONTENT and name != "metadata"
 )
 
+# Control sequences of a terminal (ECMA-48), such as its colours.
+_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _MONTH = slice(len('{"event_time":"'), len('{"event_time":"YYYY-MM'))
 # Index in the pair that `active_span_ids` returns.
 _SPAN_COLUMNS = {"request_id": 0, "trace_id": 0, "span_id": 1}
@@ -125,7 +128,9 @@ class RecordEncoder:
         row: dict[str, Any] = {
             "event_time": "",
             "event_id": "",
-            "level": level if type(level) is str else self._redactor.text_of(level),
+            "level": level
+            if type(level) is str and "\x1b" not in level
+            else _uncoloured(self._redactor.text_of(level)),
             "logger": name if type(name) is str else self._redactor.text_of(name),
         }
         message = _message(record)
@@ -165,7 +170,7 @@ class RecordEncoder:
                 if given.get(name) is None or not row.get(name):
                     row[name] = span[index]
         if "outcome" not in row:
-            row["outcome"] = _outcome(row, record)
+            row["outcome"] = _outcome(row, record, contents.get("error_message"))
         if not row.get("service_name") and self._service_name:
             row["service_name"] = self._service_name
         # These extras make up metadata. They are also keys of the row, except those with the name
@@ -229,6 +234,11 @@ def _not_given(bound: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
     }
 
 
+def _uncoloured(level: str) -> str:
+    """Return *level* without the escape codes and padding that a colouring formatter added."""
+    return _ESCAPE.sub("", level).strip() if "\x1b" in level else level
+
+
 def _message(record: logging.LogRecord) -> str:
     try:
         return str.__str__(record.getMessage())
@@ -239,12 +249,16 @@ def _message(record: logging.LogRecord) -> str:
         return f"{template} <message arguments: {type(exc).__name__}>"
 
 
-def _outcome(row: Mapping[str, Any], record: logging.LogRecord) -> str:
+def _outcome(row: Mapping[str, Any], record: logging.LogRecord, error_message: Any) -> str:
     status = row.get("status_code", 0)
     # A record that SocketHandler sent has only the text of its exception.
-    if status >= 400 or record.exc_text or exception_of(record) is not None:
+    if error_message or record.exc_text or exception_of(record) is not None:
         return "failure"
-    return "success" if status else "unknown"
+    # HTTP has 100 to 599 (RFC 9110), and fails from 400; in gRPC, 1 to 16 are errors. gRPC's OK is
+    # 0, which also stands for no status.
+    if status >= 400 or 1 <= status <= 16:
+        return "failure"
+    return "success" if status >= 100 else "unknown"
 
 
 def _without_surrogates(
