@@ -84,11 +84,6 @@ NOT_HELD = [
     ("response_time_ms", timedelta(seconds=1)),
     ("ip_address", "n/a"),
     ("ip_address", "999.1.1.1"),
-    ("ip_address", "10.1.2.3:8080"),
-    ("ip_address", "[::1]:80"),
-    ("ip_address", "fe80::1%eth0"),
-    ("ip_address", "10.1.2.3, 10.1.2.4"),
-    ("ip_address", " 10.1.2.3"),
     ("ip_address", 5),
     ("ip_address", "1" * 100_000),
     ("event_id", "junk"),
@@ -176,3 +171,22 @@ def test_addresses_that_are_remembered_do_not_fill_the_memory() -> None:
         addresses.read(f"10.0.{number >> 8}.{number & 255}")
 
     assert (4096, True) == (len(addresses._known), max(map(len, addresses._known)) < 64)
+
+
+@pytest.mark.parametrize(
+    ("given_address", "stored"),
+    [
+        ("10.0.0.1:42781", "10.0.0.1"),
+        ("[::1]:8080", "::1"),
+        ("[::1]", "::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("203.0.113.7, 70.41.3.18", "203.0.113.7"),
+        (" 10.1.2.3", "10.1.2.3"),
+    ],
+)
+def test_an_address_is_stored_without_its_port_and_the_original_kept(
+    given_address: str, stored: str
+) -> None:
+    row = row_of(ip_address=given_address)
+
+    assert (stored, {"ip_address.given": given_address}) == (row["ip_address"], row["metadata"])

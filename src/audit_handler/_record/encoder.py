@@ -159,6 +159,9 @@ class RecordEncoder:
                         invalid[name] = value
                     else:
                         row[name] = checked
+                        if name == "ip_address" and checked != value and checked != str(value):
+                            # With its port, or the proxies behind it.
+                            others["ip_address.given"] = value
                 else:
                     others[name] = value
         if record.exc_info or record.exc_text or record.stack_info:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -22,25 +23,42 @@ hold the value.
 # Enough for the clients of one moment. Without the limit, a scan of the address space would fill
 # the memory.
 _KNOWN_ADDRESSES_LIMIT = 4096
+# Characters; a hundred forwarded addresses.
+_LONGEST_ADDRESSES = 4096
+
+_HOST_AND_PORT = re.compile(r"\[([^\[\]]+)\](?::\d{1,5})?|([\d.]+):\d{1,5}", re.ASCII)
 
 
 class Addresses:
-    """Checks IP addresses, and remembers the verdicts. Safe to call from several threads."""
+    """Finds the address in a text, and remembers it. Safe to call from several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, str | None] = {}
 
     def read(self, value: Any) -> str | None:
+        """
+        Return the address of a client: without brackets, port and zone, and of a list of forwarded
+        addresses the first one. None if there is no address.
+        """
         text = str(value)
-        is_valid = self._known.get(text)
-        if is_valid is None:
-            try:
-                is_valid = "%" not in ip_address(text).compressed
-            except ValueError:
-                is_valid = False
-            if len(self._known) < _KNOWN_ADDRESSES_LIMIT and len(text) < 64:
-                self._known[text] = is_valid
-        return text if is_valid else None
+        if text in self._known:
+            return self._known[text]
+        found = _address_in(text) if len(text) < _LONGEST_ADDRESSES else None
+        if len(self._known) < _KNOWN_ADDRESSES_LIMIT and len(text) < 64:
+            self._known[text] = found
+        return found
+
+
+def _address_in(text: str) -> str | None:
+    first = text.partition(",")[0].strip()
+    if parts := _HOST_AND_PORT.fullmatch(first):
+        first = parts[1] or parts[2]
+    first = first.partition("%")[0]
+    try:
+        ip_address(first)
+    except ValueError:
+        return None
+    return first
 
 
 def column_readers(times: Times) -> Mapping[str, Reader]:
