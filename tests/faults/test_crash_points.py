@@ -66,8 +66,8 @@ def seal_by_bytes(app: App) -> None:
     app.put(1, 2, 3, 4, 5, size=100)
 
 
-def seal_by_month(app: App) -> None:
-    """Two partitions: the rows of a month's last second and of the next one's first."""
+def alternate_months(app: App) -> None:
+    """The rows of one segment belong to several partitions."""
     app.put(1, 2, month="2026-11")
     app.put(3, month="2026-12")
     app.put(4, month="2026-11")
@@ -194,7 +194,7 @@ SCENARIOS = {
     "append": Scenario(append),
     "seal by rows": Scenario(seal_by_rows),
     "seal by bytes": Scenario(seal_by_bytes, options={"batch_bytes": 600}),
-    "seal by month": Scenario(seal_by_month),
+    "alternate months": Scenario(alternate_months),
     "deliver one": Scenario(deliver),
     "deliver several": Scenario(deliver_and_go_on),
     "deliver, tokens kept": Scenario(deliver_and_go_on, {"window": 100}),

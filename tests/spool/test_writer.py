@@ -1,9 +1,9 @@
-"""The writer: numbers rows, and seals segments of bounded size and one month."""
+"""The writer: numbers rows, and seals segments with bounded rows, bytes and months."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from audit_handler.errors import SpoolUnavailable
 from audit_handler.spool import DiskFiles, Segment, Spool
 from audit_handler.spool import _writer as writer_module
+from audit_handler.spool._open_segment import MAX_MONTHS
 from tests.support.disks import RefusingFiles
 from tests.support.spools import MONTH, make_spool, numbers, put_numbers, take_all
 
@@ -52,14 +53,35 @@ def test_a_segment_never_exceeds_its_bytes(tmp_path: Path) -> None:
     assert 5 <= len(sizes) <= 6
 
 
-def test_a_segment_has_rows_of_one_month(spool: Spool) -> None:
-    """One segment is one part in ClickHouse: its table has a partition for each month."""
-    spool.put(b'{"n":1}', "2026-11")
-    spool.put(b'{"n":2}', "2026-12")
-    segment = spool.get(0.0)
-    assert segment is not None
+def put_months(spool: Spool, months: Iterable[int]) -> None:
+    for number, month in enumerate(months, 1):
+        spool.put(b'{"n":%d}' % number, f"{2000 + month // 12}-{month % 12 + 1:02}")
 
-    assert numbers(spool, segment) == [1]
+
+def segments_of(spool: Spool) -> list[list[int]]:
+    found = []
+    while segment := spool.get(10.0):
+        found.append(numbers(spool, segment))
+        spool.task_done()
+    return found
+
+
+def test_rows_that_alternate_between_two_months_share_a_segment(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path, batch_size=1_000, batch_bytes=10**6)
+    put_months(spool, [0, 1] * 500)
+
+    assert [list(range(1, 1_001))] == segments_of(spool)
+
+
+def test_a_row_of_one_month_too_many_begins_the_next_segment(tmp_path: Path) -> None:
+    """ClickHouse limits the partitions of one insert, and each month is a partition."""
+    spool = make_spool(tmp_path, batch_size=1_000, batch_bytes=10**6)
+    put_months(spool, [*range(MAX_MONTHS), 0, MAX_MONTHS - 1, MAX_MONTHS, 0])
+
+    assert [
+        list(range(1, MAX_MONTHS + 3)),
+        [MAX_MONTHS + 3, MAX_MONTHS + 4],
+    ] == segments_of(spool)
 
 
 def test_a_writer_that_cannot_seal_releases_its_rows_at_close(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ Invariants:
    process.
 2. The rows of a writer are numbered 1, 2, 3, ... without a gap; a file's name is the number of its
    first row.
-3. A segment has 1 to *batch_size* rows, at most *batch_bytes* bytes, and rows of one month.
+3. A segment has 1 to *batch_size* rows, at most *batch_bytes* bytes, and rows of at most 64 months:
+   each is a partition in ClickHouse, which limits the partitions of one insert.
 4. Names only change ``.open`` -> ``.ready`` -> ``.sending`` -> removed, each in one step. A file is
    removed only when every row of it is stored, or is in ``rejected/``.
 5. Only the user can read the files (0600, directories 0700).

@@ -7,12 +7,17 @@ from pathlib import Path
 
 from audit_handler.spool._files import Files
 
-__all__ = ["OpenSegment"]
+__all__ = ["MAX_MONTHS", "OpenSegment"]
+
+# The most months in a segment. Each is a partition of the table, and by default ClickHouse rejects
+# an insert into more than 100 (max_partitions_per_insert_block). 64 months are five years, which a
+# backfill in any order usually stays within.
+MAX_MONTHS = 64
 
 
 class OpenSegment:
     """
-    A file with rows of one month, open for appending.
+    A file with rows of at most `MAX_MONTHS` months, open for appending.
 
     May be interrupted at any bytecode: `settle` finishes an interrupted `append`, from the size of
     the file. Call `settle` before the next `append` when `pending` is not 0.
@@ -23,13 +28,14 @@ class OpenSegment:
         handle: Its handle; it is closed by `close`.
         first_seq: The number of its first row.
         bytes_before: Bytes of all rows that the writer wrote before it.
-        month: The month of its rows.
+        month: The month of its first row.
         opened: Monotonic seconds at which it was created.
         since: Unix seconds at which it was created.
     """
 
     __slots__ = (
         "_files",
+        "_months",
         "bytes_before",
         "counts",
         "first_seq",
@@ -60,6 +66,8 @@ class OpenSegment:
         self.first_seq = first_seq
         self.bytes_before = bytes_before
         self.month = month
+        """The month that was admitted last: most rows have the month of the row before."""
+        self._months = {month}
         self.opened = opened
         self.since = since
         # Bytes and rows. One tuple, because an interruption must find a row counted in both or in
@@ -82,6 +90,18 @@ class OpenSegment:
     def last_seq(self) -> int:
         """The number of its last row, or of the row before it when it is empty."""
         return self.first_seq + self.counts[1] - 1
+
+    def admits(self, month: str) -> bool:
+        """
+        Return whether a row of *month* may be appended. Count the month from now on, even if that
+        row never comes.
+        """
+        if month not in self._months:
+            if len(self._months) >= MAX_MONTHS:
+                return False
+            self._months.add(month)
+        self.month = month
+        return True
 
     def append(self, line: bytes) -> int:
         """

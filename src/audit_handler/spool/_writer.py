@@ -119,11 +119,11 @@ class Writer:
                 opened = self.settle()
             size, rows = opened.counts if opened else (0, 0)
             # A segment has 1. the bytes of one insert block, 2. at most *batch_size* rows, 3. rows
-            # of one month: then it is one part in ClickHouse.
+            # of a few months: each month is a partition of the table.
             if opened and (
                 size + len(body) + ROW_OVERHEAD_BYTES > self._batch_bytes
                 or rows >= self._batch_size
-                or opened.month != month
+                or (opened.month != month and not opened.admits(month))
             ):
                 self.seal()
                 opened = None
