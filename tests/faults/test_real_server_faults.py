@@ -1,0 +1,147 @@
+"""
+Faults of real servers: chDB's own listeners, alone and as the two shards of a cluster.
+
+A kill is staged in the middle of inserts: rows are logged without a pause, and the kill waits until
+the spool holds a segment that is being sent. ``make faults`` kills each of them many times.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from audit_handler import AuditHandler
+from tests.faults.staging import Judge, Lines, trials
+from tests.support.listening import ListeningClickHouse
+from tests.support.listening.shards import TwoShards
+
+pytestmark = [pytest.mark.once, pytest.mark.timeout(1_800)]
+
+MakeHandler = Callable[..., AuditHandler]
+
+SERVER = "kill -9 of a real server during inserts"
+SHARDS = "kill -9 of one of two shards during inserts"
+
+
+class Counting:
+    """An application that audits one number after another on a thread, until it is told to stop."""
+
+    def __init__(self, handler: AuditHandler, log: logging.Logger) -> None:
+        self.handler = handler
+        self.acknowledged: list[int] = []
+        self._log = log
+        self._stop = threading.Event()
+
+    def audit(self, number: int) -> None:
+        self._log.info(
+            "n",
+            extra={
+                "action": "COUNT",
+                "resource_type": "number",
+                "resource_id": str(number),
+                "agent_id": f"u-{number}",  # the sharding key: both shards get rows
+            },
+        )
+        self.acknowledged.append(number)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Audit 500 numbers a second or fewer while the block runs."""
+        thread = threading.Thread(target=self._run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _run(self) -> None:
+        for number in count(len(self.acknowledged)):
+            if self._stop.wait(0.002):
+                return
+            self.audit(number)
+
+    def wait_until_sending(self) -> None:
+        """Return while a segment is under way to the server."""
+        spool = self.handler.settings.spool_dir
+        assert spool is not None
+        while not any(Path(spool).rglob("*.sending")):
+            pass
+
+
+@pytest.fixture
+def make_counting(make_handler: MakeHandler, log: logging.Logger) -> Callable[..., Counting]:
+    def make(dsn: str, **options: object) -> Counting:
+        handler = make_handler(dsn, batch_size=50, **options)
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        return Counting(handler, log)
+
+    return make
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["inserts", "async inserts"])
+def test_a_real_server_is_killed_while_it_inserts(
+    start_listening: Callable[..., ListeningClickHouse],
+    make_counting: Callable[..., Counting],
+    database: str,
+    lines: Lines,
+    judge: Judge,
+    is_async: bool,
+) -> None:
+    server, kills = start_listening(), trials(3)
+    app = make_counting(server.dsn(database), async_insert=is_async)
+    with app.running():
+        for kill in range(1, kills + 1):
+            app.wait_until_sending()
+            server.kill()
+            lines.wait("does not accept rows", kill)
+            server.restart()
+            lines.wait("accepts rows again", kill)
+    assert app.handler.flush(120.0)
+
+    fault = f"kill -9 while it {'collects async' if is_async else 'takes'} inserts"
+    judge(SERVER, fault, server, f"{database}.audit_logs", app.acknowledged, trials=kills)
+
+
+@pytest.mark.parametrize("victim", [0, 1], ids=["the front", "the other"])
+def test_one_of_two_shards_is_killed_during_inserts(
+    two_shards: TwoShards,
+    make_counting: Callable[..., Counting],
+    database: str,
+    lines: Lines,
+    judge: Judge,
+    victim: int,
+) -> None:
+    """A refused insert may claim rows that no shard holds (279): what counts is SQL on both."""
+    kills = min(50, trials(3))
+    app = make_counting(two_shards.dsn(database), cluster="{cluster}", create_table=False)
+    with app.running():
+        for kill in range(1, kills + 1):
+            app.wait_until_sending()
+            two_shards.servers[victim].kill()
+            lines.wait("does not accept rows", kill)
+            two_shards.servers[victim].restart()
+            lines.wait("accepts rows again", kill)
+    assert app.handler.flush(120.0)
+    locals_ = two_shards.local_counts(database)
+
+    assert len(app.acknowledged) == sum(locals_)
+    assert all(locals_)
+    which = "that the handler does not know" if victim else "that the handler inserts into"
+    for server in two_shards.servers:
+        judge(
+            SHARDS,
+            f"kill -9 of the one {which}, asked through shard "
+            f"{two_shards.servers.index(server) + 1}",
+            server,
+            f"{database}.audit_logs",
+            app.acknowledged,
+            trials=kills,
+        )
