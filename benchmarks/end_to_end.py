@@ -53,8 +53,9 @@ from _measure import (
 )
 
 from audit_handler import AuditHandler
+from audit_handler._options.dsn import parse_dsn
 from audit_handler.schema import WRITTEN_COLUMNS, statements
-from audit_handler.target import Target, parse_dsn
+from audit_handler.target import Target
 
 LIMIT, AUDIT = "raw_insert, same batches (limit)", "AuditHandler"
 PACKED, SINGLE, BATCH_100 = "raw_insert, zstd", "insert, 1 row each", "insert, batches of 100"
@@ -64,7 +65,7 @@ SLOW_SHARE = {SINGLE: 200, BATCH_100: 20}  # use one of so many rows, or the ben
 
 
 def dsn_parts(dsn: str) -> Target:
-    return Target(**parse_dsn(dsn, port=None, user=None, password=None))
+    return Target(**parse_dsn(dsn))
 
 
 # One contestant, in a process of its own

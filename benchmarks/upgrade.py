@@ -19,9 +19,10 @@ from typing import Any
 from _measure import loopback, print_table, scratch_directory
 
 from audit_handler import AuditHandler
+from audit_handler._options.dsn import parse_dsn
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.schema.upgrade import Month, upgrade
-from audit_handler.target import Target, parse_dsn
+from audit_handler.target import Target
 
 DAYS = 540
 CONTENT = (
@@ -63,7 +64,7 @@ class Writer(threading.Thread):
 def run(server: Any, rows: int, spool: Any) -> list[list[str]]:
     from tests.support.older import create_older_table, fill_older_table
 
-    target = Target(**parse_dsn(server.dsn(), port=None, user=None, password=None))
+    target = Target(**parse_dsn(server.dsn()))
     create_older_table(server, "audit_db")
     fill_older_table(server, "audit_db", rows, days=DAYS)
     handler = AuditHandler(server.dsn(), spool_dir=spool, create_table=False, flush_interval_ms=100)

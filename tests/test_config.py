@@ -59,7 +59,7 @@ TARGET_VALUES: dict[str, tuple[str, Callable[[Settings], Any], Any]] = {
 
 
 def test_this_suite_knows_every_variable_and_every_option_has_one() -> None:
-    options = {field.name for field in fields(Settings)} - {"target"}
+    options = {field.name for field in fields(Settings)} - {"target", "sources"}
 
     assert (set(VALUES), options) == (set(VARIABLES), set(VARIABLES.values()))
 
@@ -271,7 +271,6 @@ def test_the_ends_of_a_range_belong_to_it(option: str, value: int) -> None:
         ("AUDIT_BLOCK_TIMEOUT", "nan"),
         ("AUDIT_BLOCK_TIMEOUT", "10s"),
         ("AUDIT_ASYNC_INSERT", "maybe"),
-        ("CLICKHOUSE_PORT", "https"),
     ],
 )
 def test_a_bad_variable_is_named_with_its_value(name: str, text: str) -> None:
@@ -450,3 +449,31 @@ def test_an_argument_hides_a_variable_that_cannot_be_read() -> None:
     )
 
     assert (7, True) == (settings.batch_size, settings.async_insert)
+
+
+def test_a_user_without_a_home_directory_is_told_to_name_a_spool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def without_home(_name: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_state_path", without_home)
+
+    with pytest.raises(ConfigurationError, match="AUDIT_SPOOL_DIR to an absolute directory"):
+        resolved()
+    assert Path("/x") == resolved({"AUDIT_SPOOL_DIR": "/x"}).spool_dir
+
+
+def test_white_space_around_a_variable_is_no_part_of_it() -> None:
+    assert "drop" == resolved({"AUDIT_ON_FULL": " drop\n"}).on_full
+    assert resolved() == resolved({"AUDIT_ON_FULL": " \n"})
+
+
+def test_settings_know_where_their_values_came_from() -> None:
+    environ = {"CLICKHOUSE_PASSWORD": "hunter2", "AUDIT_FSYNC": "always"}
+
+    sources = resolved(environ, batch_size=5).sources
+
+    assert ("argument", "CLICKHOUSE_PASSWORD", "AUDIT_FSYNC", "argument") == tuple(
+        sources[name] for name in ("dsn", "password", "fsync", "batch_size")
+    )

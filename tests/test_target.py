@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
+from audit_handler._options.dsn import parse_dsn
 from audit_handler.errors import ConfigurationError
-from audit_handler.target import Target, parse_dsn
+from audit_handler.target import Target
 
 PASSWORD = "hunter2:/@é"
 DSN = "https://bob:hunter2%3A%2F%40%C3%A9@ch.example:9443/trail?ca_cert=/etc/ca.pem"
 
 
-def parsed(dsn: str, **given: Any) -> dict[str, Any]:
-    return parse_dsn(dsn, **{"port": None, "user": None, "password": None, **given})
+def parsed(dsn: str) -> dict[str, Any]:
+    return parse_dsn(dsn)
 
 
 def target(dsn: str, **fields: Any) -> Target:
@@ -47,21 +48,6 @@ def test_the_port_follows_from_the_scheme(scheme: str, port: int) -> None:
 
 def test_a_dsn_without_a_path_leaves_the_database_open() -> None:
     assert "database" not in parsed("http://ch/")
-
-
-@pytest.mark.parametrize(
-    ("field", "given"), [("port", 9999), ("user", "eve"), ("password", "letmein")]
-)
-def test_what_the_dsn_leaves_open_is_filled_from_elsewhere(field: str, given: Any) -> None:
-    assert given == parsed("http://ch", **{field: given})[field]
-
-
-@pytest.mark.parametrize(
-    ("field", "given", "expected"),
-    [("port", 9999, 9443), ("user", "eve", "bob"), ("password", "letmein", PASSWORD)],
-)
-def test_what_the_dsn_says_wins(field: str, given: Any, expected: Any) -> None:
-    assert expected == parsed(DSN, **{field: given})[field]
 
 
 def test_the_path_of_a_proxy_belongs_to_the_location() -> None:

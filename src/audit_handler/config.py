@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from audit_handler._options.environment import given_in
+from audit_handler._options.server import TARGET_VARIABLES, resolve_target
 from audit_handler.errors import ConfigurationError
-from audit_handler.target import TARGET_VARIABLES, Target, resolve_target
+from audit_handler.target import Target
 
 __all__ = ["OPTIONS", "PROFILES", "VARIABLES", "Option", "Settings"]
 
@@ -26,6 +28,10 @@ Options for each *profile* (``AUDIT_PROFILE``). Earlier audit systems had these 
 """
 
 _MIB = 1024 * 1024
+# As in a container that runs as a user without an entry in passwd.
+_NO_HOME = (
+    "this user has no home directory; set spool_dir or AUDIT_SPOOL_DIR to an absolute directory"
+)
 
 _T = TypeVar("_T")
 
@@ -228,6 +234,10 @@ class Settings:
     """Upper bound of the first wait before a retry, in milliseconds, 1 to 60,000."""
     retry_max_ms: int = _setting(30_000, _Number("AUDIT_RETRY_MAX_MS", "retry_min_ms", 3_600_000))
     """Upper bound of all later waits, in milliseconds, *retry_min_ms* to 3,600,000."""
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """
+    Where each option that was given came from: ``"argument"``, ``"dsn"`` or the name of a variable.
+    """
 
     def __post_init__(self) -> None:
         for name, option in OPTIONS.items():
@@ -255,29 +265,31 @@ class Settings:
         except ConfigurationError as exc:
             option = exc.option or ""
             variable = _VARIABLE_OF.get(option, "")
-            if option in given or not environ.get(variable):
+            if option in given or not given_in(environ, variable):
                 raise
             message = variable + str(exc).removeprefix(option)
             raise ConfigurationError(message, option=option) from None
 
     @classmethod
     def _resolve(cls, given: dict[str, Any], environ: Mapping[str, str]) -> Settings:
-        target = resolve_target(given, environ)
-        profile = given.pop("profile", environ.get("AUDIT_PROFILE") or None)
+        target, sources = resolve_target(given, environ)
+        profile = given.pop("profile", given_in(environ, "AUDIT_PROFILE") or None)
         if profile is not None and profile not in PROFILES:
             raise ConfigurationError(
                 f"profile={profile!r} is unknown; use one of {', '.join(PROFILES)}",
                 option="profile",
             )
+        from_environment = {
+            name: option.read(text)
+            for name, option in OPTIONS.items()
+            if name not in given and (text := given_in(environ, option.variable))
+        }
+        sources.update({name: OPTIONS[name].variable for name in from_environment})
+        sources.update(dict.fromkeys(given, "argument"))
         settled: dict[str, Any] = {
-            "spool_dir": None if target.is_in_memory else _state_directory(),
             "create_table": target.is_embedded,
             **(PROFILES[profile] if profile else {}),
-            **{
-                name: option.read(text)
-                for name, option in OPTIONS.items()
-                if (text := environ.get(option.variable))
-            },
+            **from_environment,
             **given,
         }
         unknown = sorted(settled.keys() - OPTIONS.keys())
@@ -286,10 +298,13 @@ class Settings:
                 f"{unknown[0]}= is not an option of AuditHandler; check the spelling",
                 option=unknown[0],
             )
-        settled["spool_dir"] = _directory(settled["spool_dir"])
+        if "spool_dir" in settled:
+            settled["spool_dir"] = _directory(settled["spool_dir"])
+        elif not target.is_in_memory:
+            settled["spool_dir"] = _state_directory()
         if "redact_keys" in settled:
             settled["redact_keys"] = _names(settled["redact_keys"])
-        return cls(target=target, **settled)
+        return cls(target=target, sources=sources, **settled)
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -310,7 +325,10 @@ _VARIABLE_OF: Mapping[str, str] = {
 def _state_directory() -> Path:
     from platformdirs import user_state_path  # not needed if spool_dir is given
 
-    return user_state_path("audit-handler")
+    try:
+        return user_state_path("audit-handler")
+    except RuntimeError as exc:
+        raise ConfigurationError(_NO_HOME, option="spool_dir") from exc
 
 
 def _directory(value: Any) -> Any:
@@ -321,6 +339,8 @@ def _directory(value: Any) -> Any:
         return Path(value).expanduser().absolute()
     except TypeError:
         return value
+    except RuntimeError as exc:
+        raise ConfigurationError(f"spool_dir={value!r}: {_NO_HOME}", option="spool_dir") from exc
 
 
 def _names(value: Any) -> Any:

@@ -1,34 +1,22 @@
-"""The table that gets the rows: parse the dsn, and never show its secrets."""
+"""The table that gets the rows, and its server; no secret of them is shown."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from audit_handler.errors import ConfigurationError
 
-__all__ = ["DSN_FORMS", "TARGET_VARIABLES", "Target", "parse_dsn", "resolve_target"]
-
-DSN_FORMS = (
-    "https://user:password@host:8443/database, http://host:8123, chdb:///directory or chdb://memory"
-)
-
-TARGET_VARIABLES: Mapping[str, str] = {
-    "database": "CLICKHOUSE_DATABASE",
-    "cluster": "CLICKHOUSE_CLUSTER",
-}
-"""Environment variables of the options whose values error messages quote."""
+__all__ = ["Target", "require_identifier"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # Options of clickhouse-connect; those of proxies may contain a password.
 _SECRET_OPTIONS = frozenset({"access_token", "headers", "http_proxy", "https_proxy", "password"})
-_DEFAULT_PORTS = {"http": 8123, "https": 8443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +84,8 @@ class Target:
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that no message or log line may contain, longest first."""
         options = [value for name, value in self.client_options.items() if name in _SECRET_OPTIONS]
-        found = {text.strip() for value in (self.password, *options) for text in _texts(value)}
+        texts = [text for value in (self.password, *options) for text in _texts(value)]
+        found = {text.strip() for text in (*texts, *_logins(texts))}
         return tuple(sorted(found - {""}, key=len, reverse=True))
 
     def __str__(self) -> str:
@@ -111,6 +100,14 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
+def _logins(texts: list[str]) -> Iterator[str]:
+    """Yield the credentials in the addresses of proxies among *texts*."""
+    for text in texts:
+        login = text.partition("://")[2].rpartition("@")[0]
+        password = login.partition(":")[2]
+        yield from (login, password, unquote(password))
+
+
 def require_identifier(option: str, value: Any, *, shown: str | None = None) -> None:
     """Raise ConfigurationError unless *value* is a plain name in SQL."""
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
@@ -119,151 +116,3 @@ def require_identifier(option: str, value: Any, *, shown: str | None = None) -> 
             "do not start with a digit",
             option=option,
         )
-
-
-def resolve_target(given: dict[str, Any], environ: Mapping[str, str]) -> Target:
-    """
-    Build the target from the arguments of a handler and the environment.
-
-    Removes the options of the target from *given*.
-
-    Raises:
-        ConfigurationError: The dsn is missing, or an option of the target is not valid.
-    """
-    dsn = given.pop("dsn", None) or environ.get("CLICKHOUSE_URL")
-    if not dsn:
-        raise ConfigurationError(
-            "no dsn: pass dsn=... to AuditHandler or set the environment variable CLICKHOUSE_URL; "
-            f"use {DSN_FORMS}",
-            option="dsn",
-        )
-    if not isinstance(dsn, str):
-        raise ConfigurationError(
-            f"the dsn is not a text but {type(dsn).__name__}; use {DSN_FORMS}", option="dsn"
-        )
-    client_options = given.pop("client_options", {})
-    if not isinstance(client_options, Mapping):
-        raise ConfigurationError(
-            f"client_options is not a mapping but {type(client_options).__name__}; use "
-            "one such as {'verify': False}",
-            option="client_options",
-        )
-    target = parse_dsn(
-        dsn,
-        port=_environment_port(environ),
-        user=environ.get("CLICKHOUSE_USER"),
-        password=_environment_password(environ),
-    )
-    target.setdefault("database", environ.get("CLICKHOUSE_DATABASE") or "audit_db")
-    if environ.get("CLICKHOUSE_CLUSTER"):
-        target["cluster"] = environ["CLICKHOUSE_CLUSTER"]
-    for option in ("database", "table", "cluster"):
-        if option in given:
-            target[option] = given.pop(option)
-    target["client_options"] = {**target["client_options"], **client_options}
-    return Target(**target)
-
-
-def _environment_port(environ: Mapping[str, str]) -> int | None:
-    text = environ.get("CLICKHOUSE_PORT")
-    try:
-        return int(text) if text else None
-    except ValueError:
-        raise ConfigurationError(
-            f"CLICKHOUSE_PORT={text!r} is not a number; use one such as 8443"
-        ) from None
-
-
-def _environment_password(environ: Mapping[str, str]) -> str | None:
-    """
-    Return the password of the environment.
-
-    Reads the file of ``CLICKHOUSE_PASSWORD_FILE`` (Docker and Kubernetes secrets) only if
-    ``CLICKHOUSE_PASSWORD`` is not set.
-    """
-    path = environ.get("CLICKHOUSE_PASSWORD_FILE")
-    if environ.get("CLICKHOUSE_PASSWORD") or not path:
-        return environ.get("CLICKHOUSE_PASSWORD")
-    try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as exc:
-        raise ConfigurationError(
-            f"CLICKHOUSE_PASSWORD_FILE={path} cannot be read: {exc.strerror}"
-        ) from exc
-    except UnicodeDecodeError:
-        # Without its cause, because that quotes the content.
-        raise ConfigurationError(
-            f"CLICKHOUSE_PASSWORD_FILE={path} is not UTF-8 text; save it as UTF-8"
-        ) from None
-
-
-def parse_dsn(
-    dsn: str, *, port: int | None, user: str | None, password: str | None
-) -> dict[str, Any]:
-    """
-    Return the fields of `Target` that *dsn* gives; the other arguments fill in missing ones.
-
-    Query parameters become options of clickhouse-connect, as in
-    ``https://host/audit_db?ca_cert=/etc/ca.pem``.
-
-    Raises:
-        ConfigurationError: The dsn has none of the known forms. The text does not repeat the dsn,
-            which may contain a password.
-    """
-    try:
-        parts = urlsplit(dsn)
-        dsn_port = parts.port
-    except ValueError:
-        # Not its text, which quotes the part after the colon: a piece of a password that contains
-        # "/".
-        raise ConfigurationError(
-            "the dsn cannot be read (in user and password, write / as %2F, @ as %40 and so on); "
-            f"use {DSN_FORMS}",
-            option="dsn",
-        ) from None
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
-    if parts.scheme == "chdb":
-        return {
-            "scheme": "chdb",
-            "path": _chdb_path(parts.netloc, unquote(parts.path)),
-            "client_options": options,
-        }
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ConfigurationError(
-            f"the dsn starts with {parts.scheme + '://' if parts.scheme else 'no scheme'}; use "
-            f"{DSN_FORMS}",
-            option="dsn",
-        )
-    database, _, rest = parts.path.strip("/").partition("/")
-    if rest or "@" in database:
-        # The text does not repeat the path: after an unescaped / it may be the rest of a password.
-        raise ConfigurationError(
-            "the dsn's path is more than a database; give only the database, the path of a proxy "
-            "as client_options={'proxy_path': ...}, and a / in a password as %2F",
-            option="dsn",
-        )
-    fields = {
-        "scheme": parts.scheme,
-        "host": parts.hostname,
-        "port": dsn_port or port or _DEFAULT_PORTS[parts.scheme],
-        "user": unquote(parts.username or "") or user or "",
-        "password": unquote(parts.password or "") or password or "",
-        "path": options.get("proxy_path", ""),
-        "client_options": options,
-    }
-    if database:
-        fields["database"] = unquote(database)
-    return fields
-
-
-def _chdb_path(netloc: str, path: str) -> str:
-    if netloc == "memory" and path in ("", "/"):
-        return ":memory:"
-    if netloc or path in ("", "/"):
-        raise ConfigurationError(
-            "the dsn names no absolute directory for chdb; use chdb:///var/lib/app/audit or "
-            "chdb://memory",
-            option="dsn",
-        )
-    # realpath, because chDB and our spool compare paths as text.
-    return os.path.realpath(path)

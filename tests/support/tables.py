@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from audit_handler._options.dsn import parse_dsn
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.target import Target, parse_dsn
+from audit_handler.target import Target
 from tests.support.engines import Engine
 
 Connect = Callable[..., ClickHouse]
@@ -31,7 +32,7 @@ def rows(*numbers: int, **fields: Any) -> bytes:
 
 def target_of(dsn: str, database: str, **fields: Any) -> Target:
     """Return the target that *dsn* names, with another *database* and other *fields*."""
-    parsed = {**parse_dsn(dsn, port=None, user=None, password=None), "database": database}
+    parsed = {**parse_dsn(dsn), "database": database}
     parsed["client_options"] = {**parsed["client_options"], **fields.pop("client_options", {})}
     return Target(**parsed, **fields)
 

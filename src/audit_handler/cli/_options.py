@@ -11,9 +11,9 @@ from typing import Any
 import click
 from dotenv import dotenv_values
 
+from audit_handler._options.dsn import DSN_FORMS
 from audit_handler.config import Settings
 from audit_handler.errors import ConfigurationError
-from audit_handler.target import DSN_FORMS
 
 __all__ = [
     "as_json",
