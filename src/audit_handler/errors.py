@@ -103,6 +103,18 @@ class UnconfirmedError(TransientError):
 class SetupError(DeliveryError):
     """An operator must fix the setup: unknown table, wrong password, missing grant or column."""
 
+    def __init__(
+        self,
+        problem: str,
+        *,
+        code: int | None = None,
+        remedy: str = "",
+        is_ambiguous: bool = False,
+    ) -> None:
+        super().__init__(problem, code=code, remedy=remedy)
+        self.is_ambiguous = is_ambiguous
+        """True if the rows may be stored: something on the way answered, not ClickHouse."""
+
 
 class DataError(DeliveryError):
     """ClickHouse rejects at least one of the rows, now and later; it stored none of them."""

@@ -51,7 +51,7 @@ class Application:
         self.acknowledged: list[int] = []
         self.insert = rf"^\s*INSERT INTO `{database}`"
         """Matches an insert of ours in the server's request log."""
-        self.look_up = rf"^\s*SELECT seq FROM `{database}`"
+        self.look_up = rf"^\s*SELECT seq AS \w+ FROM `{database}`"
         """Matches a look-up of ours in the server's request log."""
 
     def audit(self, count: int = 1, **extra: Any) -> None:

@@ -10,7 +10,7 @@ ClickHouse drops all rows that come with a known token.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit_handler._reports import Reporter
 from audit_handler.clickhouse import Destination
@@ -64,6 +64,8 @@ class Delivery:
         self._rejected: dict[int, DataError] = {}
         self._was_tried_again = False
         self._stored_rows = 0
+        self.unconfirmed: UnconfirmedError | None = None
+        """What answered instead of ClickHouse to an insert whose rows were then found stored."""
 
     def run(self) -> None:
         """
@@ -99,16 +101,18 @@ class Delivery:
             self._todo[0] = _Part(part.first, part.last, is_unsure=True)
             try:
                 self._insert(part, content)
-            except SetupError:
-                self._todo[0] = part
+            except SetupError as exc:
+                if not exc.is_ambiguous:
+                    self._todo[0] = part
                 raise
-            except UnconfirmedError:
+            except UnconfirmedError as exc:
                 # Look up at once: behind a proxy that removes ClickHouse's headers every insert
                 # ends here, and most have stored everything.
                 missing = self._missing(self._todo[0], content)
+                self._todo[0:1] = [replace(rest, is_unsure=True) for rest in missing]
                 if missing:
                     raise
-                self._todo.pop(0)
+                self.unconfirmed = exc
             except TransientError as exc:
                 if not exc.is_ambiguous:
                     self._todo[0] = part

@@ -265,7 +265,10 @@ class Listener(QueueListener):
                 failures += 1
             else:
                 self._counters.batches_stored += 1
-                self._trouble.clear()
+                if delivery.unconfirmed is not None:
+                    self._trouble.note_unconfirmed(delivery.unconfirmed)
+                else:
+                    self._trouble.clear()
                 return True
         return False
 

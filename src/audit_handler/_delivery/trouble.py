@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from audit_handler._reports import Reporter
-from audit_handler.errors import SetupError, TransientError
+from audit_handler.errors import SetupError, TransientError, UnconfirmedError
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
 
 __all__ = ["Trouble"]
 
 _logger = Reporter("audit_handler.listener")
+
+_Kind = tuple[type[BaseException], int | None]
+_STORED_UNCONFIRMED: _Kind = (UnconfirmedError, 0)
 
 
 class Trouble:
@@ -25,7 +28,7 @@ class Trouble:
     def __init__(self, counters: Counters, spool: Spool) -> None:
         self._counters = counters
         self._spool = spool
-        self._kind: tuple[type[BaseException], int | None] | None = None
+        self._kind: _Kind | None = None
 
     def note(self, exc: BaseException) -> None:
         """Remember a failure, and log it if its kind differs from the last one."""
@@ -47,6 +50,21 @@ class Trouble:
             _logger.error(
                 "Delivery failed. Rows stay in the spool and are sent again", exc_info=exc
             )
+
+    def note_unconfirmed(self, exc: UnconfirmedError) -> None:
+        """
+        Remember that rows were stored although nothing acknowledged them. Log it once, until an
+        insert is acknowledged.
+        """
+        self._counters.last_error = f"{type(exc).__name__}: {exc}"
+        if self._kind == _STORED_UNCONFIRMED:
+            return
+        self._kind = _STORED_UNCONFIRMED
+        _logger.warning(
+            "ClickHouse stores the rows, but its acknowledgement does not arrive: %s. Each insert "
+            "is looked up, which takes one more request",
+            exc,
+        )
 
     def clear(self) -> None:
         """Note a success, and log it if it follows a failure."""

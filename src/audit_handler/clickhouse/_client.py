@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from audit_handler._reports import Reporter
+from audit_handler.clickhouse._acknowledgement import ForeignAnswer
+from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
 from audit_handler.clickhouse._errors import mapped_errors
 from audit_handler.clickhouse._insert import insert_file, insert_settings, post
 from audit_handler.clickhouse._table import InsertColumns
+from audit_handler.clickhouse._transport import Transport, transport_of
 from audit_handler.errors import SetupError
 from audit_handler.schema import statements
 from audit_handler.target import Target
@@ -89,6 +93,7 @@ class ClickHouse:
                 no row.
 
         Raises:
+            UnconfirmedError: What answered by HTTP does not acknowledge each of the rows.
             TransientError, SetupError, DataError: See `audit_handler.errors`.
         """
         client = self._prepared()
@@ -96,7 +101,7 @@ class ClickHouse:
         settings = {**self._settings, "insert_deduplication_token": token}
         with self._errors():
             if not self._target.is_embedded:
-                post(client, self._table, columns, lines, settings)
+                post(client, self._table, columns, lines, settings, self._secrets)
             elif path is not None:
                 insert_file(client, self._table, columns, path, settings)
             else:
@@ -119,8 +124,9 @@ class ClickHouse:
         if self._columns.is_older:
             return None
         days = [day.decode() for day in _DAY.findall(lines)] or ["1970-01-01", "2149-06-06"]
+        column = f"seq_{uuid.uuid4().hex}"
         query = (
-            f"SELECT seq FROM {self._table} "  # noqa: S608  # checked identifiers; the values are bound
+            f"SELECT seq AS {column} FROM {self._table} "  # noqa: S608  # checked identifiers; the values are bound
             "WHERE writer_id = {writer_id:String} "
             "AND seq BETWEEN {first_seq:UInt64} AND {last_seq:UInt64} "
             "AND event_date BETWEEN {first_day:Date} AND {last_day:Date}"
@@ -134,7 +140,7 @@ class ClickHouse:
         }
         try:
             with self._errors():
-                found = {row[0] for row in client.query(query, parameters).result_rows}
+                found = {int(row[0]) for row in ask(client, query, [column], parameters)}
         except SetupError as exc:
             if exc.code not in _LOOK_UP_REFUSED:
                 raise
@@ -179,6 +185,12 @@ class ClickHouse:
         client = self._connected()
         with self._errors():
             client.command(sql, dict(parameters or {}), use_database=False)
+            answer = self._transport.answer if self._transport else None
+            # A proxy may remove the headers, but not write a page.
+            if answer is not None and (
+                answer.has_exception or (not answer.is_own and answer.body.strip())
+            ):
+                raise ForeignAnswer(answer)
 
     def create_table(self) -> None:
         """
@@ -195,13 +207,20 @@ class ClickHouse:
         client, self._client = self._client, None
         self._columns.forget()
         if client is not None:
+            transport = transport_of(client)
             with self._errors():
                 client.close()
+            if transport is not None:
+                transport.close()
+
+    @property
+    def _transport(self) -> Transport | None:
+        return None if self._client is None else transport_of(self._client)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            with mapped_errors(self._secrets):
+            with mapped_errors(self._secrets, self._transport):
                 yield
         except SetupError:
             # An operator may have changed the table before the next attempt.

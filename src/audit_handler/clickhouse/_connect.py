@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_handler.clickhouse._errors import mapped_errors, shown
 from audit_handler.clickhouse._loading import load_driver
+from audit_handler.clickhouse._transport import Transport, pool_for
 from audit_handler.errors import SetupError
 from audit_handler.target import Target
 
@@ -30,11 +31,20 @@ def connect(target: Target, secrets: Collection[str]) -> Client:
     # Call it before `mapped_errors`, which also imports the driver: `load_driver` raises in a
     # forked child of chDB, and makes a fork wait for the import.
     driver = load_driver(is_embedded=target.is_embedded)
+    transport: Transport | None = None
     try:
-        with mapped_errors(secrets):
-            client: Client = driver.get_client(**connect_arguments(target))
+        arguments = connect_arguments(target)
+        if not target.is_embedded:
+            transport = Transport(target.client_options.get("pool_mgr") or pool_for(target))
+            arguments["pool_mgr"] = transport
+        with mapped_errors(secrets, transport):
+            client: Client = driver.get_client(**arguments)
             return client
-    except (TypeError, ValueError) as exc:
+    except BaseException as exc:
+        if transport is not None:
+            transport.close()
+        if not isinstance(exc, TypeError | ValueError):
+            raise
         # Its text may quote a header that holds a token.
         said = shown(str(exc), secrets)
         raise SetupError(f"client_options do not fit clickhouse-connect: {said}") from exc
@@ -56,4 +66,6 @@ def connect_arguments(target: Target) -> dict[str, Any]:
         "autogenerate_session_id": False,
         "client_name": "audit-handler",
         **target.client_options,
+        # Tells ClickHouse's answer to a request from every other answer.
+        "autogenerate_query_id": True,
     }

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+from audit_handler.clickhouse._acknowledgement import Answer, ForeignAnswer
 from audit_handler.clickhouse._codes import (
     DATA_CODES,
     HTTP_REMEDIES,
@@ -17,6 +18,7 @@ from audit_handler.clickhouse._codes import (
     Code,
     HttpStatus,
 )
+from audit_handler.clickhouse._transport import Transport
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 
 __all__ = ["mapped_errors", "quieten_driver", "shown", "sort_error"]
@@ -49,18 +51,32 @@ _NO_TLS = (
 
 
 @contextmanager
-def mapped_errors(secrets: Collection[str]) -> Iterator[None]:
+def mapped_errors(secrets: Collection[str], transport: Transport | None) -> Iterator[None]:
     """
     Raise any error of the driver as one of our `DeliveryError`s, with none of *secrets* in its
-    text.
+    text. The answer that *transport* (None if the engine is embedded) got last is named.
     """
     from clickhouse_connect.driver.exceptions import Error  # loaded by the thread that uses it
 
     _mapping.is_on = True
+    if transport is not None:
+        transport.answer = (
+            None  # an error before the request must not be blamed on an earlier answer
+        )
     try:
         yield
+    except ForeignAnswer as exc:
+        raise exc.as_error(shown(str(exc), secrets), is_insert=False) from exc
     except (Error, OSError) as exc:
-        raise sort_error(exc, secrets) from exc
+        raise sort_error(exc, secrets, transport.answer if transport else None) from exc
+    except (DeliveryError, MemoryError):
+        raise
+    except Exception as exc:
+        # The driver parses whatever answers: garbage can raise anything.
+        if transport is None or transport.answer is None:
+            raise
+        unread = ForeignAnswer(transport.answer, "no ClickHouse answer can be read:")
+        raise unread.as_error(shown(str(unread), secrets), is_insert=False) from exc
     finally:
         _mapping.is_on = False
 
@@ -86,10 +102,15 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not (is_raised and getattr(_mapping, "is_on", False))
 
 
-def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
+def sort_error(
+    exc: Exception, secrets: Collection[str], answer: Answer | None = None
+) -> DeliveryError:
     """
     Return *exc* as a `TransientError`, `SetupError` or `DataError`, with a text that is safe to
     log.
+
+    Args:
+        answer: The answer that *exc* is about, if there is one.
     """
     from clickhouse_connect.driver.exceptions import ProgrammingError
 
@@ -97,15 +118,23 @@ def sort_error(exc: Exception, secrets: Collection[str]) -> DeliveryError:
     text = str(exc)
     if code is not None:
         return _sort_code(code, getattr(exc, "name", None), text, secrets)
-    if status := _http_status(text):
-        if status == HttpStatus.REQUEST_ENTITY_TOO_LARGE:
-            return DataError("HTTP status 413: the insert is too large for a proxy on the way")
-        if status in HTTP_SETUP_REMEDIES:
-            return SetupError(f"HTTP status {status}", remedy=HTTP_SETUP_REMEDIES[status])
-        return TransientError(f"HTTP status {status}", remedy=HTTP_REMEDIES.get(status, ""))
+    # The application may have switched the driver's texts off.
+    if status := answer.status if answer and answer.status >= 300 else _http_status(text):
+        return _sort_status(status, shown(str(answer or f"HTTP status {status}"), secrets))
     if isinstance(exc, ProgrammingError):
         return _sort_driver_refusal(text, secrets)
     return _sort_transport_error(exc, text, secrets)
+
+
+def _sort_status(status: int, said: str) -> DeliveryError:
+    """Return the error for an answer without ClickHouse's code: the insert may have run."""
+    if status == HttpStatus.REQUEST_ENTITY_TOO_LARGE:
+        return DataError(
+            f"{said}: the insert is too large for a proxy on the way", is_ambiguous=True
+        )
+    if status in HTTP_SETUP_REMEDIES:
+        return SetupError(said, remedy=HTTP_SETUP_REMEDIES[status], is_ambiguous=True)
+    return TransientError(said, remedy=HTTP_REMEDIES.get(status, ""))
 
 
 def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str]) -> DeliveryError:

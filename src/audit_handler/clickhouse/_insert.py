@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from audit_handler.clickhouse._acknowledgement import ForeignAnswer, require_acknowledgement
+from audit_handler.clickhouse._errors import shown
 from audit_handler.clickhouse._loading import zstd
+from audit_handler.clickhouse._transport import transport_of
+from audit_handler.errors import UnconfirmedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +32,9 @@ def insert_settings(*, async_insert: bool) -> dict[str, Any]:
         # One block for each segment: otherwise a retry could store half of it again. It is also
         # faster at 10,000 rows.
         "input_format_parallel_parsing": 0,
+        # A bad row fails its insert, whatever the dsn, client_options or the user's profile say.
+        "input_format_allow_errors_num": 0,
+        "input_format_allow_errors_ratio": 0,
         # A row also has its extras as keys, in case the table has a column for one.
         "input_format_skip_unknown_fields": 1,
     }
@@ -37,22 +44,45 @@ def insert_settings(*, async_insert: bool) -> dict[str, Any]:
 
 
 def post(
-    client: Client, table: str, columns: Sequence[str], lines: bytes, settings: dict[str, Any]
+    client: Client,
+    table: str,
+    columns: Sequence[str],
+    lines: bytes,
+    settings: dict[str, Any],
+    secrets: Collection[str],
 ) -> None:
-    """Insert *lines* in one compressed HTTP request."""
+    """
+    Insert *lines* in one compressed HTTP request.
+
+    Raises:
+        UnconfirmedError: The answer does not acknowledge each of the rows.
+    """
     # A generator, because the driver re-sends bytes by itself after a reset, without our look-up.
     # One chunk, because each chunk is a system call, and each of those may cost a wait for the
     # interpreter lock.
     body = (chunk for chunk in [compress(lines)])
-    client.raw_insert(
-        table, columns, body, settings=settings, fmt="JSONEachRow", compression="zstd"
-    )
+    # The answer waits for the end of the insert, so that it has the final summary.
+    settings = {**settings, "wait_end_of_query": 1}
+    transport = transport_of(client)
+    try:
+        client.raw_insert(
+            table, columns, body, settings=settings, fmt="JSONEachRow", compression="zstd"
+        )
+        answer = transport.answer if transport is not None else None
+        if answer is None:
+            raise UnconfirmedError("the driver does not show the answer to the insert")
+        require_acknowledgement(answer, lines.count(b"\n"), is_async=bool(settings["async_insert"]))
+    except ForeignAnswer as exc:
+        raise exc.as_error(shown(str(exc), secrets), is_insert=True) from exc
 
 
 def insert_file(
     client: Client, table: str, columns: Sequence[str], path: Path, settings: Mapping[str, Any]
 ) -> None:
-    """Insert the rows of the file *path*, which the embedded engine reads in place."""
+    """
+    Insert the rows of the file *path*, which the embedded engine reads in place. The driver returns
+    no count of them; an insert that fails raises.
+    """
     names = ", ".join(f"`{name}`" for name in columns)
     values = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
     source = f"INFILE {_literal(str(path))} COMPRESSION 'none' SETTINGS {values}"

@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from audit_handler._reports import Reporter
+from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._errors import mapped_errors
+from audit_handler.clickhouse._transport import transport_of
 from audit_handler.errors import SetupError
 from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older
 from audit_handler.target import Target
@@ -82,8 +84,8 @@ class InsertColumns:
     def _described(self, client: Client) -> Mapping[str, str]:
         """Return the kind of default of each column."""
         table = f"`{self._target.database}`.`{self._target.table}`"
-        with mapped_errors(self._secrets):
-            rows = client.query(f"DESCRIBE TABLE {table}").result_rows
+        with mapped_errors(self._secrets, transport_of(client)):
+            rows = ask(client, f"DESCRIBE TABLE {table}", ["name", "type", "default_type"])
         return {row[0]: row[2] for row in rows}
 
     def _require(self, present: Collection[str]) -> None:

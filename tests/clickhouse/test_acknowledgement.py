@@ -1,0 +1,117 @@
+"""Only ClickHouse's own answer, which counts every row, acknowledges an insert."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.clickhouse._acknowledgement import (
+    Answer,
+    ForeignAnswer,
+    require_acknowledgement,
+)
+from audit_handler.errors import TransientError, UnconfirmedError
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.tables import rows
+
+pytestmark = pytest.mark.once
+
+
+def answer(*, status: int = 200, body: bytes = b"", **changes: str | None) -> Answer:
+    """Return ClickHouse's answer to an insert of ten rows, with *changes* of its headers."""
+    headers = {
+        "X-ClickHouse-Query-Id": "q-1",
+        "X-ClickHouse-Summary": json.dumps({"written_rows": "10"}),
+        "Content-Length": "0",
+    }
+    changed = {name.replace("_", "-"): value for name, value in changes.items()}
+    kept = {name: value for name, value in {**headers, **changed}.items() if value is not None}
+    return Answer(status, kept, "q-1", body)
+
+
+@pytest.mark.parametrize("written", [10, 20])
+def test_an_answer_that_counts_every_row_acknowledges_them(written: int) -> None:
+    summary = json.dumps({"written_rows": str(written)})
+    require_acknowledgement(answer(X_ClickHouse_Summary=summary), 10, is_async=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"X_ClickHouse_Query_Id": None},
+        {"X_ClickHouse_Query_Id": "q-0"},
+        {"X_ClickHouse_Summary": None},
+        {"X_ClickHouse_Summary": "no JSON"},
+        {"X_ClickHouse_Summary": "[]"},
+        {"X_ClickHouse_Summary": '{"written_rows":"9"}'},
+        {"X_ClickHouse_Summary": '{"written_rows":"-10"}'},
+        {"X_ClickHouse_Summary": '{"written_rows":"0"}'},
+        {"Content_Length": None},
+        {"status": 202},
+        {"body": b"<html>Please log in</html>"},
+        {"body": b"__exception__\r\nabc\r\nCode: 241. DB::Exception: memory"},
+    ],
+)
+def test_any_other_answer_acknowledges_nothing(changes: dict[str, Any]) -> None:
+    with pytest.raises(ForeignAnswer):
+        require_acknowledgement(answer(**changes), 10, is_async=False)
+
+
+def test_an_async_insert_may_count_no_rows_but_not_some() -> None:
+    none = answer(X_ClickHouse_Summary='{"written_rows":"0"}')
+    require_acknowledgement(none, 10, is_async=True)
+    with pytest.raises(ForeignAnswer, match="3 of 10"):
+        require_acknowledgement(
+            answer(X_ClickHouse_Summary='{"written_rows":"3"}'), 10, is_async=True
+        )
+
+
+def test_a_text_of_clickhouse_is_not_quoted_because_it_may_hold_a_row() -> None:
+    said = str(answer(body=b"Code: 6. DB::Exception: Cannot parse string 'secret' as UInt8"))
+
+    assert "Code: 6" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("is_stored", [False, True], ids=["refused", "stored"])
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_a_page_of_something_else_is_no_acknowledgement(
+    ready: ClickHouse, faults: LoopbackClickHouse, status: int, is_stored: bool
+) -> None:
+    faults.fault("http_status", status=status, execute=is_stored)
+    with pytest.raises(UnconfirmedError, match=rf"HTTP status {status} from .*text/html"):
+        ready.insert(rows(2), token="t2")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirected_insert_is_not_followed_and_names_the_target(
+    ready: ClickHouse, faults: LoopbackClickHouse, status: int
+) -> None:
+    there = f"http://bob:t0p-s3cr3t@127.0.0.1:{faults.port}/there?token=t0p-s3cr3t"
+    faults.fault("http_status", status=status, headers={"Location": there})
+    with pytest.raises(UnconfirmedError, match=r"/there.*final address") as caught:
+        ready.insert(rows(2), token="t2")
+
+    assert "t0p-s3cr3t" not in str(caught.value)
+    assert 1 == len(faults.requests())
+
+
+@pytest.mark.parametrize("text", ["<html>Please log in</html>", "{}", " "])
+@pytest.mark.parametrize("content_type", ["text/html", "application/json"])
+def test_a_look_up_believes_no_page(
+    ready: ClickHouse, faults: LoopbackClickHouse, text: str, content_type: str
+) -> None:
+    faults.fault(
+        "http_status",
+        match="^SELECT seq",
+        status=200,
+        text=text,
+        headers={"Content-Type": content_type},
+    )
+    with pytest.raises(TransientError, match="HTTP status 200"):
+        ready.stored("w", 1, 1, rows(1))
+
+    assert {1} == ready.stored("w", 1, 1, rows(1))
