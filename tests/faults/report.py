@@ -34,6 +34,8 @@ ORDER = (
     "deduplication tokens",
     "kill -9 of the application",
     "kill -9 of the server",
+    "kill -9 of a real server",
+    "kill -9 of one of two shards",
     "processes",
     "fork",
     "closed while",
