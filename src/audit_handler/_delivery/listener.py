@@ -14,7 +14,7 @@ from audit_handler._delivery.attempt import Delivery
 from audit_handler._delivery.metrics import register
 from audit_handler._delivery.trouble import Trouble
 from audit_handler._reports import Reporter
-from audit_handler.clickhouse import Destination
+from audit_handler.clickhouse import Destination, EngineClosed
 from audit_handler.spool import Segment, SegmentGone, SegmentUnreadable, Spool, neglected_targets
 from audit_handler.status import Counters
 
@@ -243,6 +243,8 @@ class Listener(QueueListener):
         while self.state < State.STOPPING:
             try:
                 delivery.run()
+            except EngineClosed:
+                return False
             except SegmentGone as exc:
                 self._counters.rows_lost += record.rows
                 _logger.error(

@@ -11,12 +11,14 @@ import atexit
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Protocol
 
 from audit_handler._reports import Reporter
 from audit_handler.status import Status
 
 __all__ = [
+    "at_end",
     "close_all",
     "flush_all",
     "forget_open",
@@ -66,6 +68,7 @@ _CLOSING_SECONDS = 10.0
 _all: weakref.WeakSet[Registered] = globals().get("_all", weakref.WeakSet())
 _open: set[Registered] = globals().get("_open", set())
 _closing: weakref.WeakSet[Closing] = globals().get("_closing", weakref.WeakSet())
+_last: list[Callable[[], None]] = globals().get("_last", [])
 # A WeakSet must not grow during an iteration. Reentrant, for a signal handler.
 _lock = threading.RLock()
 _is_exiting = False
@@ -99,6 +102,11 @@ def note_closing(closing: Closing) -> None:
         _closing.add(closing)
 
 
+def at_end(call: Callable[[], None]) -> None:
+    """Make *call* at the end of the process, after the handlers were closed."""
+    _last.append(call)
+
+
 def is_exiting() -> bool:
     """Return whether the exit hook has begun. Later rows are not delivered by this process."""
     return _is_exiting
@@ -110,20 +118,28 @@ def flush_all() -> bool:
 
 
 def close_all() -> None:
-    """Close each handler within its *shutdown_timeout*. Later records stay in the spool."""
+    """
+    Close each handler within its *shutdown_timeout*, and make the calls of `at_end`. Later records
+    stay in the spool.
+    """
     global _is_exiting  # A fact about this process.
-    _is_exiting = True
-    with _lock:
-        closing = list(_closing)
-    for each in closing:
-        try:
-            each.close(_CLOSING_SECONDS)
-        except Exception:
-            # The other ones must be closed too.
-            _logger.exception("Audit rows of a closed handler may still be in the spool")
-    for handler in handlers():
-        handler.close()
-        handler.note_lost()
+    try:
+        _is_exiting = True
+        with _lock:
+            closing = list(_closing)
+        for each in closing:
+            try:
+                each.close(_CLOSING_SECONDS)
+            except Exception:
+                # The other ones must be closed too.
+                _logger.exception("Audit rows of a closed handler may still be in the spool")
+        for handler in handlers():
+            handler.close()
+            handler.note_lost()
+    finally:
+        # Also after Ctrl-C: the process ends in any case.
+        for call in _last:
+            call()
 
 
 def move_exit_hook() -> None:

@@ -7,6 +7,7 @@ driver and engine, because chDB starts threads on import, and hangs in a child t
 """
 
 from audit_handler.clickhouse._client import ClickHouse
+from audit_handler.clickhouse._engine import EngineClosed
 from audit_handler.clickhouse._protocols import Destination
 
-__all__ = ["ClickHouse", "Destination"]
+__all__ = ["ClickHouse", "Destination", "EngineClosed"]

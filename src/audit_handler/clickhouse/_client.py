@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from audit_handler._reports import Reporter
@@ -13,6 +13,7 @@ from audit_handler.clickhouse._acknowledgement import ForeignAnswer
 from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
+from audit_handler.clickhouse._engine import EngineClosed, engine
 from audit_handler.clickhouse._errors import mapped_errors
 from audit_handler.clickhouse._insert import insert_file, insert_settings, post
 from audit_handler.clickhouse._table import InsertColumns
@@ -208,7 +209,7 @@ class ClickHouse:
         self._columns.forget()
         if client is not None:
             transport = transport_of(client)
-            with self._errors():
+            with suppress(EngineClosed), self._errors():  # The end closes it.
                 client.close()
             if transport is not None:
                 transport.close()
@@ -220,12 +221,15 @@ class ClickHouse:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            with mapped_errors(self._secrets, self._transport):
+            with self._inside(), mapped_errors(self._secrets, self._transport):
                 yield
         except SetupError:
             # An operator may have changed the table before the next attempt.
             self._columns.forget()
             raise
+
+    def _inside(self) -> AbstractContextManager[None]:
+        return engine.use() if self._target.is_embedded else nullcontext()
 
     def _prepared(self) -> Client:
         """Return a connected client, after the columns of the table are known."""
@@ -236,7 +240,8 @@ class ClickHouse:
         if not self._columns.are_settled:
             if self._create_table:
                 self.create_table()
-            self._columns.read(client)
+            with self._inside():
+                self._columns.read(client)
         return client
 
     def _connected(self) -> Client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from audit_handler.clickhouse._engine import engine
 from audit_handler.clickhouse._errors import mapped_errors, shown
 from audit_handler.clickhouse._loading import load_driver
 from audit_handler.clickhouse._transport import Transport, pool_for
@@ -27,7 +28,17 @@ def connect(target: Target, secrets: Collection[str]) -> Client:
 
     Raises:
         TransientError, SetupError: See `audit_handler.errors`.
+        EngineClosed: The process is ending, and *target* is chDB.
     """
+    if not target.is_embedded:
+        return _connect(target, secrets)
+    with engine.use():
+        client = _connect(target, secrets)
+        engine.opened(client)
+        return client
+
+
+def _connect(target: Target, secrets: Collection[str]) -> Client:
     # Call it before `mapped_errors`, which also imports the driver: `load_driver` raises in a
     # forked child of chDB, and makes a fork wait for the import.
     driver = load_driver(is_embedded=target.is_embedded)

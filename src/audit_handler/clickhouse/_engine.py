@@ -1,0 +1,154 @@
+"""
+The embedded engine and the end of the process.
+
+At the end of a process C++ destroys what the engine consists of. A thread that is inside the engine
+at that moment ends the process by a signal, and so does an engine that is still open. So the end
+waits for the call that runs, which is local and finite, refuses every later call, and closes the
+engine. A forked child has none of the engine's threads: whatever touches the engine there waits for
+ever, so the child leaves it as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from weakref import WeakSet
+
+from audit_handler._clock import SystemClock
+from audit_handler._process import registry
+from audit_handler._reports import Reporter
+from audit_handler.errors import TransientError
+
+__all__ = ["Engine", "EngineClosed", "engine"]
+
+_logger = Reporter("audit_handler.clickhouse")
+
+# An insert of 8 MiB takes well under a second, and a first import of chDB a few on a slow machine.
+# What takes longer hangs.
+_PATIENCE_SECONDS = 60.0
+
+
+class EngineClosed(TransientError):
+    """The process is ending, and does not enter the engine any more. Nothing was inserted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the process is ending; the rows wait for the next start", is_ambiguous=False
+        )
+
+
+class Engine:
+    """Counts the threads that are inside chDB. Safe to call from several threads."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._has_ended = False
+        # The end closes them, unless their owners did.
+        self._clients: WeakSet[Any] = WeakSet()
+        self._kept: list[Any] = []
+
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        """
+        Be inside the engine: loading, opening, calling or closing it. May be nested.
+
+        Raises:
+            EngineClosed: The process is ending.
+        """
+        with self._changed:
+            if self._has_ended:
+                raise EngineClosed
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def opened(self, client: Any) -> None:
+        """Note a connected client. Call it inside `use`."""
+        with self._changed:
+            self._clients.add(client)
+
+    def end(self, patience: float = _PATIENCE_SECONDS) -> None:
+        """
+        Let no thread in, wait until none is inside, and close every client.
+
+        If one is still inside after *patience* seconds, the process ends without destroying what
+        that thread uses. An interruption (Ctrl-C) is raised only after that.
+        """
+        interruption: BaseException | None = None
+        deadline = self._clock.monotonic() + patience
+        with self._changed:
+            self._has_ended = True
+            while self._inside and (left := deadline - self._clock.monotonic()) > 0:
+                try:
+                    self._clock.wait(self._changed, left)
+                except BaseException as exc:  # noqa: BLE001  # a signal handler's; raised below
+                    interruption = exc
+            # Kept from now on: an owner on another thread would destroy its client in the midst of
+            # the end.
+            self._kept = list(self._clients)
+            if self._inside:
+                _logger.error(
+                    "chDB does not return from a call after %g seconds, and the process ends "
+                    "without it. The rows wait for the next start. See whether the disk of the "
+                    "database hangs",
+                    patience,
+                )
+                _leave_alone(self._kept)
+            else:
+                for client in self._kept:
+                    with suppress(Exception):  # What fails to close is abandoned, too.
+                        client.close()
+        if interruption is not None:
+            raise interruption
+
+    def abandon(self) -> None:
+        """Leave the engine alone, in a forked child: it is the parent's."""
+        inherited = list(self._clients)
+        self._reset()  # With a new lock: a thread of the parent may hold the old one.
+        _leave_alone(inherited)
+
+
+def _leave_alone(clients: list[Any]) -> None:
+    """Keep *clients* from closing their engine, and the process from destroying it."""
+    # chDB has imported it already. Nothing else here needs it.
+    import ctypes
+
+    for client in clients:
+        # Never destroyed, because a reference is left over.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
+        # The driver closes a client in an exit hook.
+        with suppress(AttributeError):
+            client._backend._release.detach()
+    # The C library's exit runs the destructors of the engine after its exit hooks, the last one
+    # first. This hook ends the process with its exit code; Python is done, and has flushed its
+    # files.
+    libc = ctypes.CDLL(None)
+    with suppress(AttributeError):  # Only glibc has it; chDB's wheels for Linux need glibc too.
+        libc.on_exit(libc._exit, None)
+
+
+engine = Engine()
+"""The engine of this process."""
+
+
+def _after_fork_in_child() -> None:
+    if "chdb" in sys.modules:
+        engine.abandon()
+
+
+registry.at_end(engine.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
