@@ -19,6 +19,7 @@ __all__ = [
     "SpoolUnsynced",
     "TransientError",
     "UnconfirmedError",
+    "ViewError",
 ]
 
 
@@ -117,7 +118,7 @@ class SetupError(DeliveryError):
 
 
 class DataError(DeliveryError):
-    """ClickHouse rejects at least one of the rows, now and later; it stored none of them."""
+    """ClickHouse rejects at least one of the rows, now and later."""
 
     def __init__(
         self,
@@ -125,7 +126,9 @@ class DataError(DeliveryError):
         *,
         code: int | None = None,
         row: int | None = None,
+        key: str | None = None,
         is_ambiguous: bool = False,
+        is_from_shard: bool = False,
     ) -> None:
         super().__init__(problem, code=code)
         self.row = row
@@ -133,7 +136,31 @@ class DataError(DeliveryError):
         Position of the first bad row in the insert, from 1, or None if the server did not report
         it.
         """
-        self.is_ambiguous = is_ambiguous
-        """
-        True if the rows may be stored nevertheless (a materialized view failed after the insert).
-        """
+        self.key = key
+        """The column whose value the server could not read, or None if it did not report it."""
+        self.is_ambiguous = is_ambiguous or is_from_shard
+        """True if nothing shows that ClickHouse stored no row: look them up first."""
+        self.is_from_shard = is_from_shard
+        """True if one shard rejected its share of the rows; others may have stored theirs."""
+        self.added: tuple[str, ...] = ()
+        """The user's own columns in the insert that may be the reason."""
+
+
+class ViewError(DeliveryError):
+    """
+    A materialized view failed on the rows. ClickHouse stores the rows before their views get them.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        code: int | None = None,
+        view: str = "",
+        is_from_shard: bool = False,
+    ) -> None:
+        super().__init__(problem, code=code)
+        self.view = view
+        """The view that failed, with its database."""
+        self.is_from_shard = is_from_shard
+        """True if several servers got rows: some may have stored their share, and others not."""

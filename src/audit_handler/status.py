@@ -28,6 +28,7 @@ class Counters:
     rows_lost: int = 0
     batches_stored: int = 0
     retries: int = 0
+    skipped_columns: Mapping[str, int] = field(default_factory=dict)
     last_error: str = ""
 
     def has_missing_rows(self) -> bool:
@@ -91,6 +92,11 @@ class Status:
     """Batches whose rows are all stored or in ``rejected/``."""
     retries: int
     """Deliveries that failed and are tried again."""
+    skipped_columns: Mapping[str, int] = field(default_factory=dict)
+    """
+    Rows that were stored without a column that you added to the table, by column, as in ``{"due":
+    12}``: it rejects values. The values are in *metadata*.
+    """
     last_error: str
     """
     The last failure of a delivery, without secrets; empty if none has failed since the last
@@ -124,6 +130,7 @@ class Status:
             oldest_waiting_seconds=max((spool.oldest_age() for spool in spools), default=0.0),
             batches_stored=counters.batches_stored,
             retries=counters.retries,
+            skipped_columns=dict(counters.skipped_columns),
             last_error=counters.last_error,
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler.errors import DataError, TransientError, UnconfirmedError
+from audit_handler.errors import DataError, TransientError, UnconfirmedError, ViewError
 from tests.support.delivery import REFUSED, TIMEOUT, Bench, refuse_rows
 from tests.support.spools import leave_behind, make_spool, put_numbers
 
@@ -83,7 +83,7 @@ def test_an_unsure_insert_that_is_not_stored_is_repeated(tmp_path: Path) -> None
 
 
 def test_of_an_insert_that_is_half_stored_the_missing_rows_are_sent(bench: Bench) -> None:
-    """Two partitions, one of them stored: each missing run goes under its own token."""
+    """Two partitions, one of them stored: the missing rows go under a token of their own."""
     put_numbers(bench.spool, 1, 10)
     segment = bench.spool.get(0.0)
     assert segment is not None
@@ -93,7 +93,8 @@ def test_of_an_insert_that_is_half_stored_the_missing_rows_are_sent(bench: Bench
     listener = bench.listener()
     listener.handle(segment)
 
-    assert ["1-10", "1-2", "5-7", "9-10"] == [t.split(":")[1] for t in bench.destination.tokens]
+    assert ["1-10", "1-10"] == [t.split(":")[1].split("/")[0] for t in bench.destination.tokens]
+    assert 2 == len(set(bench.destination.tokens))
     assert list(range(1, 11)) == bench.stored
 
 
@@ -157,10 +158,11 @@ def test_every_part_of_a_split_segment_has_a_token_of_its_own(bench: Bench) -> N
     bench.destination.refuse = refuse_rows(5)
     put_numbers(bench.spool, 1, 10)
     bench.deliver()
-    ranges = [token.split(":")[1] for token in bench.destination.tokens]
+    ranges = [token.split(":")[1].split("/")[0] for token in bench.destination.tokens]
 
-    # Row 5: refused, refused without the user's columns, and both once more at the end.
-    assert ["1-10", "1-4", "5-5", "5-5", "6-10", "5-5", "5-5"] == ranges
+    # All, all without row 5, and row 5 once more at the end.
+    assert ["1-10", "1-10", "5-5"] == ranges
+    assert 3 == len(set(bench.destination.tokens))
 
 
 def test_a_rejected_row_is_kept_with_the_reason(bench: Bench) -> None:
@@ -177,8 +179,11 @@ def test_a_row_refused_for_a_column_of_the_user_is_stored_without_it(bench: Benc
     """The value for that column is in metadata too."""
 
     def refuse(lines: bytes) -> DataError | None:
-        is_standard = bench.destination.standard_tokens[-1:] == bench.destination.tokens[-1:]
-        return None if is_standard else refuse_rows(2)(lines)
+        refusal = refuse_rows(2)(lines)
+        if refusal is None or bench.destination.without[-1]:
+            return None
+        refusal.added = ("due",)
+        return refusal
 
     bench.destination.refuse = refuse
     put_numbers(bench.spool, 1, 3)
@@ -194,7 +199,7 @@ def test_a_table_that_is_fixed_while_its_rows_are_tried_one_by_one_gets_them_all
     """Those that were refused before the fix are offered once more before they are set aside."""
 
     def refuse(lines: bytes) -> DataError | None:
-        is_fixed = len(bench.destination.tokens) > 7
+        is_fixed = len(bench.destination.tokens) > 10
         return None if is_fixed else refuse_rows(*range(1, 11))(lines)
 
     bench.destination.refuse = refuse
@@ -230,10 +235,10 @@ def test_when_the_table_takes_nothing_the_rows_are_kept(tmp_path: Path) -> None:
 
 def test_rows_that_a_throwing_view_left_stored_are_not_split(tmp_path: Path) -> None:
     """
-    Code 395 comes after the rows themselves are stored; parts under their own tokens would double
+    The error comes after the rows themselves are stored; parts under their own tokens would double
     them.
     """
-    threw = DataError("code 395", code=395, is_ambiguous=True)
+    threw = ViewError("code 395", code=395, view="d.v")
     bench = Bench(tmp_path, (threw, True))
     put_numbers(bench.spool, 1, 10)
     bench.deliver()
@@ -244,7 +249,7 @@ def test_rows_that_a_throwing_view_left_stored_are_not_split(tmp_path: Path) -> 
 
 def test_a_crash_in_the_middle_of_a_split_doubles_nothing(bench: Bench) -> None:
     bench.destination.refuse = refuse_rows(5)
-    bench.destination.script = [None, None, None, None, TransientError("gone")]
+    bench.destination.script = [None, TransientError("gone")]
     put_numbers(bench.spool, 1, 10)
     listener = bench.listener()
     segment = listener.dequeue(True)

@@ -132,6 +132,7 @@ def test_the_status_tells_all_that_the_handler_knows(
         "oldest_waiting_seconds": 0.0,
         "batches_stored": 1,
         "retries": 1,
+        "skipped_columns": {},
         "success_rate": 0.5,
         "last_error": "",
     } == told

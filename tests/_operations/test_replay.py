@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,16 @@ class ReadingDestination(ScriptedDestination):
     """Notes whether it is given a file to read; the scripted one compares its content."""
 
     def insert(
-        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+        self,
+        lines: bytes,
+        *,
+        token: str,
+        path: Path | None = None,
+        without: Collection[str] = (),
+        ignores_views: bool = False,
     ) -> None:
         assert path is not None
-        super().insert(lines, token=token, path=path, is_standard=is_standard)
+        super().insert(lines, token=token, path=path, without=without, ignores_views=ignores_views)
 
 
 def test_replay_gives_chdb_a_file_to_read_in_place(tmp_path: Path) -> None:

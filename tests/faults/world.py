@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
@@ -21,6 +21,7 @@ from audit_handler.errors import (
     SetupError,
     SpoolError,
     TransientError,
+    ViewError,
 )
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
@@ -79,7 +80,10 @@ class Table:
         rows = [json.loads(line) for line in lines.splitlines()]
         for position, row in enumerate(rows, start=1):
             if row["n"] in refused:
-                return DataError("code 27", code=27, row=position if self.names_row else None)
+                error = DataError("code 27", code=27, row=position if self.names_row else None)
+                if not is_standard:
+                    error.added = ("tenant",)
+                return error
         for row in rows:
             self.rows.setdefault((row["writer_id"], row["seq"]), []).append(row["n"])
         self._tokens.append(token)
@@ -120,7 +124,13 @@ class _Destination:
         self._table = app.world.table
 
     def insert(
-        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+        self,
+        lines: bytes,
+        *,
+        token: str,
+        path: Path | None = None,
+        without: Collection[str] = (),
+        ignores_views: bool = False,  # noqa: ARG002  # the protocol's signature
     ) -> None:
         script = self._app.script
         outcome = script.popleft() if script else "ok"
@@ -131,7 +141,7 @@ class _Destination:
             # chDB reads the file in place.
             assert path is not None
             assert lines == self._app.world.disk.file(path).content
-            failure = self._table.insert(lines, token, is_standard=is_standard)
+            failure = self._table.insert(lines, token, is_standard=bool(without))
 
         if outcome == "ok":
             self._app.process.step("insert", insert)
@@ -149,7 +159,7 @@ class _Destination:
             failure = TransientError("read timed out")
         elif outcome == "a view threw, stored":
             self._app.process.step("insert", insert)
-            failure = failure or DataError("code 395", code=395, is_ambiguous=True)
+            failure = failure or ViewError("code 395 in the view d.v", code=395, view="d.v")
         else:
             raise AssertionError(outcome)
         if failure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from audit_handler.errors import DeliveryError
@@ -49,18 +49,23 @@ class ScriptedDestination:
         self.refuse: Callable[[bytes], DeliveryError | None] = lambda _lines: None
         self.rows: dict[bytes, None] = {}
         self.tokens: list[str] = []
-        self.standard_tokens: list[str] = []
+        self.without: list[frozenset[str]] = []
         self.look_ups: list[tuple[int, int]] = []
         self.can_look_up = True
         self.is_closed = False
 
     def insert(
-        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+        self,
+        lines: bytes,
+        *,
+        token: str,
+        path: Path | None = None,
+        without: Collection[str] = (),
+        ignores_views: bool = False,  # noqa: ARG002  # the protocol's signature
     ) -> None:
         assert path is None or path.read_bytes() == lines
         self.tokens.append(token)
-        if is_standard:
-            self.standard_tokens.append(token)
+        self.without.append(frozenset(without))
         step = self.script.pop(0) if self.script else None
         if isinstance(step, DeliveryError):
             raise step

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from logging.handlers import QueueListener
 
 from audit_handler._clock import Clock
-from audit_handler._delivery.attempt import Delivery
+from audit_handler._delivery.attempt import Delivery, TableSuspected
 from audit_handler._delivery.metrics import register
 from audit_handler._delivery.trouble import Trouble
 from audit_handler._reports import Reporter
@@ -100,6 +100,7 @@ class Listener(QueueListener):
         self._retry_max = retry_max
         self._jitter = jitter
         self._trouble = Trouble(counters, spool)
+        self._begun: Delivery | None = None
         self._next_adoption = 0.0
         # With an RLock, because a signal handler may call any method on top of a method that holds
         # it. Never held while a thread is started, joined or waited for, except by the listener's
@@ -238,11 +239,17 @@ class Listener(QueueListener):
         Returns:
             True if the segment needs no more work; False if the listener was stopped before.
         """
-        delivery = Delivery(record, self._spool, self._destination, self._counters)
+        delivery = self._delivery(record)
         failures = unreadable = 0
         while self.state < State.STOPPING:
             try:
-                delivery.run()
+                try:
+                    delivery.run()
+                except TableSuspected:
+                    if not self._are_later_rows_stored():
+                        raise
+                    delivery.is_trusted = True
+                    continue
             except EngineClosed:
                 return False
             except SegmentGone as exc:
@@ -273,6 +280,37 @@ class Listener(QueueListener):
                     self._trouble.clear()
                 return True
         return False
+
+    def _delivery(self, segment: Segment) -> Delivery:
+        """Return the delivery of *segment*; the one that began while another one was held back."""
+        begun, self._begun = self._begun, None
+        if begun is not None and begun.is_of(segment):
+            return begun
+        return Delivery(segment, self._spool, self._destination, self._counters, self._trouble)
+
+    def _are_later_rows_stored(self) -> bool:
+        """
+        Try the segment behind the one that the table rejects; return whether the table accepts it.
+
+        On disk, nothing tells that the later one was tried first: both are ``.sending``.
+        """
+        with self._spool.taken_later() as later:
+            if later is None:
+                return False
+            # Its outcome must not be forgotten: without a look-up it would be sent again.
+            delivery = self._begun = self._delivery(later)
+            try:
+                delivery.run()
+            except TableSuspected:
+                return False
+            except (SegmentGone, SegmentUnreadable):
+                # In doubt, the rows are set aside, where they can be replayed; waiting would be for
+                # ever.
+                return True
+            except Exception:
+                if not delivery.has_stored:
+                    raise
+            return True
 
     def _give_up(self, segment: Segment) -> bool:
         """

@@ -25,7 +25,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -185,13 +185,21 @@ class Timed:
         self.close = destination.close
 
     def insert(
-        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+        self,
+        lines: bytes,
+        *,
+        token: str,
+        path: Path | None = None,
+        without: Collection[str] = (),
+        ignores_views: bool = False,
     ) -> None:
         """Insert as `Destination.insert` does, and record how long it took."""
         register()
         error, started = "", self._monotonic()
         try:
-            self._destination.insert(lines, token=token, path=path, is_standard=is_standard)
+            self._destination.insert(
+                lines, token=token, path=path, without=without, ignores_views=ignores_views
+            )
         except BaseException as exc:
             error = type(exc).__name__
             raise

@@ -88,6 +88,7 @@ class Pipeline:
                     create_table=settings.create_table,
                     async_insert=settings.async_insert,
                     after_connect=after_connect,
+                    monotonic=clock.monotonic,
                 ),
                 str(settings.target),
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audit_handler._reports import Reporter
-from audit_handler.errors import SetupError, TransientError, UnconfirmedError
+from audit_handler.errors import SetupError, TransientError, UnconfirmedError, ViewError
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
 
@@ -29,6 +29,9 @@ class Trouble:
         self._counters = counters
         self._spool = spool
         self._kind: _Kind | None = None
+        self._view: tuple[str, int | None] | None = None
+        self.rows_refused = 0
+        """Rows that ClickHouse has rejected since it stored one."""
 
     def note(self, exc: BaseException) -> None:
         """Remember a failure, and log it if its kind differs from the last one."""
@@ -72,3 +75,31 @@ class Trouble:
             self._kind = None
             self._counters.last_error = ""
             _logger.info("ClickHouse accepts rows again; %d are waiting", self._spool.waiting_rows)
+
+    def note_view(self, exc: ViewError) -> None:
+        """Log that a materialized view failed, unless the last one failed in the same way."""
+        failed = (exc.view, exc.code)
+        if failed != self._view:
+            self._view = failed
+            _logger.error(
+                "%s: rows are in the audit table, but not in this view, and other views may miss "
+                "them too. Fix the view, and fill it again from the table",
+                exc.problem,
+            )
+
+    def note_columns(self, names: tuple[str, ...], rows: int) -> None:
+        """Count rows that were stored without the user's columns *names*; log each name once."""
+        skipped = self._counters.skipped_columns
+        new = [name for name in names if name not in skipped]
+        # A new mapping, because other threads may read the old one.
+        self._counters.skipped_columns = {
+            **skipped,
+            **{name: skipped.get(name, 0) + rows for name in names},
+        }
+        if new:
+            _logger.error(
+                "The columns %s, which you added to the table, reject values. The rows are stored "
+                "without these columns; the values are in metadata. Change the type of the columns "
+                "or the values",
+                ", ".join(new),
+            )

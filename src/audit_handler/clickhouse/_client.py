@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ _LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCES
 class ClickHouse:
     """
     One table of one server, or of embedded chDB. Connects on first use, and describes the table
-    again after a set-up error.
+    again after a set-up error, and once a minute, for a column that the user has added.
 
     Args:
         target: The table and how to reach it.
@@ -51,6 +52,7 @@ class ClickHouse:
         async_insert: Let the server gather inserts of many writers. Each insert still waits for its
             acknowledgement.
         after_connect: Called after each connect.
+        monotonic: Returns seconds that never step back.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class ClickHouse:
         create_table: bool,
         async_insert: bool,
         after_connect: Callable[[], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._target = target
         self._secrets = target.secrets()
@@ -68,7 +71,7 @@ class ClickHouse:
         self._settings = insert_settings(async_insert=async_insert)
         self._after_connect = after_connect
         self._client: Client | None = None
-        self._columns = InsertColumns(target, self._secrets)
+        self._columns = InsertColumns(target, self._secrets, monotonic)
         self._may_look_up = True
 
     @property
@@ -80,7 +83,13 @@ class ClickHouse:
         return self._may_look_up and not self._columns.is_older
 
     def insert(
-        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+        self,
+        lines: bytes,
+        *,
+        token: str,
+        path: Path | None = None,
+        without: Collection[str] = (),
+        ignores_views: bool = False,
     ) -> None:
         """
         Insert NDJSON rows as one block. When this returns, ClickHouse has acknowledged all of them.
@@ -90,17 +99,21 @@ class ClickHouse:
             token: Deduplication token: a second insert with the same token stores nothing.
             path: A file with exactly *lines*. chDB reads it in place; its driver's own insert
                 leaves copies behind.
-            is_standard: Name only the standard columns. A column that the user added then rejects
+            without: Columns that the user added and the insert does not name, so that they reject
                 no row.
+            ignores_views: Store the rows also if a materialized view fails.
 
         Raises:
             UnconfirmedError: What answered by HTTP does not acknowledge each of the rows.
-            TransientError, SetupError, DataError: See `audit_handler.errors`.
+            TransientError, SetupError, DataError, ViewError: See `audit_handler.errors`.
         """
         client = self._prepared()
-        columns = self._columns.standard_names if is_standard else self._columns.names
+        columns = [name for name in self._columns.names if name not in without]
         settings = {**self._settings, "insert_deduplication_token": token}
-        with self._errors():
+        if ignores_views:
+            settings["materialized_views_ignore_errors"] = 1
+        with self._columns.blamed(columns), self._errors():
+            self._columns.check(lines, columns)
             if not self._target.is_embedded:
                 post(client, self._table, columns, lines, settings, self._secrets)
             elif path is not None:
@@ -240,6 +253,9 @@ class ClickHouse:
         if not self._columns.are_settled:
             if self._create_table:
                 self.create_table()
+            with self._inside():
+                self._columns.read(client)
+        elif self._columns.are_due:
             with self._inside():
                 self._columns.read(client)
         return client

@@ -86,7 +86,6 @@ class Code:
     CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN: Final = 349
     CANNOT_PARSE_UUID: Final = 376
     QUERY_IS_PROHIBITED: Final = 392
-    # A materialized view raises it after the rows themselves are stored.
     FUNCTION_THROW_IF_VALUE_IS_NON_ZERO: Final = 395
     DECIMAL_OVERFLOW: Final = 407
     CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING: Final = 441
@@ -134,7 +133,8 @@ class HttpStatus:
     GATEWAY_TIMEOUT: Final = 504
 
 
-# ClickHouse rejects at least one row, and will reject it again; nothing of the insert was stored.
+# ClickHouse rejects at least one row, and will reject it again. Unless a shard or a view raised it,
+# nothing of the insert was stored.
 DATA_CODES = frozenset(
     {
         Code.CANNOT_PARSE_TEXT,

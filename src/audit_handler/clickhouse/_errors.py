@@ -19,11 +19,23 @@ from audit_handler.clickhouse._codes import (
     HttpStatus,
 )
 from audit_handler.clickhouse._transport import Transport
-from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
+from audit_handler.errors import (
+    DataError,
+    DeliveryError,
+    SetupError,
+    TransientError,
+    ViewError,
+)
 
 __all__ = ["mapped_errors", "quieten_driver", "shown", "sort_error"]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
+_KEY = re.compile(r"while reading the value of key (.+?)\)")
+# The innermost view comes first.
+_VIEW = re.compile(r"while pushing to view ([^\s:(]+?)(?=[\s:(]|\.?(?:$|\s))")
+# A Distributed table says how much it sent to each shard. Nothing was sent when it could not read
+# the rows itself.
+_SHARD = re.compile(r"Wrote [1-9]\d* blocks|DB::Exception: Received from ")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 # The driver adds "Received ClickHouse exception, code: ..." before the text, and the server its
 # version after it.
@@ -106,8 +118,8 @@ def sort_error(
     exc: Exception, secrets: Collection[str], answer: Answer | None = None
 ) -> DeliveryError:
     """
-    Return *exc* as a `TransientError`, `SetupError` or `DataError`, with a text that is safe to
-    log.
+    Return *exc* as a `TransientError`, `SetupError`, `DataError` or `ViewError`, with a text
+    that is safe to log.
 
     Args:
         answer: The answer that *exc* is about, if there is one.
@@ -139,13 +151,29 @@ def _sort_status(status: int, said: str) -> DeliveryError:
 
 def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str]) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
+    is_from_shard = _SHARD.search(text) is not None
+    if view := _VIEW.search(text):
+        # Before the code: a view can fail with any code, and a retry would fail again.
+        name = view[1].rstrip(".")
+        return ViewError(
+            f"{label} in the materialized view {name}",
+            code=code,
+            view=name,
+            is_from_shard=is_from_shard,
+        )
     if code in DATA_CODES or (code == Code.TOO_MANY_PARTS and "Too many partitions" in text):
         # The server's text quotes the row, so our message leaves it out. The text goes to
         # rejected/, with the row.
-        found = _ROW.search(text)
-        row = int(found[1] or found[2]) if found else None
+        # A shard counts its own rows.
+        found = None if is_from_shard else _ROW.search(text)
+        key = _KEY.search(text)
         return DataError(
-            label, code=code, row=row, is_ambiguous=code == Code.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+            label,
+            code=code,
+            row=int(found[1] or found[2]) if found else None,
+            key=key[1] if key else None,
+            is_ambiguous=found is None,
+            is_from_shard=is_from_shard,
         )
     said = _SERVER_TEXT.search(text)
     problem = f"{label}: {shown(said[1] if said else text, secrets)}"

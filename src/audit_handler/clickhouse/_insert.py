@@ -29,6 +29,9 @@ def insert_settings(*, async_insert: bool) -> dict[str, Any]:
         # An acknowledgement means that the shards have the rows, not only a queue of this server.
         "distributed_foreground_insert": 1,
         "deduplicate_blocks_in_dependent_materialized_views": 1,
+        # One view after the other: then a view that fails leaves all rows of the insert stored. In
+        # parallel they may be stored or not.
+        "parallel_view_processing": 0,
         # One block for each segment: otherwise a retry could store half of it again. It is also
         # faster at 10,000 rows.
         "input_format_parallel_parsing": 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -14,7 +15,13 @@ class Destination(Protocol):
     """The calls of `ClickHouse` that delivery makes."""
 
     def insert(
-        self, lines: bytes, *, token: str, path: Path | None = None, is_standard: bool = False
+        self,
+        lines: bytes,
+        *,
+        token: str,
+        path: Path | None = None,
+        without: Collection[str] = (),
+        ignores_views: bool = False,
     ) -> None: ...
 
     def stored(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from audit_handler._reports import Reporter
 from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._errors import mapped_errors
+from audit_handler.clickhouse._limits import Limit, limit_of
 from audit_handler.clickhouse._transport import transport_of
-from audit_handler.errors import SetupError
+from audit_handler.errors import DataError, SetupError
 from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older
 from audit_handler.target import Target
 
@@ -24,13 +26,22 @@ _logger = Reporter("audit_handler.clickhouse")
 _OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))
 
 
+# A column that the user adds is filled within this time.
+_READ_SECONDS = 60.0
+
+
 class InsertColumns:
     """The columns that an insert into *target*'s table names, as the table was last described."""
 
-    def __init__(self, target: Target, secrets: Collection[str]) -> None:
+    def __init__(
+        self, target: Target, secrets: Collection[str], monotonic: Callable[[], float]
+    ) -> None:
         self._target = target
         self._secrets = secrets
+        self._monotonic = monotonic
         self._names: Sequence[str] = ()
+        self._limits: list[Limit] = []
+        self._read_at = 0.0
         self.is_older = False
         """Whether the table has the layout of 2025."""
 
@@ -38,6 +49,11 @@ class InsertColumns:
     def are_settled(self) -> bool:
         """False before `read` and after `forget`, and for an older table: it may be upgraded."""
         return bool(self._names) and not self.is_older
+
+    @property
+    def are_due(self) -> bool:
+        """Whether it is time to see if the user has added a column."""
+        return self._monotonic() >= self._read_at + _READ_SECONDS
 
     @property
     def names(self) -> Sequence[str]:
@@ -64,12 +80,14 @@ class InsertColumns:
         # table.
         self.forget()
         try:
-            defaults = self._described(client)
+            described = self._described(client)
         except SetupError as exc:
             if exc.code != Code.ACCESS_DENIED:
                 raise
-            self._names = WRITTEN_COLUMNS
+            self._names, self._limits = WRITTEN_COLUMNS, []
+            self._read_at = self._monotonic()
             return
+        defaults = {name: default for name, (_type, default) in described.items()}
         was_older, self.is_older = self.is_older, is_older(defaults)
         if self.is_older and not was_older:
             self._warn_of_older_layout()
@@ -80,13 +98,34 @@ class InsertColumns:
             if name not in _OUR_NAMES and default not in ("MATERIALIZED", "ALIAS")
         ]
         self._names = (*self.standard_names, *added)
+        self._limits = [limit for name in added if (limit := limit_of(name, described[name][0]))]
+        self._read_at = self._monotonic()
 
-    def _described(self, client: Client) -> Mapping[str, str]:
-        """Return the kind of default of each column."""
+    def check(self, lines: bytes, columns: Collection[str]) -> None:
+        """
+        Raise DataError for the first row with a value that ClickHouse would store as another one
+        in one of the user's *columns*.
+        """
+        for limit in self._limits:
+            if limit.name in columns:
+                limit.check(lines)
+
+    @contextmanager
+    def blamed(self, columns: Sequence[str]) -> Iterator[None]:
+        """Add to a `DataError` the user's *columns* that may be its reason."""
+        try:
+            yield
+        except DataError as exc:
+            added = tuple(name for name in columns if name not in _OUR_NAMES)
+            exc.added = added if exc.key is None else tuple({exc.key}.intersection(added))
+            raise
+
+    def _described(self, client: Client) -> Mapping[str, tuple[str, str]]:
+        """Return the type, and the kind of default, of each column."""
         table = f"`{self._target.database}`.`{self._target.table}`"
         with mapped_errors(self._secrets, transport_of(client)):
             rows = ask(client, f"DESCRIBE TABLE {table}", ["name", "type", "default_type"])
-        return {row[0]: row[2] for row in rows}
+        return {row[0]: (row[1], row[2]) for row in rows}
 
     def _require(self, present: Collection[str]) -> None:
         missing = [name for name in self.standard_names if name not in present]

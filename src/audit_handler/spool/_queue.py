@@ -32,6 +32,8 @@ class SegmentQueue:
         """Our own segments that are not yet taken."""
         self.adopted = AdoptedWriters(files)
         self.taken = TakenSegment(files, is_synced=is_synced)
+        self.held: Segment | None = None
+        """The segment that was taken, and waits until a later one was tried."""
         self.finished_seq = 0
         """The number of our last row that is done."""
         self.finished_bytes = 0
@@ -44,6 +46,8 @@ class SegmentQueue:
             added_seq = self.sealed[-1].last_seq
         elif taken and taken.writer_id == segment.writer_id:
             added_seq = taken.last_seq
+        elif self.held and self.held.writer_id == segment.writer_id:
+            added_seq = self.held.last_seq
         else:
             added_seq = self.finished_seq
         if segment.last_seq > added_seq:
@@ -63,6 +67,24 @@ class SegmentQueue:
             return None
         self.taken.segment = segments.popleft()
         return self.taken.segment
+
+    def hold(self) -> Segment | None:
+        """Hold the taken segment back, and take the one behind it, if there is one."""
+        held = self.taken.segment
+        later = self.take_adopted() or self.take_sealed()
+        if later is not None:
+            self.held = held
+        return later
+
+    def resume(self) -> None:
+        """Put the later segment back to the front, and take the held one again."""
+        later = self.taken.segment
+        if self.held is None or later is None:
+            return
+        segments = self.adopted.segments if later.writer_id in self.adopted else self.sealed
+        # Under its new name: rows of it may be stored.
+        segments.appendleft(later)
+        self.taken.segment, self.held = self.held, None
 
     def finish(self) -> None:
         """Count the taken segment as done, and forget it."""
@@ -88,6 +110,5 @@ class SegmentQueue:
         for segments in (self.adopted.segments, self.sealed):
             with suppress(IndexError):  # Another thread may have emptied it.
                 sinces.append(segments[0].since)
-        if taken := self.taken.segment:
-            sinces.append(taken.since)
+        sinces += [each.since for each in (self.taken.segment, self.held) if each]
         return min(sinces, default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
 
 from audit_handler._clock import Clock
@@ -232,6 +233,23 @@ class Spool:
         self.taken.remove()
         with self._reentry.changing():
             self._queue.finish()
+
+    @contextmanager
+    def taken_later(self) -> Iterator[Segment | None]:
+        """
+        Hold the taken segment back inside this block, and yield the one behind it, or None.
+
+        After the block the taken segment is the held one again, and the other one comes next.
+        """
+        with self.lock:
+            with self._reentry.changing():
+                self._intake.seal_if_due(is_urgent=self._is_closing)
+            later = self._queue.hold()
+        try:
+            yield later
+        finally:
+            with self.lock:
+                self._queue.resume()
 
     def adopt(self) -> int:
         """Take over the rows of dead processes of this target; return the number of rows."""
