@@ -126,3 +126,34 @@ def test_a_change_of_the_queue_is_notified() -> None:
     queue.finish()
 
     assert 2 == len(notified)
+
+
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_a_segment_is_held_back_while_a_later_one_is_tried(
+    queue: SegmentQueue, is_adopted: bool
+) -> None:
+    queue.add(segment("own", 1))
+    queue.take_sealed()
+    if is_adopted:
+        adopt(queue, segment("dead", 1))
+    queue.add(segment("own", 11))
+    later = queue.hold()
+    queue.add(segment("own", 11))
+    queue.resume()
+    taken = queue.taken.segment
+    queue.finish()
+
+    assert segment("dead", 1) == later if is_adopted else segment("own", 11) == later
+    assert segment("own", 1) == taken
+    assert 10 == queue.finished_seq
+    assert later == (queue.take_adopted() or queue.take_sealed())
+
+
+def test_without_a_later_segment_none_is_held_back(queue: SegmentQueue) -> None:
+    queue.add(segment("own", 1))
+    queue.take_sealed()
+    later = queue.hold()
+    queue.resume()
+
+    assert None is later
+    assert segment("own", 1) == queue.taken.segment

@@ -41,7 +41,7 @@ _SUSPECT_ROWS = _PULLED_ROWS + _SAMPLED_ROWS
 
 # Rows of one insert when many of a segment are bad. Each bad row costs one insert, which the server
 # reads up to that row; smaller parts would leave more parts in the table.
-_CUT_ROWS = 1_000
+_CUT_ROWS = 500
 
 # After this many rows that a column of the user rejects, the rest goes without that column.
 _NARROWED_ROWS = 3
