@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from audit_handler.errors import DataError, TransientError, UnconfirmedError, ViewError
+from audit_handler.spool import Segment
 from tests.support.delivery import REFUSED, TIMEOUT, Bench, refuse_rows
 from tests.support.spools import leave_behind, make_spool, put_numbers
 
@@ -82,20 +83,40 @@ def test_an_unsure_insert_that_is_not_stored_is_repeated(tmp_path: Path) -> None
     assert list(range(1, 11)) == bench.stored
 
 
-def test_of_an_insert_that_is_half_stored_the_missing_rows_are_sent(bench: Bench) -> None:
-    """Two partitions, one of them stored: the missing rows go under a token of their own."""
+def _store_half(bench: Bench) -> Segment:
     put_numbers(bench.spool, 1, 10)
     segment = bench.spool.get(0.0)
     assert segment is not None
     lines = segment.path.read_bytes().splitlines()
     bench.destination.rows = dict.fromkeys([lines[2], lines[3], lines[7]])
-    bench.destination.script = [TIMEOUT]
-    listener = bench.listener()
-    listener.handle(segment)
+    return segment
 
-    assert ["1-10", "1-10"] == [t.split(":")[1].split("/")[0] for t in bench.destination.tokens]
+
+def test_of_an_insert_that_is_half_stored_the_rest_goes_under_its_token(bench: Bench) -> None:
+    """
+    One of two partitions or shards is visible, and the other one may still be written: under
+    another token its rows would be stored twice.
+    """
+    segment = _store_half(bench)
+    bench.destination.script = [TIMEOUT]
+    bench.listener().handle(segment)
+
+    assert [f"{segment.writer_id}:1-10"] * 2 == bench.destination.tokens
+    assert list(range(1, 11)) == bench.stored
+    assert 10 == bench.counters.rows_stored
+
+
+def test_a_rest_that_a_known_token_dropped_goes_under_a_token_of_its_own(bench: Bench) -> None:
+    """The rows were deleted, or the shards were changed, since the token was used."""
+    segment = _store_half(bench)
+    bench.destination.script = [TIMEOUT]
+    bench.destination.dropped_tokens = {f"{segment.writer_id}:1-10"}
+    bench.listener().handle(segment)
+
+    assert 3 == len(bench.destination.tokens)
     assert 2 == len(set(bench.destination.tokens))
     assert list(range(1, 11)) == bench.stored
+    assert 10 == bench.counters.rows_stored
 
 
 def test_a_segment_that_a_dead_process_had_attempted_is_looked_up_first(bench: Bench) -> None:

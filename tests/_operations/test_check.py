@@ -40,6 +40,7 @@ class AnsweringConnection:
                 {
                     "engine": "MergeTree",
                     "sorting_key": "",
+                    "engine_full": "",
                     "partition_key": "",
                     "ddl": "SETTINGS non_replicated_deduplication_window = 10000",
                 }

@@ -40,7 +40,7 @@ HOSTILE: dict[int, dict[str, Any]] = {
     676: {"ip_address": "n/a"},
     376: {"event_id": "no"},
     41: {"event_time": "later"},
-    469: {"event_time": "1999-01-01 00:00:00.000000"},
+    469: {"event_time": "1970-06-01 00:00:00.000000"},
     25: {"message": "\ud800"},
 }
 

@@ -145,3 +145,35 @@ def test_one_of_two_shards_is_killed_during_inserts(
             app.acknowledged,
             trials=kills,
         )
+
+
+@pytest.mark.parametrize("victim", [0, 1], ids=["the front", "the other"])
+def test_one_of_two_shards_stops_answering(
+    two_shards: TwoShards,
+    make_counting: Callable[..., Counting],
+    database: str,
+    lines: Lines,
+    judge: Judge,
+    victim: int,
+) -> None:
+    """
+    It stays connected, so only a timeout ends the insert, and it stores what it got when it wakes:
+    after a look-up that found the rows of the other one.
+    """
+    app = make_counting(
+        two_shards.dsn(database),
+        cluster="{cluster}",
+        create_table=False,
+        client_options={"send_receive_timeout": 2},
+    )
+    with app.running():
+        app.wait_until_sending()
+        two_shards.servers[victim].pause()
+        lines.wait("does not accept rows")
+        two_shards.servers[victim].resume()
+        lines.wait("accepts rows again")
+    assert app.handler.flush(120.0)
+
+    assert len(app.acknowledged) == sum(two_shards.local_counts(database))
+    fault = f"{'the other one' if victim else 'the one that the handler inserts into'} is paused"
+    judge(SHARDS, fault, two_shards, f"{database}.audit_logs", app.acknowledged)

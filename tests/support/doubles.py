@@ -50,6 +50,8 @@ class ScriptedDestination:
         self.rows: dict[bytes, None] = {}
         self.tokens: list[str] = []
         self.without: list[frozenset[str]] = []
+        self.dropped_tokens: set[str] = set()
+        """Tokens that are known already: what comes under them is dropped."""
         self.look_ups: list[tuple[int, int]] = []
         self.can_look_up = True
         self.is_closed = False
@@ -71,6 +73,8 @@ class ScriptedDestination:
             raise step
         if refusal := self.refuse(lines):
             raise refusal
+        if token in self.dropped_tokens:
+            return
         for line in lines.splitlines():
             assert line not in self.rows, f"stored twice: {line!r}"
             self.rows[line] = None

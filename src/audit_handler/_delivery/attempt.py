@@ -164,6 +164,10 @@ class Delivery:
                     exc.row = None
                 self._todo[0:1] = [piece for rest in missing for piece in self._split(rest, exc)]
             else:
+                if len(part.origin) > len(part.seqs):
+                    # ClickHouse also answers so when it drops rows because it knows the token.
+                    self._todo[0] = replace(unsure, is_believed=True)
+                    continue
                 self._todo.pop(0)
                 self._accept(part)
 
@@ -208,7 +212,7 @@ class Delivery:
                     code=exc.code,
                 )
             return part.only(part.seqs)
-        missing = part.only(seq for seq in part.seqs if seq not in stored)
+        missing = part.rest(stored)
         self._counters.rows_stored += len(part.seqs) - sum(len(rest.seqs) for rest in missing)
         return missing
 
@@ -235,8 +239,11 @@ class Delivery:
                     for other in self._todo[1:]
                 ]
                 return [replace(part, without=without)]
-            narrowed = replace(part, seqs=(seq,), without=part.without.union(exc.added))
-            return [narrowed, *rest]
+            narrowed = [
+                replace(single, without=part.without.union(exc.added))
+                for single in part.only([seq])
+            ]
+            return [*narrowed, *rest]
         self._rejected[seq] = Reason.of(seq, exc)
         self._said = str(exc)
         if self.has_stored or self.is_trusted or self._before:

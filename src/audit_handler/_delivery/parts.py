@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 __all__ = ["Part"]
@@ -18,7 +18,12 @@ class Part:
     is_unsure: bool = False
     """Whether the rows may be stored already."""
     is_believed: bool = False
-    """Whether they count as stored if ClickHouse rejects the look-up."""
+    """
+    Whether ClickHouse said that they are stored. So they count if it rejects the look-up; and if
+    one is missing nevertheless, the token was to blame, and the row goes under another one.
+    """
+    origin: Sequence[int] = ()
+    """The rows of the insert of which these are the rest; empty if they are not."""
     without: frozenset[str] = frozenset()
     """Columns of the user that the insert leaves out."""
     ignores_views: bool = False
@@ -27,21 +32,38 @@ class Part:
     def token(self, writer_id: str) -> str:
         """
         Return the deduplication token: the same for the same rows, and another one for all others,
-        because ClickHouse drops all rows that come with a known token.
+        because ClickHouse drops all rows that come with a known token. Only the rest of an insert
+        keeps the token of the insert.
         """
-        first, last = self.seqs[0], self.seqs[-1]
+        seqs = self.origin or self.seqs
+        first, last = seqs[0], seqs[-1]
         token = f"{writer_id}:{first}-{last}"
-        if len(self.seqs) == last - first + 1:
+        if len(seqs) == last - first + 1:
             return token
-        numbers = ",".join(map(str, self.seqs)).encode()
+        numbers = ",".join(map(str, seqs)).encode()
         return f"{token}/{hashlib.blake2b(numbers, digest_size=12).hexdigest()}"
+
+    def rest(self, stored: Collection[int]) -> list[Part]:
+        """
+        Return a part with the rows that are not *stored*; none if all are.
+
+        An insert becomes visible shard by shard and partition by partition, and ClickHouse knows a
+        token for each of them. With the token of the insert, the rest is not doubled by an insert
+        that is still running: whichever comes second is dropped.
+        """
+        left = tuple(seq for seq in self.seqs if seq not in stored)
+        if not left:
+            return []
+        origin = () if self.is_believed else (self.origin or self.seqs)
+        return [replace(self, seqs=left, origin=origin, is_unsure=False, is_believed=False)]
 
     def only(self, seqs: Iterable[int]) -> list[Part]:
         """Return a part with *seqs* whose outcome is known; none without *seqs*."""
         left = tuple(seqs)
-        return [replace(self, seqs=left, is_unsure=False, is_believed=False)] if left else []
+        alone = replace(self, origin=(), is_unsure=False, is_believed=False)
+        return [replace(alone, seqs=left)] if left else []
 
     def cut(self, rows: int) -> list[Part]:
         """Return parts of at most *rows* rows."""
         starts = range(0, len(self.seqs), rows)
-        return [replace(self, seqs=self.seqs[start : start + rows]) for start in starts]
+        return [replace(self, seqs=self.seqs[start : start + rows], origin=()) for start in starts]
