@@ -255,3 +255,15 @@ def test_a_directory_of_chdb_is_locked_only_where_another_process_has_it(tmp_pat
     assert "SetupError" == told[1].split()[0]
     assert "Not a directory" in told[1]
     assert "a directory that this user may create" in told[1]
+
+
+@pytest.mark.parametrize(("code", "kind"), [(60, SetupError), (27, DataError)])
+def test_an_error_without_the_query_id_leaves_open_whether_the_insert_ran(
+    ready: ClickHouse, faults: LoopbackClickHouse, code: int, kind: type[SetupError | DataError]
+) -> None:
+    headers = {"X-ClickHouse-Exception-Code": str(code)}
+    faults.fault("http_status", status=404, headers=headers, execute=True)
+    with pytest.raises(kind) as caught:
+        ready.insert(rows(2), token="t2")
+
+    assert (code, True) == (caught.value.code, caught.value.is_ambiguous)

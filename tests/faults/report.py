@@ -27,6 +27,7 @@ COUNTS = ("trials", "acknowledged", "stored", "lost", "doubled", "reported")
 ORDER = (
     "ClickHouse down",
     "connection reset",
+    "an answer that",
     "429",
     "unknown table",
     "a row that",

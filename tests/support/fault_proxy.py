@@ -69,7 +69,7 @@ def answering(raw: bytes) -> Answering:
 
 
 def cutting(at: int) -> Answering:
-    """Answer with the first *at* bytes of the server's answer; all but the last ones if negative."""
+    """Answer with the server's answer up to byte *at*; counted from its end if negative."""
     return lambda _request, answer: answer[:at]
 
 

@@ -129,7 +129,7 @@ def sort_error(
     code: int | None = getattr(exc, "code", None)
     text = str(exc)
     if code is not None:
-        return _sort_code(code, getattr(exc, "name", None), text, secrets)
+        return _sort_code(code, getattr(exc, "name", None), text, secrets, answer)
     # The application may have switched the driver's texts off.
     if status := answer.status if answer and answer.status >= 300 else _http_status(text):
         return _sort_status(status, shown(str(answer or f"HTTP status {status}"), secrets))
@@ -149,7 +149,9 @@ def _sort_status(status: int, said: str) -> DeliveryError:
     return TransientError(said, remedy=HTTP_REMEDIES.get(status, ""))
 
 
-def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str]) -> DeliveryError:
+def _sort_code(
+    code: int, name: str | None, text: str, secrets: Collection[str], answer: Answer | None
+) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
     is_from_shard = _SHARD.search(text) is not None
     if view := _VIEW.search(text):
@@ -167,18 +169,23 @@ def _sort_code(code: int, name: str | None, text: str, secrets: Collection[str])
         # A shard counts its own rows.
         found = None if is_from_shard else _ROW.search(text)
         key = _KEY.search(text)
+        # Without the query id, something on the way may have made the error after the insert ran.
+        may_be_forged = answer is not None and not answer.is_own
         return DataError(
             label,
             code=code,
             row=int(found[1] or found[2]) if found else None,
             key=key[1] if key else None,
-            is_ambiguous=found is None,
+            is_ambiguous=may_be_forged or found is None,
             is_from_shard=is_from_shard,
         )
     said = _SERVER_TEXT.search(text)
     problem = f"{label}: {shown(said[1] if said else text, secrets)}"
     if code in SETUP_REMEDIES:
-        return SetupError(problem, code=code, remedy=SETUP_REMEDIES[code])
+        # ClickHouse sends no query id with most of them, so anything on the way could say the same.
+        return SetupError(
+            problem, code=code, remedy=SETUP_REMEDIES[code], is_ambiguous=answer is not None
+        )
     return TransientError(problem, code=code, remedy=TRANSIENT_REMEDIES.get(code, ""))
 
 

@@ -1,0 +1,330 @@
+"""
+Answers that are no acknowledgement: redirects, pages, lies, and whatever a fuzzer makes of HTTP.
+
+A proxy in front of the server makes them, with the request executed or not. Each acknowledged row
+is stored once when the fault has ended.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults.staging import Application, Judge, Lines, trials
+from tests.support.fault_proxy import (
+    Answering,
+    Fault,
+    FaultProxy,
+    Reach,
+    answering,
+    cutting,
+    without_headers,
+)
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.tables import Connect
+
+pytestmark = [pytest.mark.once, pytest.mark.timeout(1_800)]
+
+MakeApplication = Callable[..., Application]
+
+ANSWERS = "an answer that is no acknowledgement"
+
+# Of the fuzzer. The same answers in every run.
+SEED = 20_261_127
+
+PAGE = b"<!DOCTYPE html><html><title>Please log in</title></html>"
+EXCEPTION = b"Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"
+LATE_EXCEPTION = b"__exception__\r\nabcdefghijklmnop\r\n" + EXCEPTION + b"\r\n__exception__"
+STRIPPED = Fault(without_headers("X-ClickHouse"), times=None, closes=False)
+
+
+@pytest.fixture
+def proxy(faults: LoopbackClickHouse) -> Iterator[FaultProxy]:
+    with FaultProxy(faults.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def make_behind(
+    faults: LoopbackClickHouse,
+    proxy: FaultProxy,
+    make_application: MakeApplication,
+    database: str,
+) -> MakeApplication:
+    """Make an application whose connections lead through the proxy."""
+
+    def make(**options: object) -> Application:
+        dsn = f"http://127.0.0.1:{proxy.port}/{database}"
+        return make_application(faults, dsn=dsn, **options)
+
+    return make
+
+
+def message(status: int, body: bytes = b"", **headers: str) -> bytes:
+    """Return an HTTP answer with the length of its body."""
+    named = {"Content-Length": str(len(body))}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"HTTP/1.1 {status} So", *(f"{name}: {value}" for name, value in named.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+# Each answer by name
+
+NAMED = {
+    **{
+        f"a redirect, {status}": message(status, Location="http://127.0.0.1:1/elsewhere")
+        for status in (301, 302, 303, 307, 308)
+    },
+    "a page, 200": message(200, PAGE, Content_Type="text/html"),
+    "nothing, 200": message(200),
+    "202": message(202),
+    "204": message(204),
+    "Code: 241 in a body, 200": message(200, EXCEPTION),
+    "an exception after the headers, 200": message(200, LATE_EXCEPTION),
+    "401 of a proxy": message(401, PAGE, Content_Type="text/html"),
+    "404 of a proxy": message(404, PAGE, Content_Type="text/html"),
+    "413 of a proxy": message(413, PAGE, Content_Type="text/html"),
+    "a forged table error": message(404, EXCEPTION, X_ClickHouse_Exception_Code="60"),
+    "a forged data error": message(400, EXCEPTION, X_ClickHouse_Exception_Code="27"),
+    "an acknowledgement of another insert": message(
+        200, X_ClickHouse_Query_Id="another", X_ClickHouse_Summary='{"written_rows":"50"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("reach", [Reach.NOTHING, Reach.ALL], ids=["not executed", "executed"])
+@pytest.mark.parametrize("name", NAMED)
+def test_an_answer_of_something_else_acknowledges_no_row(
+    faults: LoopbackClickHouse,
+    proxy: FaultProxy,
+    make_behind: MakeApplication,
+    judge: Judge,
+    name: str,
+    reach: Reach,
+) -> None:
+    app = make_behind(batch_size=50)
+    proxy.arm(Fault(answering(NAMED[name]), match="INSERT INTO", reach=reach))
+    app.audit(120)
+    assert app.handler.flush()
+
+    assert 1 == len(proxy.met)
+    which = "executed" if reach is Reach.ALL else "not executed"
+    judge(ANSWERS, f"{name}, {which}", faults, app.table, app.acknowledged)
+
+
+def test_bad_rows_that_the_options_skip_fail_their_insert(
+    faults: LoopbackClickHouse, make_behind: MakeApplication, judge: Judge
+) -> None:
+    """With these options, ClickHouse would store the good rows, and answer 200."""
+    skipping = {"input_format_allow_errors_num": 100, "input_format_allow_errors_ratio": 1}
+    app = make_behind(client_options={"settings": skipping})
+    app.audit(1)
+    assert app.handler.flush()
+    faults.command(f"ALTER TABLE {app.table} ADD CONSTRAINT c CHECK resource_id != '7'")
+    app.audit(20)
+    assert not app.handler.flush()  # one row is rejected
+
+    assert 1 == app.handler.status().rows_rejected
+    assert {"0"} == {entry["settings"]["input_format_allow_errors_num"] for entry in app.inserts()}
+    judge(ANSWERS, "rows skipped by an option", faults, app.table, app.acknowledged, reported=[7])
+
+
+def test_a_proxy_that_removes_clickhouses_headers_is_named_once(
+    faults: LoopbackClickHouse,
+    proxy: FaultProxy,
+    make_behind: MakeApplication,
+    lines: Lines,
+    judge: Judge,
+) -> None:
+    app = make_behind()
+    proxy.arm(STRIPPED)
+    for _ in range(3):
+        app.audit(50)
+        assert app.handler.flush()
+    while_stripped = app.handler.status().last_error
+    proxy.clear()
+    app.audit(50)
+    assert app.handler.flush()
+
+    assert "UnconfirmedError" in while_stripped
+    assert "" == app.handler.status().last_error
+    assert 1 == len(lines.matching("acknowledgement does not arrive"))
+    assert 4 == len(app.inserts())  # none was sent again
+    judge(ANSWERS, "ClickHouse's headers removed", faults, app.table, app.acknowledged)
+
+
+def test_without_headers_and_without_a_look_up_rows_wait(
+    faults: LoopbackClickHouse, proxy: FaultProxy, make_behind: MakeApplication, judge: Judge
+) -> None:
+    app = make_behind()
+    app.audit(50)
+    assert app.handler.flush()
+    faults.deny(r"^\s*SELECT seq AS")
+    try:
+        proxy.arm(STRIPPED)
+        app.audit(50)
+        was_flushed = app.handler.flush(0.2)
+        proxy.clear()
+        assert app.handler.flush()
+    finally:
+        faults.deny()
+
+    assert not was_flushed
+    fault = "ClickHouse's headers removed, and no grant to look up"
+    judge(ANSWERS, fault, faults, app.table, app.acknowledged)
+
+
+# The fuzzer
+
+
+class Fuzzer:
+    """Makes HTTP answers; with the same *seed*, the same ones."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+
+    def fault(self, match: str, *, may_refuse_rows: bool) -> Fault:
+        """Return one fault of the next request in which *match* is found."""
+        kind = self.chance.choice(["forged", "forged", "forged", "cut", "fewer headers", "garbled"])
+        if kind == "forged":
+            reach = self.chance.choice(list(Reach))
+            may_refuse_rows = may_refuse_rows or reach is not Reach.ALL
+            return Fault(self._forged(may_refuse_rows), match, reach)
+        changes: dict[str, Callable[[], Answering]] = {
+            "cut": lambda: cutting(self.chance.choice([1, -1]) * self.chance.randrange(1, 600)),
+            "fewer headers": self._with_fewer_headers,
+            "garbled": self._garbled,
+        }
+        return Fault(changes[kind](), match)
+
+    def _forged(self, may_refuse_rows: bool) -> Answering:
+        """Return an answer that no server gave. It knows the query id, but counts too few rows."""
+        chance = self.chance
+        status = chance.choice(
+            [
+                *(200, 200, 201, 202, 204, 301, 302, 307, 308, 401, 403, 404, 413, 429, 500, 503),
+                *(chance.randrange(100, 600) for _ in range(8)),
+            ]
+        )
+        if status == 413 and not may_refuse_rows:
+            status = 200
+        codes = [60, 81, 164, 241, 252, 497, 516, 999, 12345, 0, "x"]
+        codes += [6, 27, 41, 117, 349, 469] if may_refuse_rows else []
+        summary = chance.choice(
+            [
+                *("no JSON", "[]", "{}", "null", "", "[" * 5_000, '{"written_rows":"0"}'),
+                *('{"written_rows":null}', '{"written_rows":"-1"}', '{"read_rows":"99"}'),
+            ]
+        )
+        possible: dict[str, str] = {
+            "X-ClickHouse-Query-Id": chance.choice(["", "another", "QUERY_ID", "QUERY_ID"]),
+            "X-ClickHouse-Summary": summary,
+            "X-ClickHouse-Exception-Code": str(chance.choice(codes)),
+            "X-ClickHouse-Format": "JSONCompact",
+            "Content-Type": chance.choice(["text/html", "application/json", "text/plain", ""]),
+            "Content-Encoding": chance.choice(["gzip", "zstd", "lz4", "br", "nonsense"]),
+            "Location": chance.choice(["/", "http://127.0.0.1:1/", "http://[", ""]),
+            "Retry-After": "3600",
+            "Server": "nginx",
+            "Connection": chance.choice(["keep-alive", "close"]),
+        }
+        headers = {name: value for name, value in possible.items() if chance.random() < 0.4}
+        body = chance.choice(
+            [
+                *(b"", PAGE, EXCEPTION, LATE_EXCEPTION, b"Ok.\n", b"{}", chance.randbytes(40)),
+                *(gzip.compress(PAGE), gzip.compress(PAGE)[:20], b"\n", b"0\r\n\r\n"),
+                b'{"meta":[],"data":[],"rows":0}',
+                b'{"meta":[{"name":"seq"}],"data":[],"rows":0}',
+            ]
+        )
+        framing = chance.choice(["length", "length", "length", "none", "long", "chunked"])
+        if framing == "chunked":
+            headers["Transfer-Encoding"] = "chunked"
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        elif framing != "none":
+            headers["Content-Length"] = str(len(body) + 9 * (framing == "long"))
+        lines = [f"HTTP/1.1 {status} So", *(f"{name}: {value}" for name, value in headers.items())]
+        raw = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+        raw = raw[: chance.randrange(1, len(raw))] if chance.random() < 0.2 else raw
+
+        def answer(request: bytes, _answer: bytes) -> bytes:
+            found = re.search(rb"query_id=([\w-]+)", request)
+            return raw.replace(b"QUERY_ID", found[1] if found else b"")
+
+        return answer
+
+    def _with_fewer_headers(self) -> Answering:
+        drawn = random.Random(self.chance.random())
+
+        def answer(_request: bytes, answer: bytes) -> bytes:
+            head, blank, body = answer.partition(b"\r\n\r\n")
+            first, *fields = head.split(b"\r\n")
+            kept = [line for line in fields if drawn.random() < 0.6]
+            return b"\r\n".join([first, *kept]) + blank + body
+
+        return answer
+
+    def _garbled(self) -> Answering:
+        """Change one byte of the head."""
+        drawn = random.Random(self.chance.random())
+
+        def answer(_request: bytes, answer: bytes) -> bytes:
+            place = drawn.randrange(max(1, answer.find(b"\r\n\r\n")))
+            return answer[:place] + drawn.randbytes(1) + answer[place + 1 :]
+
+        return answer
+
+
+@pytest.mark.parametrize("behind", ["clickhouse", "a stripping proxy", "no grant to look up"])
+def test_no_answer_that_a_fuzzer_makes_loses_or_doubles_a_row(
+    faults: LoopbackClickHouse,
+    proxy: FaultProxy,
+    make_behind: MakeApplication,
+    connect: Connect,
+    judge: Judge,
+    behind: str,
+) -> None:
+    """
+    Without a grant to look up, only the token of a whole insert keeps its rows single, so no error
+    makes the handler split an insert that was executed.
+    """
+    # 2,000 with `make faults`.
+    rounds = 20 * trials(3) // 3 + 1
+    fuzzer = Fuzzer(SEED)
+    connect(faults.dsn(), create_table=True).create_table()
+    app = make_behind(create_table=False)  # a reconnect then takes half the time
+    app.audit(1)
+    assert app.handler.flush()
+    may_look_up = behind != "no grant to look up"
+    if not may_look_up:
+        faults.deny(r"^\s*SELECT seq AS")
+    try:
+        for number in range(rounds):
+            armed = [
+                fuzzer.fault(
+                    fuzzer.chance.choice(["INSERT INTO", "SELECT seq AS", "DESCRIBE TABLE"]),
+                    may_refuse_rows=may_look_up,
+                )
+                for _ in range(fuzzer.chance.randrange(3))
+            ]
+            armed.append(fuzzer.fault("INSERT INTO", may_refuse_rows=may_look_up))
+            proxy.arm(*armed, *([STRIPPED] if behind == "a stripping proxy" else []))
+            app.audit(fuzzer.chance.randrange(1, 6))
+            assert app.handler.flush(), (number, armed, app.handler.status().last_error)
+            (found,) = faults.query(
+                f"SELECT count() AS n, uniqExact(seq) AS single FROM {app.table}"
+            )
+            expected = len(app.acknowledged)
+            said = json.dumps([str(fault.answer(b"", b"")) for fault in proxy.met])
+            assert {"n": expected, "single": expected} == found, (number, proxy.met, said)
+            proxy.clear()
+    finally:
+        faults.deny()
+
+    fault = f"what a fuzzer answers, behind {behind}"
+    judge(ANSWERS, fault, faults, app.table, app.acknowledged, trials=rounds)
