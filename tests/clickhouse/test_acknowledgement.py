@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +16,11 @@ from audit_handler.clickhouse._acknowledgement import (
     require_acknowledgement,
 )
 from audit_handler.errors import TransientError, UnconfirmedError
+from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.listening import ListeningClickHouse
+from tests.support.listening.config import CLUSTER
 from tests.support.loopback import LoopbackClickHouse
-from tests.support.tables import rows
+from tests.support.tables import Connect, count, rows
 
 pytestmark = pytest.mark.once
 
@@ -115,3 +120,82 @@ def test_a_look_up_believes_no_page(
         ready.stored("w", 1, 1, rows(1))
 
     assert {1} == ready.stored("w", 1, 1, rows(1))
+
+
+# What a real server counts
+
+
+@pytest.fixture
+def seen() -> list[bytes]:
+    """The answers to inserts, as they came from the server."""
+    return []
+
+
+@pytest.fixture
+def behind(
+    listening: ListeningClickHouse, connect: Connect, database: str, seen: list[bytes]
+) -> Iterator[Connect]:
+    """Connect to a real server through a proxy that notes its answers to inserts."""
+
+    def noting(_request: bytes, answer: bytes) -> bytes:
+        seen.append(answer)
+        return answer
+
+    with FaultProxy(listening.port) as proxy:
+        proxy.arm(Fault(noting, match="INSERT INTO", times=None, closes=False))
+        dsn = listening.dsn(database, port=proxy.port)
+        yield lambda **options: connect(dsn, **options)
+
+
+def written(answer: bytes) -> int:
+    found = re.search(rb'"written_rows":"(\d+)"', answer)
+    assert found, answer
+    return int(found[1])
+
+
+TEN = rows(*range(1, 11))
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["insert", "async insert"])
+def test_a_server_counts_every_row_also_when_it_drops_a_repeated_insert(
+    behind: Connect,
+    seen: list[bytes],
+    listening: ListeningClickHouse,
+    database: str,
+    is_async: bool,
+) -> None:
+    clickhouse = behind(async_insert=is_async)
+    for _ in range(2):
+        clickhouse.insert(TEN, token="t")
+
+    assert [10, 10] == list(map(written, seen))
+    assert 10 == count(listening, database)
+
+
+def test_a_server_counts_the_rows_of_a_view_too(
+    behind: Connect, seen: list[bytes], listening: ListeningClickHouse, database: str
+) -> None:
+    clickhouse = behind()
+    clickhouse.create_table()
+    listening.command(f"CREATE TABLE {database}.copy (seq UInt64) ENGINE = MergeTree ORDER BY seq")
+    listening.command(
+        f"CREATE MATERIALIZED VIEW {database}.v TO {database}.copy "
+        f"AS SELECT seq FROM {database}.audit_logs"
+    )
+    clickhouse.insert(TEN, token="t")
+
+    assert [20] == list(map(written, seen))
+
+
+def test_a_distributed_table_counts_no_row_less(
+    behind: Connect, seen: list[bytes], listening: ListeningClickHouse, database: str
+) -> None:
+    behind().create_table()
+    listening.command(
+        f"CREATE TABLE {database}.everywhere AS {database}.audit_logs "
+        f"ENGINE = Distributed({CLUSTER}, {database}, audit_logs)"
+    )
+    behind(create_table=False, table="everywhere").insert(TEN, token="t")
+
+    assert written(seen[0]) >= 10
+    assert 10 == count(listening, database)
