@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from audit_handler.clickhouse._acknowledgement import Answer, ForeignAnswer
+from audit_handler.clickhouse._cause import innermost_cause
 from audit_handler.clickhouse._codes import (
     DATA_CODES,
     HTTP_REMEDIES,
@@ -37,11 +38,6 @@ _VIEW = re.compile(r"while pushing to view ([^\s:(]+?)(?=[\s:(]|\.?(?:$|\s))")
 # the rows itself.
 _SHARD = re.compile(r"Wrote [1-9]\d* blocks|DB::Exception: Received from ")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
-# The driver adds "Received ClickHouse exception, code: ..." before the text, and the server its
-# version after it.
-_SERVER_TEXT = re.compile(
-    r"DB::Exception: (.*?)(?: \([A-Z0-9_]+\))?(?: \(version [^)]*\).*)?$", re.DOTALL
-)
 _ENGINE_FILES = re.compile(
     r"Unable to open the chdb engine.*?filesystem error: (.*?)(?:, Stack trace|$)", re.DOTALL
 )
@@ -179,13 +175,13 @@ def _sort_code(
             is_ambiguous=may_be_forged or found is None,
             is_from_shard=is_from_shard,
         )
-    said = _SERVER_TEXT.search(text)
-    problem = f"{label}: {shown(said[1] if said else text, secrets)}"
+    cause = innermost_cause(text)
+    problem = f"{label}: {shown(cause.text, secrets)}"
     if code in SETUP_REMEDIES:
+        # Ours are about the table and its user, not about the views of others.
+        remedy = shown(cause.remedy, secrets) or SETUP_REMEDIES[code]
         # ClickHouse sends no query id with most of them, so anything on the way could say the same.
-        return SetupError(
-            problem, code=code, remedy=SETUP_REMEDIES[code], is_ambiguous=answer is not None
-        )
+        return SetupError(problem, code=code, remedy=remedy, is_ambiguous=answer is not None)
     return TransientError(problem, code=code, remedy=TRANSIENT_REMEDIES.get(code, ""))
 
 
