@@ -120,3 +120,9 @@ def test_a_dsn_with_a_common_mistake_is_refused_with_its_remedy(dsn: str, remedy
         parse_dsn(dsn)
 
     assert remedy in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["a..b", ".b", "a" * 64 + ".b"])
+def test_a_host_that_no_resolver_takes_is_refused(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="has a host with a part"):
+        parse_dsn(f"http://{host}:8123")

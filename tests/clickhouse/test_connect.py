@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
@@ -37,3 +38,44 @@ def test_an_option_that_the_driver_rejects_is_not_quoted(
         connect(faults.dsn(), client_options=options).insert(rows(1), token="t")
 
     assert "t0p-s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("compress", "hunter"),
+        ("connect_timeout", "abc"),
+        ("send_receive_timeout", "1s"),
+        ("query_retries", "many"),
+        ("tz_mode", "x"),
+        ("settings", "x"),
+        ("headers", "x"),
+    ],
+)
+def test_a_value_that_the_driver_does_not_take_is_named_and_not_retried(
+    connect: Connect, faults: LoopbackClickHouse, name: str, value: str
+) -> None:
+    with pytest.raises(SetupError, match=rf"client_options .*\({name}\).*; correct it"):
+        connect(faults.dsn(), client_options={name: value}).insert(rows(1), token="t")
+
+
+@pytest.mark.parametrize("address", ["http://user:pr0xy/y@p:33", "user:pr0xy#x@host:1", "pr0xy pw"])
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "client_options"])
+def test_an_unreadable_address_of_a_proxy_is_not_quoted(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, address: str, variable: str
+) -> None:
+    """urllib3 quotes a piece of the password, in its text and in a traceback."""
+    monkeypatch.setenv("HTTP_PROXY", address if variable == "HTTP_PROXY" else "")
+    options = {"http_proxy": address} if variable == "client_options" else {}
+    with pytest.raises(SetupError, match=r"address of the proxy.*; write it as") as caught:
+        connect("http://192.0.2.1:8123", client_options=options).insert(rows(1), token="t")
+
+    assert "pr0xy" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_file_that_is_no_certificate_is_named(
+    connect: Connect, faults: LoopbackClickHouse
+) -> None:
+    dsn = f"https://127.0.0.1:{faults.port}"
+    with pytest.raises(SetupError, match=r"TLS: .*; see ca_cert"):
+        connect(dsn, client_options={"ca_cert": __file__}).insert(rows(1), token="t")

@@ -15,11 +15,11 @@ from tests.support.commands import environment_with
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 
 
-def said_by(program: str) -> str:
-    """Run *program* in a separate interpreter, and return its output."""
+def said_by(program: str, **environ: str) -> str:
+    """Run *program* in a separate interpreter with *environ*, and return its output."""
     return subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
-        env=environment_with({}),
+        env=environment_with(environ),
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -42,6 +42,28 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(
 
     with pytest.raises(SetupError, match=r"pip install 'audit-handler\[embedded\]'"):
         load_driver(is_embedded=True)
+
+
+LOADS_TWICE = """
+from audit_handler.clickhouse._loading import load_driver
+from audit_handler.errors import SetupError
+
+for _ in range(2):
+    try:
+        load_driver(is_embedded=True)
+    except SetupError as exc:
+        print(exc)
+"""
+
+
+@pytest.mark.parametrize("zone", ["Foo/Bar", "CET-1CEST", "<+03>-3", "../../etc/passwd"])
+def test_a_time_zone_that_the_engine_cannot_load_is_named(zone: str) -> None:
+    """It was reported as an engine that is not installed, or as a type registered twice."""
+    lines = said_by(LOADS_TWICE, TZ=zone).splitlines()
+
+    assert len(lines) == 2
+    assert lines[0] == lines[1]
+    assert f"TZ='{zone}'; set TZ to a name such as UTC or Europe/Berlin" in lines[0]
 
 
 def test_the_package_is_imported_without_the_driver() -> None:

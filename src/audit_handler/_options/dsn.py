@@ -131,6 +131,8 @@ def _host_and_port(address: str) -> tuple[str, int]:
         raise _Unreadable("names no host")
     if ":" in host and not _is_ipv6(host):
         raise _Unreadable("has a host in brackets that is no IPv6 address")
+    if ":" not in host and not all(0 < len(label) < 64 for label in host.rstrip(".").split(".")):
+        raise _Unreadable("has a host with a part that is empty or longer than 63 characters")
     number = int(port) if port and len(port) < 6 else 0
     if port and not 1 <= number <= 65_535:
         raise _Unreadable("has a port that is not from 1 to 65535")

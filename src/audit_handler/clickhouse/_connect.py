@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from audit_handler.clickhouse._engine import engine
-from audit_handler.clickhouse._errors import mapped_errors, shown
+from audit_handler.clickhouse._errors import mapped_errors
 from audit_handler.clickhouse._loading import load_driver
+from audit_handler.clickhouse._option_faults import is_about_options, option_fault
 from audit_handler.clickhouse._transport import Transport, pool_for
-from audit_handler.errors import SetupError
 from audit_handler.target import Target
 
 if TYPE_CHECKING:
@@ -54,11 +54,10 @@ def _connect(target: Target, secrets: Collection[str]) -> Client:
     except BaseException as exc:
         if transport is not None:
             transport.close()
-        if not isinstance(exc, TypeError | ValueError):
+        if not is_about_options(exc, target):
             raise
-        # Its text may quote a header that holds a token.
-        said = shown(str(exc), secrets)
-        raise SetupError(f"client_options do not fit clickhouse-connect: {said}") from exc
+        # Without its cause, whose text may quote a header that contains a token.
+        raise option_fault(exc, target, secrets) from None
 
 
 def connect_arguments(target: Target) -> dict[str, Any]:

@@ -213,7 +213,11 @@ def _sort_transport_error(exc: Exception, text: str, secrets: Collection[str]) -
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
     tls_fault = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
     certificate_faults = (SSLCertVerificationError, FileNotFoundError, PermissionError)
-    if any(isinstance(fault, certificate_faults) for fault in (exc, tls_fault)):
+    # OpenSSL's parts that read files, not peers.
+    is_no_certificate = getattr(tls_fault, "library", "") in ("X509", "PEM")
+    if is_no_certificate or any(
+        isinstance(fault, certificate_faults) for fault in (exc, tls_fault)
+    ):
         return SetupError(
             f"TLS: {shown(str(tls_fault or exc), secrets)}",
             remedy="see ca_cert, client_cert and server_host_name in client_options",

@@ -12,10 +12,11 @@ import importlib
 import os
 import sys
 import threading
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from audit_handler.clickhouse._errors import quieten_driver
+from audit_handler.clickhouse._errors import quieten_driver, shown
 from audit_handler.errors import SetupError
 
 __all__ = ["load_driver", "zstd"]
@@ -36,6 +37,8 @@ _ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 _importing = threading.Lock()
 _fork = threading.local()
 _engine_was_inherited = False
+# The first failure: the engine cannot be imported twice, and the second one hides the cause.
+_engine_fault: SetupError | None = None
 
 
 def load_driver(*, is_embedded: bool) -> ModuleType:
@@ -43,7 +46,7 @@ def load_driver(*, is_embedded: bool) -> ModuleType:
     Import clickhouse-connect, for an embedded target chDB too, and return clickhouse-connect.
 
     Raises:
-        SetupError: chDB is not installed, or cannot work in this process.
+        SetupError: chDB is not installed, cannot be loaded, or cannot work in this process.
     """
     if is_embedded and _engine_was_inherited:
         raise SetupError(
@@ -56,15 +59,60 @@ def load_driver(*, is_embedded: bool) -> ModuleType:
         for name in (*_LATE_MODULES, _ZSTD):
             importlib.import_module(name)
         if is_embedded:
-            try:
-                importlib.import_module("chdb")
-            except ImportError as exc:
-                raise SetupError(
-                    "chdb:// needs chDB",
-                    remedy="install it with: pip install 'audit-handler[embedded]'",
-                ) from exc
+            _load_engine()
         quieten_driver()
         return driver
+
+
+def _load_engine() -> None:
+    global _engine_fault  # it belongs to the process
+    if _engine_fault is not None:
+        raise SetupError(_engine_fault.problem, remedy=_engine_fault.remedy)
+    try:
+        importlib.import_module("chdb")
+    except ImportError as exc:
+        fault = _import_fault(exc)
+        if not isinstance(_innermost(exc), ModuleNotFoundError):
+            _engine_fault = fault
+        raise fault from exc
+
+
+def _import_fault(exc: ImportError) -> SetupError:
+    cause = _innermost(exc)
+    if isinstance(cause, ModuleNotFoundError):
+        return SetupError(
+            "chdb:// needs chDB", remedy="install it with: pip install 'audit-handler[embedded]'"
+        )
+    zone = os.environ.get("TZ", "")
+    if zone and not _is_zone(zone):
+        return SetupError(
+            f"chDB cannot load the time zone of the environment, TZ={shown(zone, ())!r}",
+            remedy="set TZ to a name such as UTC or Europe/Berlin, and start the program again",
+        )
+    return SetupError(
+        f"chDB cannot be loaded: {shown(str(cause), ())}",
+        remedy="fix the cause, or install chDB again, and start the program again",
+    )
+
+
+def _innermost(exc: BaseException) -> BaseException:
+    while inner := exc.__cause__ or exc.__context__:
+        exc = inner
+    return exc
+
+
+def _is_zone(name: str) -> bool:
+    from zoneinfo import ZoneInfo
+
+    # The engine takes no POSIX rules, but a colon and a file's path.
+    name = name.removeprefix(":")
+    if name.startswith("/"):
+        return Path(name).exists()
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        return False
+    return True
 
 
 def zstd() -> Any:
