@@ -19,6 +19,7 @@ def test_init_reads_a_dotenv_file(
     (tmp_path / ".env").write_text(
         f"CLICKHOUSE_URL=http://127.0.0.1:{loopback.port}\nCLICKHOUSE_DATABASE={database}\n"
     )
+    (tmp_path / ".env").chmod(0o600)
     result = run("init")
     tables = loopback.query(f"SHOW TABLES FROM {database}")
 
@@ -40,6 +41,7 @@ def test_a_password_of_the_environment_wins_over_one_of_a_dotenv_file(
     """Even if one of them is a file."""
     (tmp_path / "password").write_text(f"{guarded.password}\n")
     (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=stale\n")
+    (tmp_path / ".env").chmod(0o600)
     environment = {
         "CLICKHOUSE_URL": f"http://127.0.0.1:{guarded.port}",
         "CLICKHOUSE_USER": guarded.user,

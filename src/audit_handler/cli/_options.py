@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from dotenv import dotenv_values
 
 from audit_handler._options.dsn import DSN_FORMS
+from audit_handler.cli._dotenv import completed
 from audit_handler.config import Settings
 from audit_handler.errors import ConfigurationError
 
@@ -24,8 +24,6 @@ __all__ = [
     "spool_directory_alone",
     "spool_option",
 ]
-
-_PASSWORDS = ("CLICKHOUSE_PASSWORD", "CLICKHOUSE_PASSWORD_FILE")
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "dsn": click.option(
@@ -78,7 +76,7 @@ def settings_options(*names: str) -> Callable[[Callable[..., None]], Callable[..
         @functools.wraps(command)
         def with_settings(**given: Any) -> None:
             options = {name: given.pop(name) for name in wanted}
-            environ = environment()
+            environ = environment(has_dsn=bool(options["dsn"]))
             if not (options["dsn"] or environ.get("CLICKHOUSE_URL")):
                 raise click.UsageError(
                     "no ClickHouse is named; give --dsn URL, or set CLICKHOUSE_URL in the "
@@ -126,10 +124,11 @@ def spool_directory_alone(given: str | None) -> Path:
     return spool_directory(Settings.resolve({"spool_dir": given}, environ))
 
 
-def environment() -> Mapping[str, str]:
-    """Return the environment, completed by the .env file in the working directory."""
-    dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-    if any(os.environ.get(name) for name in _PASSWORDS):
-        # Two variables can give the password. The file must not win because it sets the other one.
-        dotenv = {name: value for name, value in dotenv.items() if name not in _PASSWORDS}
-    return {**dotenv, **os.environ}
+def environment(*, has_dsn: bool = False) -> Mapping[str, str]:
+    """
+    Return the environment, completed by the .env file in the working directory.
+
+    Args:
+        has_dsn: Whether the command line names the server.
+    """
+    return completed(os.environ, has_dsn=has_dsn, say=functools.partial(click.echo, err=True))

@@ -1,0 +1,105 @@
+"""
+The environment of a command, completed by the .env file in the working directory.
+
+The address and the credentials of a server come from one source. Otherwise a file that lies in some
+directory could name a server that then gets the password of the environment.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from audit_handler.errors import ConfigurationError
+
+__all__ = ["completed"]
+
+_FILE = Path(".env")
+_URL = "CLICKHOUSE_URL"
+_CREDENTIALS = ("CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_PASSWORD_FILE")
+_SERVER = (_URL, "CLICKHOUSE_PORT", *_CREDENTIALS)
+
+
+def completed(
+    environ: Mapping[str, str], *, has_dsn: bool, say: Callable[[str], object]
+) -> Mapping[str, str]:
+    """
+    Return *environ*, completed by the .env file.
+
+    Args:
+        environ: The environment. It wins over the file, except that a URL of the file is not used
+            with credentials of the environment.
+        has_dsn: Whether the command line names the server; the URL of neither source counts then.
+        say: Called with a line about a file, or variables, that are not used.
+
+    Raises:
+        ConfigurationError: The file is not UTF-8 text.
+    """
+    file = _values(say)
+    names = _CREDENTIALS if has_dsn else _SERVER
+    given = [name for name in names if environ.get(name, "").strip()]
+    in_file = [name for name in names if name in file]
+    if not given or not in_file:
+        return {**file, **environ}
+    if not has_dsn and _URL in in_file and _URL not in given:
+        say(_unused(given, "the environment", in_file, str(_FILE)))
+        return {**file, **{name: text for name, text in environ.items() if name not in given}}
+    if left := [name for name in in_file if name not in given]:
+        say(_unused(left, str(_FILE), given, "the environment"))
+    return {**{name: text for name, text in file.items() if name not in in_file}, **environ}
+
+
+def _unused(names: Collection[str], source: str, used: Collection[str], other: str) -> str:
+    verb = "is" if len(names) == 1 else "are"
+    comes = "comes" if len(used) == 1 else "come"
+    return (
+        f"{', '.join(names)} of {source} {verb} not used, because {', '.join(used)} {comes} from "
+        f"{other}; give the address and the credentials of a server in one place"
+    )
+
+
+def _values(say: Callable[[str], object]) -> dict[str, str]:
+    """Return the variables of the file that are not empty; none if others can write to it."""
+    try:
+        # Of a link, its owner chose the file.
+        owners = {_FILE.lstat().st_uid}
+        descriptor = os.open(_FILE, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        return {}
+    except OSError as exc:
+        say(f"{_FILE.absolute()} is ignored: {exc.strerror}")
+        return {}
+    with os.fdopen(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if problem := _problem(found, owners | {found.st_uid}):
+            say(f"{_FILE.absolute()} is ignored: {problem}")
+            return {}
+        try:
+            text = stream.read().decode("utf-8")
+        except UnicodeDecodeError:
+            # Without its cause, because that quotes the content.
+            raise ConfigurationError(
+                f"{_FILE.absolute()} is not UTF-8 text; save it as UTF-8"
+            ) from None
+    values = dotenv_values(stream=io.StringIO(text))
+    return {name: value for name, value in values.items() if value}
+
+
+def _problem(found: os.stat_result, owners: Collection[int]) -> str:
+    if not stat.S_ISREG(found.st_mode):
+        return "it is not a file"
+    if not hasattr(os, "geteuid"):
+        return ""
+    if not {*owners} <= {os.geteuid(), 0}:
+        return (
+            "it belongs to another user, who could name a server that gets your events; copy it, "
+            "or set the variables in the environment"
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "other users may write to it; run: chmod go-w .env"
+    return ""
