@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from audit_handler._delivery.trouble import Trouble
+from audit_handler.errors import UnconfirmedError
+from audit_handler.status import Counters
 from tests.support.delivery import NO_TABLE, REFUSED, Bench
 from tests.support.spools import put_numbers
 
@@ -24,3 +27,31 @@ def test_one_line_is_logged_for_each_change_of_state(
     assert "connection refused" in levels[0][1]
     assert "audit-handler init" in levels[1][1]
     assert "accepts rows again" in levels[2][1]
+
+
+def test_rows_found_stored_without_an_acknowledgement_are_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counters = Counters()
+    trouble = Trouble(counters, Bench(tmp_path).spool)
+    page = UnconfirmedError("a page answered", remedy="see what answers there")
+    for _ in range(3):
+        trouble.note_unconfirmed(page)
+    while_unconfirmed = counters.last_error
+    trouble.clear()
+    trouble.note_unconfirmed(page)
+
+    assert "UnconfirmedError: a page answered; see what answers there" == while_unconfirmed
+    assert 2 == caplog.text.count("acknowledgement does not arrive")
+
+
+def test_an_unconfirmed_insert_that_stored_nothing_is_another_state(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trouble = Trouble(Counters(), Bench(tmp_path).spool)
+    page = UnconfirmedError("a page answered")
+    trouble.note_unconfirmed(page)
+    trouble.note(page)
+
+    assert ["does not arrive" in text for text in caplog.messages] == [True, False]
+    assert "They stay in the spool" in caplog.messages[1]

@@ -136,3 +136,14 @@ def test_a_test_row_that_the_server_rejects_names_the_remedy(
         faults.deny()
 
     assert ("failed", True) == (found.state, "grant INSERT on the table" in found.remedy)
+
+
+def test_a_page_that_answers_instead_of_clickhouse_is_named_with_the_remedy(
+    faults: LoopbackClickHouse, dsn: str
+) -> None:
+    faults.fault("http_status", match="INSERT INTO", status=200)
+    found = findings(dsn, sends_row=True)["test row"]
+
+    assert "failed" == found.state
+    assert "HTTP status 200" in found.detail
+    assert "X-ClickHouse headers" in found.remedy

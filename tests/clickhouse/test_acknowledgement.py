@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,10 +15,10 @@ from audit_handler.clickhouse._acknowledgement import (
     ForeignAnswer,
     require_acknowledgement,
 )
-from audit_handler.errors import TransientError, UnconfirmedError
+from audit_handler.errors import SetupError, TransientError, UnconfirmedError
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.listening import ListeningClickHouse
-from tests.support.listening.config import CLUSTER
+from tests.support.listening.config import CLUSTER, User
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, count, rows
 
@@ -199,3 +199,39 @@ def test_a_distributed_table_counts_no_row_less(
 
     assert written(seen[0]) >= 10
     assert 10 == count(listening, database)
+
+
+def test_a_writer_of_a_server_without_select_inserts_and_is_told_once(
+    start_listening: Callable[..., ListeningClickHouse],
+    connect: Connect,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    writer = User(name="writer", password="made-up", grants=[f"GRANT INSERT ON {database}.*"])
+    server = start_listening(users=[writer])
+    connect(server.dsn(database)).create_table()
+    clickhouse = connect(server.dsn(database, user=writer), create_table=False)
+    clickhouse.insert(TEN, token="t")
+    found = [clickhouse.stored("w", 1, 10, TEN) for _ in range(2)]
+
+    assert [None, None] == found
+    assert not clickhouse.can_look_up
+    assert 10 == count(server, database)
+    assert 1 == caplog.text.count("Grant SELECT(writer_id, seq, event_date)")
+
+
+@pytest.mark.parametrize("code", [47, 164, 497])
+def test_a_refused_look_up_is_believed_only_from_clickhouse(
+    ready: ClickHouse, faults: LoopbackClickHouse, code: int
+) -> None:
+    """Without the look-up, rows that are stored would be split and doubled."""
+    faults.fault(
+        "http_status",
+        match="^SELECT seq",
+        status=403,
+        headers={"X-ClickHouse-Exception-Code": str(code)},
+    )
+    with pytest.raises(SetupError):
+        ready.stored("w", 1, 1, rows(1))
+
+    assert ready.can_look_up

@@ -28,7 +28,7 @@ an insert as a whole, because rows may not be skipped (see ``_insert``).
 
 Errors have ``X-ClickHouse-Exception-Code``. ClickHouse sends no query id with those that it finds
 before it begins with the query, for example a wrong password or an unknown setting. An error that
-it finds after the headers is in the body: from 25.11 on, after the line ``__exception__``.
+it finds after the headers is in the body, in newer versions after the line ``__exception__``.
 """
 
 from __future__ import annotations
@@ -98,6 +98,12 @@ class Answer:
     def has_exception(self) -> bool:
         """Whether the body says that the query failed."""
         return _EXCEPTION.search(self.body) is not None
+
+    def says(self, code: int) -> bool:
+        """
+        Whether ClickHouse itself reports the error *code*: both header and text, with the query id.
+        """
+        return self.is_own and b"Code: %d. DB::" % code in self.body
 
     @property
     def has_length(self) -> bool:

@@ -156,7 +156,7 @@ class ClickHouse:
             with self._errors():
                 found = {int(row[0]) for row in ask(client, query, [column], parameters)}
         except SetupError as exc:
-            if exc.code not in _LOOK_UP_REFUSED:
+            if exc.code not in _LOOK_UP_REFUSED or not self._is_said_by_clickhouse(exc.code):
                 raise
             # The next call asks again: the user may have the grant by then.
             was_possible, self._may_look_up = self._may_look_up, False
@@ -165,6 +165,10 @@ class ClickHouse:
             return None
         self._may_look_up = True
         return found
+
+    def _is_said_by_clickhouse(self, code: int) -> bool:
+        answer = self._transport.answer if self._transport else None
+        return answer is None or answer.says(code)
 
     def _warn_of_look_up(self, exc: SetupError) -> None:
         _logger.warning(
