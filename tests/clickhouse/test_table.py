@@ -72,7 +72,8 @@ def test_lacking_columns_are_reported_once(
     clickhouse = connect(faults.dsn(database), create_table=False)
     for number in range(1, 4):
         clickhouse.insert(rows(number), token=f"t{number}")
-    (warning,) = (r.getMessage() for r in caplog.records if r.name == "audit_handler.clickhouse")
+    lines = [r.getMessage() for r in caplog.records if r.name == "audit_handler.clickhouse"]
+    (warning,) = (line for line in lines if "layout" in line)
 
     assert f"table {older} has the layout of 2025: {LACKING} are not stored" in warning
     assert "audit-handler init" in warning
@@ -225,3 +226,85 @@ def test_a_table_that_is_upgraded_column_by_column_gets_whole_rows_in_the_end(
     assert [{"writer_id": ""}, {"writer_id": "w"}] == faults.query(
         f"SELECT writer_id FROM {older} ORDER BY seq"
     )
+
+
+PAST = "drops events of the past"
+
+
+def warnings(caplog: pytest.LogCaptureFixture, text: str) -> list[str]:
+    return [line for record in caplog.records if text in (line := record.getMessage())]
+
+
+@pytest.mark.parametrize(
+    "ttl",
+    [
+        "event_date + INTERVAL 2 YEAR",
+        "toDateTime(event_time) + INTERVAL 90 DAY DELETE WHERE action = 'READ'",
+    ],
+)
+def test_a_retention_by_event_time_alone_is_reported_once(
+    faults: LoopbackClickHouse,
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    ttl: str,
+) -> None:
+    table, dsn = f"{database}.audit_logs", faults.dsn(database)
+    connect(dsn).create_table()
+    faults.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")
+    other = connect(dsn)
+    for number in (2, 3, 4):
+        other.insert(rows(number), token=f"t{number}")
+        other.close()  # the next insert connects and describes the table again
+    (warning,) = warnings(caplog, PAST)
+
+    assert warning.startswith(f"table {table} {PAST}")
+    assert "audit-handler init" in warning
+
+
+@pytest.mark.parametrize(
+    "ttl",
+    [
+        "greatest(event_date, toDate(ingested_at)) + INTERVAL 90 DAY",
+        "ingested_at + INTERVAL 2 YEAR, event_date + INTERVAL 1 MONTH RECOMPRESS CODEC(ZSTD(9))",
+    ],
+)
+def test_a_retention_that_keeps_past_events_is_not_reported(
+    faults: LoopbackClickHouse,
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    ttl: str,
+) -> None:
+    table, dsn = f"{database}.audit_logs", faults.dsn(database)
+    connect(dsn).create_table()
+    faults.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")
+    connect(dsn).insert(rows(2), token="t2")
+
+    assert [] == warnings(caplog, PAST)
+
+
+def test_the_retention_is_asked_for_once_and_not_at_each_insert(
+    faults: LoopbackClickHouse, database: str, connect: Connect
+) -> None:
+    clickhouse = connect(faults.dsn(database))
+    faults.forget_requests()
+    for number in range(1, 5):
+        clickhouse.insert(rows(number), token=f"t{number}")
+
+    assert 1 == len(faults.requests("SELECT engine_full FROM system.tables"))
+
+
+@pytest.mark.parametrize(("code", "asked"), [(497, 1), (202, 2)])
+def test_an_insert_succeeds_if_the_retention_cannot_be_read(
+    faults: LoopbackClickHouse, database: str, connect: Connect, code: int, asked: int
+) -> None:
+    clickhouse = connect(faults.dsn(database))
+    faults.forget_requests()
+    faults.fault("error", match="SELECT engine_full", code=code)
+    for number in (1, 2):
+        clickhouse.insert(rows(number), token=f"t{number}")
+        clickhouse.close()
+
+    assert asked == len(faults.requests("SELECT engine_full"))
+    assert 2 == count(faults, database)

@@ -12,8 +12,8 @@ from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._errors import mapped_errors
 from audit_handler.clickhouse._limits import Limit, limit_of
 from audit_handler.clickhouse._transport import transport_of
-from audit_handler.errors import DataError, SetupError
-from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older
+from audit_handler.errors import DataError, DeliveryError, SetupError
+from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older, ttl_of_past_events
 from audit_handler.target import Target
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ __all__ = ["InsertColumns"]
 
 _logger = Reporter("audit_handler.clickhouse")
 
+_ENGINE = (
+    "SELECT engine_full FROM system.tables "
+    "WHERE database = {database:String} AND name = {table:String}"
+)
 _OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))
 
 
@@ -42,6 +46,7 @@ class InsertColumns:
         self._names: Sequence[str] = ()
         self._limits: list[Limit] = []
         self._read_at = 0.0
+        self._has_asked_for_retention = False
         self.is_older = False
         """Whether the table has the layout of 2025."""
 
@@ -79,6 +84,7 @@ class InsertColumns:
         # Forget the columns first: an error below must not leave those of an earlier state of the
         # table.
         self.forget()
+        self._warn_of_retention(client)
         try:
             described = self._described(client)
         except SetupError as exc:
@@ -136,6 +142,34 @@ class InsertColumns:
                 remedy="add them (ALTER TABLE ... ADD COLUMN, with the types of "
                 "sql/node/2_table.sql) or use another table",
                 code=Code.NO_SUCH_COLUMN_IN_TABLE,
+            )
+
+    def _warn_of_retention(self, client: Client) -> None:
+        """
+        Warn, once, if the table drops events of the past. Says nothing if the user may not see it.
+        """
+        if self._has_asked_for_retention:
+            return
+        database = self._target.database
+        table = f"{self._target.table}_local" if self._target.cluster else self._target.table
+        try:
+            with mapped_errors(self._secrets, transport_of(client)):
+                rows = ask(client, _ENGINE, ["engine_full"], {"database": database, "table": table})
+        except DeliveryError as exc:
+            # Any other error is transient: the next description asks again.
+            self._has_asked_for_retention = isinstance(exc, SetupError)
+            return
+        # There is no row if the table is missing, or this user has no grant on it.
+        self._has_asked_for_retention = bool(rows)
+        ttl = ttl_of_past_events(rows[0][0]) if rows else None
+        if ttl is not None:
+            _logger.warning(
+                "table %s.%s drops events of the past soon after they are stored, because its "
+                "retention counts from the event alone (TTL %s). Count from ingestion with: "
+                "audit-handler init",
+                database,
+                table,
+                ttl,
             )
 
     def _warn_of_older_layout(self) -> None:

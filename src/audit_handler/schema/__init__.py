@@ -8,7 +8,14 @@ unchanged. This folder fills in other names than ``audit_db`` and ``audit_logs``
 because no application needs it.
 """
 
-from audit_handler.schema._changes import Change, Client, Table, changes, existing_table
+from audit_handler.schema._changes import (
+    Change,
+    Client,
+    Table,
+    changes,
+    existing_table,
+    ttl_of_past_events,
+)
 from audit_handler.schema._columns import COLUMNS, OLDER_COLUMNS, WRITTEN_COLUMNS, Kind, is_older
 from audit_handler.schema._files import (
     DEFAULT_RETENTION,
@@ -42,4 +49,5 @@ __all__ = [
     "script",
     "scripts",
     "statements",
+    "ttl_of_past_events",
 ]

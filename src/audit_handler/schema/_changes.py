@@ -12,7 +12,7 @@ from audit_handler.schema._columns import is_older
 from audit_handler.schema._files import statements
 from audit_handler.target import Target
 
-__all__ = ["Change", "Client", "Table", "changes", "existing_table"]
+__all__ = ["Change", "Client", "Table", "changes", "existing_table", "ttl_of_past_events"]
 
 
 class Client(Protocol):
@@ -73,9 +73,9 @@ def changes(client: Client, target: Target) -> list[Change]:
 
     The operator's own columns, indexes, length of retention and settings stay as they are. A
     retention or constraint of an earlier release that drops or rejects past events is replaced. No
-    statement
-    rewrites data: a new index covers new rows only, until it is materialized. A column of another
-    type is reported without a statement, because a change of type may truncate stored values.
+    statement rewrites data: a new index covers new rows only, until it is materialized. A column of
+    another type is reported without a statement, because a change of type may truncate stored
+    values.
 
     Raises:
         SetupError: A table of that name is not an audit table.
@@ -106,6 +106,23 @@ def existing_table(client: Client, database: str, table: str) -> Table | None:
         names,
     )
     return Table(columns={row["name"]: row["type"] for row in columns}, **found[0])
+
+
+def ttl_of_past_events(engine: str) -> str | None:
+    """
+    Return the TTL of a table if it drops rows by the event's time alone, so that events of the past
+    are dropped right after they were stored; else None.
+
+    Args:
+        engine: The engine with its keys, TTL and settings, as ClickHouse prints it, on one line.
+    """
+    found = _TTL.search(engine)
+    if found and any(
+        _TIME.search(rule) and "ingested_at" not in rule and not _KEEPS.search(rule)
+        for rule in _rules(found[1])
+    ):
+        return found[1]
+    return None
 
 
 # Every layout has these; a table without one of them serves another purpose.
@@ -148,6 +165,8 @@ _CONSTRAINT = "CHECK event_time >= toDateTime64('1971-01-01 00:00:00', 6, 'UTC')
 _EARLIER_TTL = re.compile(r"event_date \+ toInterval\w+\(\d+\)")
 _TTL = re.compile(r" TTL (.+?)(?: SETTINGS .*)?$", re.DOTALL)
 _TIME = re.compile(r"\bevent_(?:date|time)\b")
+# A rule of a TTL that moves, compresses or sums up rows.
+_KEEPS = re.compile(r" (?:TO (?:DISK|VOLUME) '|RECOMPRESS |GROUP BY )")
 
 
 def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]:
@@ -244,16 +263,27 @@ def _changes_of_times(table: Table, name: str, alter: str) -> Iterator[Change]:
             sql=f"{alter} DROP CONSTRAINT time_is_sane, ADD CONSTRAINT time_is_sane {_CONSTRAINT}",
             done="replaced",
         )
-    found = _TTL.search(table.engine_full)
-    if not found or not _TIME.search(found[1]) or "ingested_at" in found[1]:
+    ttl = ttl_of_past_events(table.engine_full)
+    if ttl is None:
         return
     what = f"the retention of {name} counts from the event alone, so it drops past events at once"
-    if _EARLIER_TTL.fullmatch(found[1]):
-        later = found[1].replace("event_date", "greatest(event_date, toDate(ingested_at))")
+    if _EARLIER_TTL.fullmatch(ttl):
+        later = ttl.replace("event_date", "greatest(event_date, toDate(ingested_at))")
         # The TTL of stored parts is computed again: with ttl_only_drop_parts, a small file a part.
         yield Change(what=what, sql=f"{alter} MODIFY TTL {later}", done="counted from ingestion")
     else:
-        yield Change(what=f"{what}: TTL {found[1]}", sql=None, remedy=_OTHER_TTL)
+        yield Change(what=f"{what}: TTL {ttl}", sql=None, remedy=_OTHER_TTL)
+
+
+def _rules(ttl: str) -> Iterator[str]:
+    """Yield the rules of a *ttl*: its parts between the commas that no parentheses enclose."""
+    depth = start = 0
+    for place, letter in enumerate(ttl):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and not depth:
+            yield ttl[start:place]
+            start = place + 1
+    yield ttl[start:]
 
 
 def _changes_of_columns(table: Table, create: str, name: str, alter: str) -> Iterator[Change]:
