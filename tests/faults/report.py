@@ -32,6 +32,7 @@ ORDER = (
     "unknown table",
     "a row that",
     "a value that",
+    "events of the past",
     "deduplication tokens",
     "kill -9 of the application",
     "kill -9 of the server",
