@@ -130,6 +130,25 @@ def test_a_request_has_each_field_of_its_strongest_source(
     assert expected == row_of(inside, before, **options)[column]
 
 
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        (nothing, "success"),
+        (lambda: audit(error_message="the bank declined"), "failure"),
+        (lambda: bind(error_message="the bank declined"), "failure"),
+        (lambda: audit(error_message="tried twice", outcome="success"), "success"),
+        (lambda: (bind(outcome="unknown"), audit(error_message="slow")), "unknown"),
+        (lambda: audit(status_code=502), "failure"),
+        (lambda: audit(status_code=202), "success"),
+        (lambda: audit(error_message=""), "success"),
+    ],
+)
+def test_the_outcome_follows_from_what_the_application_says_of_a_failure(
+    inside: Callable[[], object], expected: str
+) -> None:
+    assert expected == row_of(inside, {})["outcome"]
+
+
 def test_a_rule_masks_what_is_bound_and_what_is_said() -> None:
     phone = {"phone": 5}
 

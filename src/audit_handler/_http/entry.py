@@ -87,6 +87,13 @@ def make_entry(
         for name, value in before.items()
         if name not in bound and name not in _RECORD_NAMES
     }
+    if found.get("outcome") == "success" and any(
+        source.get(name) for source in (said, bound) for name in ("error_message", "status_code")
+    ):
+        # The application knows better than the status of its answer. The handler derives the
+        # outcome from what it said.
+        for source in (found, cleared):
+            source.pop("outcome", None)
     fields = merged(Sources(cleared, found, rule.fields, who, since, _said(said, rule)))
     if rule.mask:
         for name in _CONTENT:
