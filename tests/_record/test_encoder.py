@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from datetime import date
 from typing import Any
 
 import pytest
@@ -113,6 +114,20 @@ def test_a_column_of_the_handler_or_of_clickhouse_cannot_be_set(name: str) -> No
     row = row_of({name: "forged"})
 
     assert (False, {name: "forged"}) == (name in row, row["metadata"])
+
+
+@pytest.mark.parametrize("day", ["2020-02-03", date(2020, 2, 3)])
+def test_the_day_of_the_event_is_not_kept_twice(day: Any) -> None:
+    row = row_of(event_date=day, event_time="2020-02-03T04:05:06Z")
+
+    assert (False, False) == ("event_date" in row, "metadata" in row)
+
+
+@pytest.mark.parametrize("day", ["2020-02-04", date(2020, 2, 4), "03.02.2020", 20200203])
+def test_another_day_than_that_of_the_event_is_kept_in_metadata(day: Any) -> None:
+    row = row_of(event_date=day, event_time="2020-02-03T04:05:06Z")
+
+    assert (False, [str(day)]) == ("event_date" in row, list(map(str, row["metadata"].values())))
 
 
 @pytest.mark.parametrize(("name", "expected"), [("level", "INFO"), ("logger", "app")])
@@ -437,3 +452,7 @@ def test_the_outcome_follows_http_grpc_and_the_error(extras: dict[str, Any], out
 
 def test_a_level_is_stored_without_the_colours_of_a_formatter() -> None:
     assert "INFO" == row_of(levelname="\x1b[1;32mINFO   \x1b[0m")["level"]
+
+
+def test_the_escape_codes_of_a_logger_name_are_removed() -> None:
+    assert "app.orders" == row_of(name="\x1b[36mapp.orders\x1b[0m")["logger"]

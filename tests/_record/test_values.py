@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag, IntEnum, auto
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -27,6 +27,36 @@ from tests.support.records import (
 
 class Outcome(Enum):
     UNKNOWN = "unknown"
+
+
+class Verb(Enum):
+    PAY = auto()
+
+
+class Step(IntEnum):
+    SHIP = auto()
+
+
+class Role(str, Enum):
+    ADMIN = "administrator"
+
+
+class Rights(Flag):
+    READ = auto()
+
+
+class Known(Enum):
+    CRON = 17
+
+
+class Ended(Enum):
+    SUCCESS = auto()
+
+
+class StatusCode(Enum):
+    """Like ``grpc.StatusCode``."""
+
+    NOT_FOUND = (5, "not found")
 
 
 EVENT_ID = "01939e8c-6f2a-7c3e-8000-000000000001"
@@ -52,6 +82,15 @@ HELD = [
     ("outcome", "success", "success"),
     ("outcome", "FAILURE", "failure"),
     ("outcome", Outcome.UNKNOWN, "unknown"),
+    ("outcome", Ended.SUCCESS, "success"),
+    ("status_code", StatusCode.NOT_FOUND, 5),
+    ("status_code", Known.CRON, 17),
+    ("action", Verb.PAY, "PAY"),
+    ("action", Step.SHIP, "SHIP"),
+    ("agent_role", Role.ADMIN, "administrator"),
+    ("agent_role", Rights.READ, "READ"),
+    ("agent_id", Known.CRON, "17"),
+    ("resource_id", Role.ADMIN, "administrator"),
     ("event_time", NOW, "2026-11-23 03:04:05.123456"),
     ("event_time", NOW.replace(tzinfo=None), "2026-11-23 03:04:05.123456"),
     (
@@ -85,6 +124,9 @@ NOT_HELD = [
     ("ip_address", "n/a"),
     ("ip_address", "999.1.1.1"),
     ("ip_address", 5),
+    ("ip_address", ("10.1.2.3", "eth0")),
+    ("ip_address", ("localhost", 80)),
+    ("status_code", Outcome.UNKNOWN),
     ("ip_address", "1" * 100_000),
     ("event_id", "junk"),
     ("event_id", 5),
@@ -120,6 +162,19 @@ def test_a_value_that_its_column_cannot_hold_is_kept_in_metadata(name: str, valu
         row["metadata"]["_invalid"][name],
         row.get(name),
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(("10.1.2.3", 80), "10.1.2.3"), (["::1", 80, 0, 0], "::1")]
+)
+def test_the_address_of_a_socket_is_stored_and_its_port_kept(value: Any, expected: str) -> None:
+    row = row_of(ip_address=value)
+
+    assert (expected, {"ip_address.given": list(value)}) == (row["ip_address"], row["metadata"])
+
+
+def test_a_member_with_a_number_is_kept_as_its_number_in_metadata() -> None:
+    assert {"step": 1} == row_of(step=Step.SHIP)["metadata"]
 
 
 def test_an_event_with_a_bad_id_gets_a_good_one() -> None:

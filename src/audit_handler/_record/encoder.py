@@ -16,6 +16,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from datetime import date
+from enum import Enum
 from typing import Any
 
 from audit_handler._ids import EventIds
@@ -26,7 +28,7 @@ from audit_handler._record.plain import Raw, Unencodable, encode_plain, printabl
 from audit_handler._record.redaction import Redactor
 from audit_handler._record.span_ids import active_span_ids
 from audit_handler._record.times import EARLIEST, Times
-from audit_handler._record.values import column_readers
+from audit_handler._record.values import column_readers, text_of_member
 from audit_handler.context import Placeholder
 from audit_handler.schema import COLUMNS, Kind
 
@@ -131,7 +133,9 @@ class RecordEncoder:
             "level": level
             if type(level) is str and "\x1b" not in level
             else _uncoloured(self._redactor.text_of(level)),
-            "logger": name if type(name) is str else self._redactor.text_of(name),
+            "logger": name
+            if type(name) is str and "\x1b" not in name
+            else _uncoloured(self._redactor.text_of(name)),
         }
         message = _message(record)
         contents: dict[str, Any] = {"message": message}
@@ -147,7 +151,7 @@ class RecordEncoder:
                 if name in skipped or value is None or type(value) is Placeholder:
                     continue
                 if name in _TEXT_COLUMNS:
-                    row[name] = value if type(value) is str else self._redactor.text_of(value)
+                    row[name] = value if type(value) is str else self._text_of(name, value)
                 elif name in _CONTENT_COLUMNS:
                     contents[name] = value
                 elif name in readers:
@@ -176,6 +180,9 @@ class RecordEncoder:
             row["outcome"] = _outcome(row, record, contents.get("error_message"))
         if not row.get("service_name") and self._service_name:
             row["service_name"] = self._service_name
+        if "event_date" in others and _is_day_of(others["event_date"], row["event_time"]):
+            # ClickHouse fills that column with the same day.
+            del others["event_date"]
         # These extras make up metadata. They are also keys of the row, except those with the name
         # of a column that has another source.
         metadata = metadata_parts(others, invalid, bound) if others or invalid else []
@@ -194,6 +201,11 @@ class RecordEncoder:
             own = {name: value for name, value in others.items() if name not in COLUMNS}
             [beside] = self._redactor.encode([own])
         return joined(line, beside, b'{"metadata":%b}' % joined(*parts))
+
+    def _text_of(self, column: str, value: Any) -> str:
+        if isinstance(value, Enum):
+            value = text_of_member(value, column)
+        return self._redactor.text_of(value)
 
     def _add_time_and_id(
         self, record: logging.LogRecord, row: dict[str, Any], invalid: dict[str, Any]
@@ -237,9 +249,14 @@ def _not_given(bound: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _uncoloured(level: str) -> str:
-    """Return *level* without the escape codes and padding that a colouring formatter added."""
-    return _ESCAPE.sub("", level).strip() if "\x1b" in level else level
+def _uncoloured(text: str) -> str:
+    """Return *text* without the escape codes and padding that a colouring formatter added."""
+    return _ESCAPE.sub("", text).strip() if "\x1b" in text else text
+
+
+def _is_day_of(value: Any, event_time: str) -> bool:
+    """Return whether *value* is the day of *event_time*, as a date or as text."""
+    return (type(value) is str or isinstance(value, date)) and str(value) == event_time[:10]
 
 
 def _message(record: logging.LogRecord) -> str:

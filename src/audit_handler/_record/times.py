@@ -21,6 +21,10 @@ _NUMBERS = (float, int)
 _UNITS = (0, 3, 6, 9)
 
 _DIGITS = re.compile(r"(\d{1,19})(?:[.,](\d+))?", re.ASCII)
+# Milliseconds of 1976, or 202511230304: the 23rd of November 2025, 03:04. Nothing tells which.
+_UNCLEAR = re.compile(
+    r"(?:19[7-9]|20\d)\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d", re.ASCII
+)
 _EXPONENT = re.compile(r"\d+(?:\.\d+)?[eE][+]?\d{1,2}", re.ASCII)
 # RFC 3339 and ISO 8601, with or without separators, as databases, Go, Java and JavaScript write
 # them. A fraction needs seconds before it: in 2025-04-11:21:02.33 it is not clear what 33 counts.
@@ -132,6 +136,8 @@ class Times:
 
     def _of_digits(self, whole: str, fraction: str) -> str | None:
         """Return the text of a number of any of the units, exactly."""
+        if _UNCLEAR.fullmatch(whole):
+            return None
         for unit in _UNITS:
             point = len(whole) - unit
             if point > 0 and (

@@ -12,7 +12,7 @@ from typing import Any
 from audit_handler._record.times import Times
 from audit_handler.schema import COLUMNS, Kind
 
-__all__ = ["Addresses", "Reader", "column_readers"]
+__all__ = ["Addresses", "Reader", "column_readers", "text_of_member"]
 
 Reader = Callable[[Any], Any]
 """
@@ -39,7 +39,12 @@ class Addresses:
         """
         Return the address of a client: without brackets, port and zone, and of a list of forwarded
         addresses the first one. None if there is no address.
+
+        Args:
+            value: Text, an address, or a socket's ``(host, port)``.
         """
+        if isinstance(value, tuple | list) and len(value) > 1 and type(value[1]) is int:
+            value = value[0]
         text = str(value)
         if text in self._known:
             return self._known[text]
@@ -74,8 +79,18 @@ def column_readers(times: Times) -> Mapping[str, Reader]:
     return {name: readers[kind] for name, kind in COLUMNS.items() if kind in readers}
 
 
+def text_of_member(member: Enum, column: str) -> Any:
+    """
+    Return what a text *column* stores of a *member*: its value if that is text or the column holds
+    ids, else its name, because the number that ``auto()`` gave means nothing to a reader.
+    """
+    value = member.value
+    # On Python 3.10, a combination of flags has no name.
+    return value if isinstance(value, str) or column.endswith("_id") else member.name or value
+
+
 def _outcome(value: Any) -> str | None:
-    text = str(value.value if isinstance(value, Enum) else value).lower()
+    text = str(text_of_member(value, "outcome") if isinstance(value, Enum) else value).lower()
     return text if text in ("success", "failure", "unknown") else None
 
 
@@ -84,6 +99,10 @@ def _whole_number(value: Any, high: int) -> int | None:
         return value if 0 <= value <= high else None
     if type(value) is bool:
         return None
+    if isinstance(value, Enum):
+        value = value.value
+        # grpc.StatusCode.NOT_FOUND is (5, "not found").
+        return _whole_number(value[0] if isinstance(value, tuple) else value, high)
     number = int(value) if isinstance(value, str) else value
     # Compared before it is rounded, because rounding Decimal("1e999999") takes a minute.
     return round(number) if -1 < number < high + 1 and 0 <= round(number) <= high else None
