@@ -283,7 +283,8 @@ def test_a_clusters_retention_is_changed_on_every_server(cluster: Target, connec
     for sql in retention_statements(cluster, "18 MONTH"):
         clickhouse.command(sql)
     found = clickhouse.query(
-        "SELECT countIf(create_table_query LIKE '%toIntervalMonth(18)%') AS n "
+        "SELECT countIf(position(create_table_query, 'TTL greatest(event_date, "
+        "toDate(ingested_at)) + toIntervalMonth(18)') > 0) AS n "
         "FROM clusterAllReplicas('audit', system.tables) "
         f"WHERE database = '{cluster.database}' AND name = 'audit_logs_local'"
     )
