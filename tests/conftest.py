@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from audit_handler import AuditHandler, current
+from audit_handler._http.watch import forget_all
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.request import CURRENT
 from tests.support.asgi import Capture
@@ -192,6 +193,12 @@ def connect(database: str) -> Iterator[Connect]:
     yield make
     for clickhouse in made:
         clickhouse.close()
+
+
+@pytest.fixture(autouse=True)
+def no_middleware_is_watched() -> None:
+    """The applications of other tests may still be alive, and health pages would show them."""
+    forget_all()
 
 
 @pytest.fixture

@@ -117,7 +117,12 @@ def test_every_page_has_a_path_without_a_slash(make_handler: MakeHandler, make: 
     ]
 
     assert [200] * 4 == [page.status_code for page in pages]
-    expected = [{"live", "ready", "reasons"}, {"live"}, {"ready", "reasons"}, {"handlers"}]
+    expected = [
+        {"live", "ready", "reasons"},
+        {"live"},
+        {"ready", "reasons"},
+        {"handlers", "obstacles"},
+    ]
     assert expected == [page.json().keys() for page in pages]
     assert 404 == client.get("/healthy").status_code
 

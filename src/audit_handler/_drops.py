@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from pathlib import Path
 
 from audit_handler._reports import Reporter
-from audit_handler.errors import SpoolError, SpoolUnsynced
+from audit_handler.errors import SpoolError, SpoolUnavailable, SpoolUnsynced
 from audit_handler.status import Counters
 
-__all__ = ["DropReport", "Drops"]
+__all__ = ["DropReport", "Drops", "unforeseen"]
 
 _logger = Reporter("audit_handler.handler")
 
@@ -138,6 +140,15 @@ class DropReport:
                 if self.pending is later:
                     self.pending = pending
                     break
+
+
+def unforeseen(exc: Exception) -> SpoolUnavailable:
+    """Return an error that says where *exc* was raised, and that quotes nothing of the record."""
+    frame = traceback.extract_tb(exc.__traceback__)[-1]
+    return SpoolUnavailable(
+        f"{type(exc).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno}), "
+        "a defect of audit-handler; please report it"
+    )
 
 
 def _utc_text(unix_seconds: float) -> str:

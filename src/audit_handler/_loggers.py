@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from logging.handlers import MemoryHandler, QueueHandler
 from typing import Any, cast
 
-__all__ = ["Answer", "inner_handlers", "offer", "reached"]
+__all__ = ["Answer", "disabled", "disabled_with", "filtered", "inner_handlers", "offer", "reached"]
 
 # A handler, the logger that it is attached to, and what its `handle` returned.
 Answer = tuple[logging.Handler, logging.Logger, Any]
@@ -41,6 +41,33 @@ def offer(logger: logging.Logger, record: logging.LogRecord, answers: list[Answe
     view.handlers = cast("list[logging.Handler]", observed or [logging.NullHandler()])
     view.propagate = False
     view.callHandlers(record)
+
+
+def filtered(
+    source: logging.Logger | logging.Handler, record: logging.LogRecord
+) -> logging.LogRecord | None:
+    """Return the record that the filters of *source* let pass, or None. Raises what they raise."""
+    passed: Any = source.filter(record)
+    # From Python 3.12 on, a filter may return another record.
+    return passed if isinstance(passed, logging.LogRecord) else (record if passed else None)
+
+
+def disabled(name: str) -> str:
+    """Return the line that says that the logger *name* is disabled, and what to do."""
+    return (
+        f"the logger {name!r} is disabled; set disable_existing_loggers to False in the logging "
+        "configuration, or name the logger there"
+    )
+
+
+def disabled_with(handler: logging.Handler) -> tuple[str, ...]:
+    """Return a line for each logger that has *handler* and is disabled."""
+    known = list(logging.root.manager.loggerDict.values())
+    return tuple(
+        disabled(logger.name)
+        for logger in known
+        if isinstance(logger, logging.Logger) and logger.disabled and handler in logger.handlers
+    )
 
 
 def inner_handlers(handler: logging.Handler) -> Iterable[logging.Handler] | None:

@@ -29,7 +29,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from audit_handler._loggers import Answer, inner_handlers, offer
+from audit_handler._loggers import Answer, filtered, inner_handlers, offer
 
 __all__ = ["Reporter"]
 
@@ -89,7 +89,7 @@ class Reporter:
         answers: list[Answer] = []
         record: logging.LogRecord | None
         try:
-            record = _filtered(
+            record = filtered(
                 logger,
                 _made(logger.makeRecord, logger.name, level, message, args, exc_info, caller),
             )
@@ -130,13 +130,6 @@ def _made(
         name, level, code.co_filename, caller.f_lineno, message, args, found, code.co_name
     )
     return record
-
-
-def _filtered(logger: logging.Logger, record: logging.LogRecord) -> logging.LogRecord | None:
-    """Return the record that the filters of *logger* let pass, or None."""
-    passed: Any = logger.filter(record)
-    # From Python 3.12 on, a filter may return another record.
-    return passed if isinstance(passed, logging.LogRecord) else (record if passed else None)
 
 
 def _is_heard(answer: Answer) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +12,8 @@ from audit_handler._clock import SystemClock
 from audit_handler._delivery.listener import is_listening
 from audit_handler._delivery.pipeline import Pipeline
 from audit_handler._delivery.pipelines import Pipelines
-from audit_handler._drops import DropReport
+from audit_handler._drops import DropReport, unforeseen
+from audit_handler._loggers import disabled_with
 from audit_handler._process import registry
 from audit_handler._record.redaction import Redactor
 from audit_handler._reports import Reporter
@@ -171,6 +171,9 @@ class AuditHandler(logging.Handler):
         Does not acquire the handler's lock: the spool has its own lock, held for one write. With
         ``capture="all"`` it ignores the records of this package and records that a listener's
         thread logs: otherwise each delivery would create new rows.
+
+        Returns:
+            Whether the spool has accepted a row for *record*, and synced it if it must.
         """
         if self.filters:
             passed: Any = self.filter(record)
@@ -184,13 +187,16 @@ class AuditHandler(logging.Handler):
             and not str(record.name).startswith("audit_handler.")
             and not is_listening()
         ):
-            return True
-        self.emit(record)
-        return True
+            return False
+        return self.emit(record)
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(self, record: logging.LogRecord) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
         """
         Put *record* into the spool. When this returns, the row survives the end of the process.
+
+        Returns:
+            Whether the spool has accepted the row, and synced it if it must. A method that
+            overrides this one must return it too: a policy's durable rule asks for it.
 
         Raises:
             SpoolError: Only with ``on_full="raise"``: the row was not accepted. A `SpoolUnsynced`
@@ -219,6 +225,8 @@ class AuditHandler(logging.Handler):
         else:
             if self._drops.pending is not None:
                 self._drops.report(pipeline.put)
+            return True
+        return False
 
     def _note_refused(self, exc: SpoolError) -> None:
         # The spool calls this method, so the spool and the listener's thread keep this handler
@@ -226,11 +234,11 @@ class AuditHandler(logging.Handler):
         self._drops.note(exc)
 
     def _note_defect(self, exc: Exception, record: logging.LogRecord) -> None:
-        unforeseen = _unforeseen(exc)
-        self._drops.note(unforeseen)
+        error = unforeseen(exc)
+        self._drops.note(error)
         self.handleError(record)
         if self.settings.on_full == "raise":
-            raise unforeseen from exc
+            raise error from exc
 
     def handleError(self, record: logging.LogRecord) -> None:
         """
@@ -324,6 +332,7 @@ class AuditHandler(logging.Handler):
             target=str(self.settings.target),
             rows_emitted=self._pipelines.rows_emitted(),
             max_spool_bytes=self.settings.max_spool_bytes,
+            obstacles=disabled_with(self),
         )
 
     def waiting_by_user(self, max_bytes: int = 16 * 1024 * 1024) -> tuple[dict[str, int], bool]:
@@ -405,15 +414,6 @@ class AuditHandler(logging.Handler):
             _logger.error(
                 "%d audit rows are lost: they were in memory when the process ended", rows
             )
-
-
-def _unforeseen(exc: Exception) -> SpoolUnavailable:
-    """Return an error that says where *exc* was raised, and that quotes nothing of the record."""
-    frame = traceback.extract_tb(exc.__traceback__)[-1]
-    return SpoolUnavailable(
-        f"{type(exc).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno}), "
-        "a defect of audit-handler; please report it"
-    )
 
 
 def open_handlers() -> list[AuditHandler]:

@@ -102,6 +102,8 @@ class Status:
     The last failure of a delivery, without secrets; empty if none has failed since the last
     success.
     """
+    obstacles: tuple[str, ...] = ()
+    """What keeps audit events from the handler: loggers that have it and are disabled."""
 
     @classmethod
     def of(
@@ -112,6 +114,7 @@ class Status:
         target: str,
         rows_emitted: int,
         max_spool_bytes: int,
+        obstacles: tuple[str, ...] = (),
     ) -> Status:
         """Return the status of the handler with *counters*, whose rows wait in *spools*."""
         return cls(
@@ -132,6 +135,7 @@ class Status:
             retries=counters.retries,
             skipped_columns=dict(counters.skipped_columns),
             last_error=counters.last_error,
+            obstacles=obstacles,
         )
 
 

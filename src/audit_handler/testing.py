@@ -188,9 +188,10 @@ class _Capturing(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         is_ours = str(record.name).startswith("audit_handler.")
-        if record.__dict__.get("action") is not None and not is_ours:
+        is_taken = record.__dict__.get("action") is not None and not is_ours
+        if is_taken:
             self._rows.append(json.loads(self._encoder.encode(record)[0]))
-        return True
+        return is_taken
 
     def can_take(self) -> bool:
         return True

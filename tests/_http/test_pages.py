@@ -135,6 +135,7 @@ def test_the_status_tells_all_that_the_handler_knows(
         "skipped_columns": {},
         "success_rate": 0.5,
         "last_error": "",
+        "obstacles": [],
     } == told
 
 

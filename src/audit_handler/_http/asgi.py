@@ -1,7 +1,8 @@
 """
 One request on its way through an ASGI application, observed from outside.
 
-Chunks are observed as they pass and never held back.
+Chunks are observed as they pass and never held back. If a rule that can match is durable, the start
+of the response waits for the next message.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Passage:
         audit: Logs the audit event. Called once, before the last message of the response is sent.
     """
 
-    __slots__ = ("_audit", "_exchange", "_is_audited", "_receive", "_send")
+    __slots__ = ("_audit", "_exchange", "_held", "_is_audited", "_receive", "_send")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Passage:
         self._send = send
         self._audit = audit
         self._is_audited = False
+        self._held: Message | None = None
 
     async def receive(self) -> Message:
         """Pass on the next message of the request."""
@@ -69,6 +71,12 @@ class Passage:
     async def send(self, message: Message) -> None:
         """Pass on the next message of the response; log the audit event before the last one."""
         exchange, kind = self._exchange, message["type"]
+        if kind == "http.response.start" and exchange.must_be_durable:
+            # A response whose audit event is not accepted must not start with 200. Servers wait for
+            # the body anyway, as ASGI asks them to.
+            exchange.start_response(message["status"], headers_of(message))
+            self._held = message
+            return
         if kind == "http.response.body":
             exchange.response_body.add(message.get("body", b""))
         elif kind in ("http.response.start", "websocket.http.response.start"):
@@ -84,6 +92,9 @@ class Passage:
             exchange.is_complete = True
             await self.finish()
         try:
+            if self._held is not None:
+                held, self._held = self._held, None
+                await self._send(held)
             await self._send(message)
         except OSError:
             # Since ASGI 2.4 this is how a server reports that the client has disconnected.

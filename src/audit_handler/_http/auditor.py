@@ -20,7 +20,9 @@ from audit_handler._http.handlers import Handlers
 from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import shown_path
 from audit_handler._http.rules import HttpRules
+from audit_handler._http.watch import watch
 from audit_handler._reports import Reporter
+from audit_handler.errors import SpoolError
 from audit_handler.request import CURRENT
 
 __all__ = ["HttpAuditor", "Request"]
@@ -80,10 +82,13 @@ class HttpAuditor:
     ) -> None:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
         self._handlers = Handlers(self._logger)
+        watch(self._handlers)
         self._session_cookie = session_cookie
         self._rules = rules
         self._user_guard = Guard("get_user", "the audit events name no agent")
-        self._is_warned = False
+        # The obstacles that were logged last: of all events, and of those of durable rules.
+        self._obstacle = ""
+        self._durable = ""
 
     def fields(self, request: Request) -> dict[str, Any]:
         """Return the fields of every record that is logged during *request*, for `context.bind`."""
@@ -128,12 +133,24 @@ class HttpAuditor:
     def can_audit(self, exchange: Exchange | None = None) -> bool:
         """
         Return whether every handler that must not miss an audit event would accept one now; see
-        `Handlers.can_take`.
+        `Handlers.can_take` and, for a durable rule, `Handlers.durable_obstacle`.
         """
-        must_be_durable = exchange is not None and exchange.must_be_durable
-        if must_be_durable and not self._logger.isEnabledFor(logging.INFO):
-            return False
-        return self._handlers.can_take(must_be_durable=must_be_durable)
+        if exchange is None or not exchange.must_be_durable:
+            return self._handlers.can_take()
+        fields = exchange.early_fields()
+        probe = Entry(
+            level=logging.INFO,
+            arguments=(exchange.method, ascii(fields["endpoint"]), 0),
+            fields=fields,
+            error=None,
+        )
+        obstacle, before = self._handlers.durable_obstacle(self._record(probe)), self._durable
+        self._durable = obstacle
+        if obstacle and obstacle != before:
+            _logger.error("Requests of a durable rule get 503: %s", obstacle)
+        elif before and not obstacle:
+            _logger.info("Requests of a durable rule are served again")
+        return not obstacle
 
     def may_wait(self) -> bool:
         """Return whether `log` may block now, on a full spool or a disk."""
@@ -158,14 +175,13 @@ class HttpAuditor:
         Log *entry*.
 
         Raises:
-            SpoolError: The handler did not accept it. Only with ``on_full="raise"``.
+            SpoolError: The handler did not accept it. Only with ``on_full="raise"`` and for a
+                durable rule.
         """
-        if not self._logger.isEnabledFor(entry.level) and not self._is_warned:
-            self._is_warned = True
-            _logger.warning(
-                "No request is audited: the logger %r is not enabled for INFO; set its level",
-                self._logger.name,
-            )
+        self._note_obstacle()
+        if entry.is_durable:
+            self._log_durably(entry)
+            return
         self._logger.log(
             entry.level,
             "%s %s: %d",
@@ -173,6 +189,38 @@ class HttpAuditor:
             extra=entry.fields,
             exc_info=entry.error,
         )
+
+    def _log_durably(self, entry: Entry) -> None:
+        try:
+            self._handlers.log_durably(self._record(entry))
+        except SpoolError as exc:
+            text = "%s %s: %d, of a durable rule, ends with an error after it was served: %s"
+            _logger.error(text, *entry.arguments, exc)
+            raise
+
+    def _record(self, entry: Entry) -> logging.LogRecord:
+        error = entry.error
+        return self._logger.makeRecord(
+            self._logger.name,
+            entry.level,
+            __file__,
+            0,
+            "%s %s: %d",
+            entry.arguments,
+            None if error is None else (type(error), error, error.__traceback__),
+            extra=dict(entry.fields),
+        )
+
+    def _note_obstacle(self) -> None:
+        """Log the reason why no request is audited, and its end, once each."""
+        obstacle, before = self._handlers.obstacle(), self._obstacle
+        if obstacle == before:
+            return
+        self._obstacle = obstacle
+        if obstacle:
+            _logger.warning("No request is audited: %s", obstacle)
+        else:
+            _logger.info("Requests are audited again")
 
     def agent(self, get_user: Callable[[], Any]) -> Mapping[str, str]:
         """Return the agent's columns from the user that the application's *get_user* returns."""

@@ -59,6 +59,8 @@ class Entry:
     """Of the message: method, path and status."""
     fields: Mapping[str, Any]
     error: Exception | None
+    is_durable: bool = False
+    """Whether the request must not succeed unless a handler accepts the event."""
 
 
 def make_entry(
@@ -111,6 +113,7 @@ def make_entry(
         fields=fields,
         # The traceback of a cancelled task adds nothing to metadata.cancelled.
         error=exchange.error if isinstance(exchange.error, Exception) else None,
+        is_durable=rule.durable,
     )
 
 

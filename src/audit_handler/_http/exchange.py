@@ -9,7 +9,7 @@ from typing import Any
 
 from audit_handler._http.bodies import Body, pairs
 from audit_handler._http.redactors import Redactors
-from audit_handler._http.resource import id_in, resource_of, value_of
+from audit_handler._http.resource import id_in, resource_of, shown_path, value_of
 from audit_handler._http.rules import HttpRules
 from audit_handler._record.span_ids import active_span_ids
 from audit_handler.policy import WEBSOCKET, Clause
@@ -86,6 +86,14 @@ class Exchange:
         Whether it is audited for every status and user, unless the application skips the event.
         """
         return all(rule.writes for rule in self.candidates) and self.candidates[-1].is_certain
+
+    def early_fields(self) -> dict[str, Any]:
+        """Return the fields that are known before the application runs."""
+        return {
+            "action": _ACTIONS.get(self.method, self.method),
+            "endpoint": shown_path(self.path, self.path_params, self.redactors),
+            "http_method": self.method,
+        }
 
     def start_response(self, status: int, headers: Mapping[str, str]) -> None:
         """Note that the response has started."""

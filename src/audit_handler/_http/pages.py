@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from audit_handler._http.watch import obstacles
 from audit_handler._record.plain import encode
 from audit_handler.errors import ConfigurationError
 from audit_handler.handler import AuditHandler, open_handlers
@@ -84,7 +85,8 @@ class HealthPages:
     """
     Whether the process is alive, and whether it is ready to audit.
 
-    It is ready if a handler is open, no spool is full, and no row has waited longer than
+    It is ready if a handler is open, nothing keeps the events of a middleware from every handler,
+    no spool is full, and no row has waited longer than
     *max_waiting_seconds* (None for no bound). The pages contain no secrets. Making a page acquires
     no lock and uses neither disk nor network.
     """
@@ -110,7 +112,9 @@ class HealthPages:
     def _reasons(self) -> list[str]:
         handlers = self._handlers()
         reasons = [] if handlers else ["no AuditHandler is open"]
+        reasons += obstacles()
         for status in (handler.status() for handler in handlers):
+            reasons += [obstacle for obstacle in status.obstacles if obstacle not in reasons]
             if status.is_full:
                 reasons.append("the spool is full")
             bound, waited = self._max_waiting_seconds, status.oldest_waiting_seconds
@@ -134,7 +138,8 @@ class StatusPages:
 
     def page(self) -> Page:
         """Return the page."""
-        return Page.of(200, {"handlers": [self._content(each) for each in self._handlers()]})
+        handlers = [self._content(each) for each in self._handlers()]
+        return Page.of(200, {"handlers": handlers, "obstacles": obstacles()})
 
     def _content(self, handler: AuditHandler) -> dict[str, Any]:
         status = handler.status()
