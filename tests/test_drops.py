@@ -8,6 +8,7 @@ import pytest
 
 from audit_handler import SpoolFull, SpoolUnavailable, SpoolUnsynced
 from audit_handler._drops import DropReport, Drops
+from audit_handler.errors import RejectedFull
 from audit_handler.status import Counters
 from tests.support.delivery import AUDIT, MakeHandler, stored_messages
 from tests.support.loopback import LoopbackClickHouse
@@ -59,6 +60,24 @@ def test_what_was_dropped_is_told_in_the_trail_itself(
     assert dropped > 0
     assert [("failure", dropped)] == [(row["outcome"], row["n"]) for row in told]
     assert "max_spool_bytes=65,536" in told[0]["error_message"]
+
+
+def test_rejected_rows_without_space_are_counted_as_many_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counters = Counters()
+    report = DropReport(counters, lambda: 5.0)
+    report.note(SpoolFull("no space"))
+    for _ in range(2):
+        report.note(RejectedFull("raise max_rejected_bytes", rows=40))
+
+    assert (81, {"SpoolFull": 1, "RejectedFull": 80}) == (counters.rows_dropped, counters.drops)
+    assert report.pending is not None
+    assert 81 == report.pending.rows
+    assert [
+        "An audit row was dropped, and later rows may be too: no space",
+        "40 audit rows were dropped, and later rows may be too: raise max_rejected_bytes",
+    ] == [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.parametrize("on_full", ["raise", "drop"])

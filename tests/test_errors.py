@@ -26,6 +26,7 @@ def test_one_except_clause_catches_every_error(name: str) -> None:
     ("name", "family"),
     [
         ("SpoolFull", SpoolError),
+        ("RejectedFull", SpoolError),
         ("SpoolUnavailable", SpoolError),
         ("SpoolUnsynced", SpoolError),
         ("SpoolClosed", SpoolError),

@@ -21,6 +21,7 @@ from audit_handler import AuditHandler, SpoolFull
 from audit_handler._delivery.listener import Listener
 from audit_handler.config import PROFILES
 from audit_handler.spool import Spool
+from tests.support.delivery import refuse_strangers
 from tests.support.loopback import LoopbackClickHouse
 
 MakeHandler = Callable[..., AuditHandler]
@@ -267,6 +268,29 @@ def test_a_full_spool_raises_on_request(make_handler: MakeHandler, log: logging.
     with pytest.raises(SpoolFull, match="max_spool_bytes=100,000"):
         log.info("does not fit", extra={**AUDIT, "new_value": "x" * 30_000})
     assert 3 == handler.status().rows_emitted
+
+
+@shows("max_rejected_bytes")
+@pytest.mark.parametrize(("limit", "kept"), [(0, 0), (1_000_000, 1)])
+def test_rejected_rows_are_kept_up_to_the_limit(
+    limit: int,
+    kept: int,
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+) -> None:
+    handler = make_handler(faults.dsn(database), logger=log.name, max_rejected_bytes=limit)
+    refuse_strangers(faults, handler)
+    log.info("x", extra={**AUDIT, "agent_id": "stranger"})
+
+    assert not handler.flush()
+    status = handler.status()
+    assert (kept, kept, 1 - kept) == (
+        status.rows_in_rejected,
+        status.rows_rejected,
+        status.rows_dropped,
+    )
 
 
 @shows("on_full")

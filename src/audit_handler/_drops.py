@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from audit_handler._reports import Reporter
-from audit_handler.errors import SpoolError, SpoolUnavailable, SpoolUnsynced
+from audit_handler.errors import RejectedFull, SpoolError, SpoolUnavailable, SpoolUnsynced
 from audit_handler.status import Counters
 
 __all__ = ["DropReport", "Drops", "unforeseen"]
@@ -55,8 +55,8 @@ class Drops:
 
 class DropReport:
     """
-    Counts the rows that the spool did not accept, logs the first one, and reports all of them in
-    the trail.
+    Counts the rows that the spool did not accept or could not keep after ClickHouse rejected them,
+    logs the first one, and reports all of them in the trail.
 
     Safe to call from several threads and from signal handlers.
 
@@ -75,28 +75,37 @@ class DropReport:
         self._is_unsynced = False
 
     def note(self, exc: SpoolError) -> None:
-        """Count one dropped row, and log the first. `SpoolUnsynced` is not a drop."""
+        """
+        Count a dropped row, or all rows of a `RejectedFull`; log the first one, and the first of
+        each kind. `SpoolUnsynced` is not a drop.
+        """
         if isinstance(exc, SpoolUnsynced):
             self._note_unsynced(exc)
             return
         now, kind = self._now(), type(exc).__name__
-        drops = Drops(rows=1, first=now, last=now, reason=str(exc))
+        dropped = exc.rows if isinstance(exc, RejectedFull) else 1
+        drops = Drops(rows=dropped, first=now, last=now, reason=str(exc))
         counters = self._counters
         with self._lock:
             while True:
                 rows, before = counters.rows_dropped, self.pending
                 pending = before + drops if before else drops
-                kinds = {**counters.drops, kind: counters.drops.get(kind, 0) + 1}
+                earlier = counters.drops.get(kind, 0)
+                kinds = {**counters.drops, kind: earlier + dropped}
                 # Python runs signal handlers at calls, and there is none from here to the end: an
                 # interruption finds the row counted everywhere or nowhere, and a row that was
                 # dropped on top of this call is not overwritten.
                 if counters.rows_dropped == rows and self.pending is before:
-                    counters.rows_dropped = rows + 1
+                    counters.rows_dropped = rows + dropped
                     counters.drops = kinds
                     self.pending = pending
                     break
-        if before is None:
-            _logger.error("An audit row was dropped, and later rows may be too: %s", exc)
+        if before is None or not earlier:
+            _logger.error(
+                "%s dropped, and later rows may be too: %s",
+                "An audit row was" if dropped == 1 else f"{dropped:,} audit rows were",
+                exc,
+            )
 
     def report(self, put: Callable[[logging.LogRecord, float], None]) -> None:
         """

@@ -193,6 +193,14 @@ class Settings:
     The most bytes that may wait, at least one batch. 1 GiB is about a million full rows, which most
     applications write in some hours.
     """
+    max_rejected_bytes: int = _setting(
+        256 * _MIB, _Number("AUDIT_MAX_REJECTED_BYTES", 0, 2**63 - 1)
+    )
+    """
+    The most bytes of rejected rows and their reasons that are kept for a target; 0 keeps none.
+    Further rejected rows are dropped, counted and reported. 256 MiB is a quarter of what may wait:
+    some 300,000 short rows, enough for every row of some hours to be sent again after a fix.
+    """
     on_full: str = _setting("block", _Choice("AUDIT_ON_FULL", "block", "drop", "raise"))
     """What a logger call does when the spool is full: ``block``, ``drop`` or ``raise``."""
     block_timeout: float = _setting(10.0, _Seconds("AUDIT_BLOCK_TIMEOUT", 0, 3_600))

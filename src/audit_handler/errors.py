@@ -11,6 +11,7 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "DeliveryError",
+    "RejectedFull",
     "SetupError",
     "SpoolClosed",
     "SpoolError",
@@ -45,6 +46,18 @@ class SpoolError(AuditHandlerError):
 
 class SpoolFull(SpoolError):
     """The spool already holds *max_spool_bytes*."""
+
+
+class RejectedFull(SpoolError):
+    """
+    ``rejected/`` holds *max_rejected_bytes*, so rows that ClickHouse rejects were dropped. It is
+    counted and logged, never raised: the logger calls of these rows returned before.
+    """
+
+    def __init__(self, message: str, *, rows: int = 1) -> None:
+        super().__init__(message)
+        self.rows = rows
+        """How many rows."""
 
 
 class SpoolUnavailable(SpoolError):

@@ -52,6 +52,7 @@ class AuditHandler(logging.Handler):
         spool_dir: Directory of the spool, by default in the user's state directory; ``"memory"``
             for a spool without a disk.
         max_spool_bytes: The most bytes that may wait.
+        max_rejected_bytes: The most bytes of rejected rows that are kept; 0 keeps none.
         on_full: ``block``, ``drop`` or ``raise`` when the spool accepts no more rows.
         block_timeout: Seconds that ``block`` waits for space.
         fsync: ``never``, ``batch`` or ``always``.
@@ -90,6 +91,7 @@ class AuditHandler(logging.Handler):
         flush_interval_ms: int | None = None,
         spool_dir: str | os.PathLike[str] | None = None,
         max_spool_bytes: int | None = None,
+        max_rejected_bytes: int | None = None,
         on_full: str | None = None,
         block_timeout: float | None = None,
         fsync: str | None = None,
@@ -333,6 +335,8 @@ class AuditHandler(logging.Handler):
             rows_emitted=self._pipelines.rows_emitted(),
             max_spool_bytes=self.settings.max_spool_bytes,
             obstacles=disabled_with(self),
+            max_rejected_bytes=self.settings.max_rejected_bytes,
+            now=self._clock.time(),
         )
 
     def waiting_by_user(self, max_bytes: int = 16 * 1024 * 1024) -> tuple[dict[str, int], bool]:

@@ -9,7 +9,18 @@ from typing import Protocol
 
 import orjson
 
-__all__ = ["Counters", "Status", "count_by_user"]
+__all__ = ["Counters", "RejectedUsage", "Status", "count_by_user"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedUsage:
+    """What is in ``rejected/`` of one target."""
+
+    rows: int = 0
+    bytes: int = 0
+    """The bytes of all files, reasons included."""
+    since: float | None = None
+    """Unix seconds at which the oldest batch was written; None if there is none."""
 
 
 @dataclass(slots=True)
@@ -30,6 +41,7 @@ class Counters:
     retries: int = 0
     skipped_columns: Mapping[str, int] = field(default_factory=dict)
     last_error: str = ""
+    in_rejected: RejectedUsage = RejectedUsage()
 
     def has_missing_rows(self) -> bool:
         """Return whether any row was rejected, dropped or lost."""
@@ -56,7 +68,8 @@ class Status:
     """
     A handler at one moment. Counts start when the handler is made, in this process.
 
-    Every row that was emitted here or adopted is stored, rejected, lost or waiting.
+    Every row that was emitted here or adopted is stored, rejected, lost or waiting, or was dropped
+    as ``RejectedFull``.
     """
 
     target: str
@@ -64,7 +77,10 @@ class Status:
     rows_emitted: int
     """Rows of logger calls that the spool accepted."""
     rows_dropped: int
-    """Rows that the spool did not accept: it was full, or the disk failed."""
+    """
+    Rows that the spool did not accept because it was full or the disk failed; and, as
+    ``RejectedFull``, accepted rows that ClickHouse rejected and ``rejected/`` had no space for.
+    """
     drops: Mapping[str, int]
     """The dropped rows by the kind of error, as in ``{"SpoolFull": 12}``."""
     rows_adopted: int
@@ -73,6 +89,17 @@ class Status:
     """Rows that ClickHouse acknowledged."""
     rows_rejected: int
     """Rows that ClickHouse rejected; they are in ``rejected/`` with the reason."""
+    rows_in_rejected: int
+    """
+    Rows in ``rejected/`` of this target now, of all its processes, earlier ones included. These
+    three numbers are some seconds old.
+    """
+    bytes_in_rejected: int
+    """Bytes in ``rejected/`` of this target now, reasons included."""
+    max_rejected_bytes: int
+    """The most bytes that may be in ``rejected/``."""
+    oldest_in_rejected_seconds: float
+    """Seconds since the oldest file in ``rejected/`` was written; 0.0 when there is none."""
     rows_lost: int
     """
     Rows whose file another program removed from the spool, or that the disk cannot read, and rows
@@ -115,8 +142,14 @@ class Status:
         rows_emitted: int,
         max_spool_bytes: int,
         obstacles: tuple[str, ...] = (),
+        max_rejected_bytes: int,
+        now: float,
     ) -> Status:
-        """Return the status of the handler with *counters*, whose rows wait in *spools*."""
+        """
+        Return the status at *now*, in Unix seconds, of the handler with *counters*, whose rows wait
+        in *spools*.
+        """
+        kept = counters.in_rejected
         return cls(
             target=target,
             rows_emitted=rows_emitted,
@@ -125,6 +158,10 @@ class Status:
             rows_adopted=counters.rows_adopted,
             rows_stored=counters.rows_stored,
             rows_rejected=counters.rows_rejected,
+            rows_in_rejected=kept.rows,
+            bytes_in_rejected=kept.bytes,
+            max_rejected_bytes=max_rejected_bytes,
+            oldest_in_rejected_seconds=0.0 if kept.since is None else max(0.0, now - kept.since),
             rows_lost=counters.rows_lost,
             rows_waiting=sum(spool.waiting_rows for spool in spools),
             bytes_waiting=sum(spool.waiting_bytes for spool in spools),

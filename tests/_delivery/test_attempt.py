@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler.errors import DataError, TransientError, UnconfirmedError, ViewError
+from audit_handler.errors import (
+    DataError,
+    RejectedFull,
+    SpoolError,
+    TransientError,
+    UnconfirmedError,
+    ViewError,
+)
 from audit_handler.spool import Segment
 from tests.support.delivery import REFUSED, TIMEOUT, Bench, refuse_rows
 from tests.support.spools import leave_behind, make_spool, put_numbers
@@ -285,6 +292,25 @@ def test_a_crash_in_the_middle_of_a_split_doubles_nothing(bench: Bench) -> None:
     assert not is_delivered
     assert [1, 2, 3, 4, 6, 7, 8, 9, 10] == bench.stored
     assert [5] == bench.rejected
+
+
+def test_a_rejected_row_without_space_is_dropped_and_counted(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused: list[SpoolError] = []
+    bench.spool = bench.new_spool(max_rejected_bytes=0, on_refused=refused.append)
+    bench.destination.refuse = refuse_rows(5, names_row=True)
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert [1] == [exc.rows for exc in refused if isinstance(exc, RejectedFull)]
+    assert (9, 0, 0) == (
+        bench.counters.rows_stored,
+        bench.counters.rows_rejected,
+        bench.spool.waiting_rows,
+    )
+    assert "rejects 1 of 10 rows" in caplog.text
+    assert "dropped" in caplog.text
 
 
 def test_another_file_that_is_missing_costs_no_segment(

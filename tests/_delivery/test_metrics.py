@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from audit_handler import AuditHandler
 from audit_handler._delivery import metrics
 from audit_handler._process import registry
+from tests.support.delivery import refuse_strangers
 from tests.support.loopback import LoopbackClickHouse
 
 MakeHandler = Callable[..., AuditHandler]
@@ -62,10 +63,11 @@ def values(reader: InMemoryMetricReader) -> dict[Key, int]:
     return {
         key: point.value
         for key, point in points(reader).items()
-        if key[0] not in ("audit.export.duration", *SPOOL_GAUGES)
+        if key[0] not in ("audit.export.duration", *SPOOL_GAUGES, *REJECTED_GAUGES)
     }
 
 
+REJECTED_GAUGES = tuple(f"audit.rejected.{name}" for name in ("depth", "size", "capacity", "age"))
 SPOOL_GAUGES = ("audit.queue.size", "audit.queue.capacity", "audit.queue.age")
 
 
@@ -166,6 +168,40 @@ def test_dropped_and_rejected_rows_are_counted_apart(
         metrics["audit.records.dropped", table, "SpoolFull"],
         metrics["audit.records.rejected", table, ""],
     )
+
+
+def test_rejected_rows_without_space_are_dropped_and_emitted_once(
+    faults: LoopbackClickHouse,
+    database: str,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    reader: InMemoryMetricReader,
+) -> None:
+    """Two handlers of one target share ``rejected/``: its gauges are not added up."""
+    handler = make_handler(
+        faults.dsn(database), logger=log.name, batch_size=10, max_rejected_bytes=5_000
+    )
+    make_handler(faults.dsn(database), max_rejected_bytes=5_000)
+    refuse_strangers(faults, handler)
+    for number in range(100):
+        log.info("x", extra={**AUDIT, "agent_id": "u-1" if number % 5 else "stranger"})
+    handler.flush()
+    metrics, seen, status = values(reader), points(reader), handler.status()
+    depth, size, capacity, age = (
+        seen[(name, f"{database}.audit_logs", "")].value for name in REJECTED_GAUGES
+    )
+
+    assert (100, 80, status.rows_rejected, 20 - status.rows_rejected) == tuple(
+        metrics[f"audit.records.{name}", f"{database}.audit_logs", error]
+        for name, error in (
+            ("emitted", ""),
+            ("exported", ""),
+            ("rejected", ""),
+            ("dropped", "RejectedFull"),
+        )
+    )
+    assert (status.rows_in_rejected, status.bytes_in_rejected, 5_000) == (depth, size, capacity)
+    assert 0 <= age <= handler.status().oldest_in_rejected_seconds
 
 
 def test_handlers_of_one_target_are_one_number_and_of_two_targets_two(

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from audit_handler.spool import Files
+from audit_handler.spool import Files, Found
 
 __all__ = [
     "LOSSES",
@@ -385,6 +385,18 @@ class SimulatedFiles(Files):
             return sorted(self._disk.directory(path).entries)
         except FileNotFoundError:
             return []
+
+    def found(self, path: Path) -> dict[str, Found]:
+        self._process.step("list")
+        try:
+            entries = self._disk.directory(path).entries
+        except FileNotFoundError:
+            return {}
+        return {
+            name: Found(len(entry.content), 0.0)
+            for name, entry in entries.items()
+            if isinstance(entry, _File)
+        }
 
     def remove_directory(self, path: Path) -> None:
         def remove() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,19 @@ def test_a_directory_has_the_names_below_it() -> None:
     assert ["a", "b"] == files.names(Path("/target/writer"))
     assert ["other", "writer"] == files.names(Path("/target"))
     assert [] == files.names(Path("/elsewhere"))
+
+
+def test_a_directory_has_the_sizes_and_times_of_its_files() -> None:
+    files, path = MemoryFiles(), Path("/target/rejected/w-1-9.ndjson")
+    before = time.time()
+    handle = files.create(path)
+    files.write(handle, b"rows")
+    files.close(handle)
+    found = files.found(path.parent)
+
+    assert {path.name: (4, files.modified(path))} == found
+    assert before <= files.modified(path) <= time.time()
+    assert {} == files.found(path.parent.parent)
 
 
 def test_a_renamed_file_has_only_its_new_name() -> None:

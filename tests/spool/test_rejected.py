@@ -17,6 +17,7 @@ def test_rejected_rows_are_no_writer(tmp_path: Path) -> None:
     path = spool.rejected.write("w", 1, 1, b"{}\n", [])
 
     assert spool.adopt() == 0
+    assert path is not None
     assert path.read_bytes() == b"{}\n"
     assert path.parent == tmp_path / "rejected"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from audit_handler import AuditHandler
 from audit_handler._delivery.listener import Listener
+from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 from audit_handler.spool import Spool
 from audit_handler.status import Counters
@@ -23,6 +24,16 @@ AUDIT = {"action": "CREATE", "resource_type": "order", "resource_id": "o-17"}
 TIMEOUT = TransientError("read timed out")
 REFUSED = TransientError("connection refused", is_ambiguous=False)
 NO_TABLE = SetupError("code 60: no such table; run audit-handler init", code=60)
+
+
+def refuse_strangers(server: LoopbackClickHouse, handler: AuditHandler) -> None:
+    """Create the table of *handler*, with a constraint that rejects the *agent_id* ``stranger``."""
+    target = handler.settings.target
+    ClickHouse(target, create_table=True, async_insert=False).create_table()
+    server.command(
+        f"ALTER TABLE {target.database}.{target.table} "
+        "ADD CONSTRAINT known CHECK agent_id != 'stranger'"
+    )
 
 
 class Bench:

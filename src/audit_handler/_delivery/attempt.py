@@ -294,7 +294,7 @@ class Delivery:
     def _set_aside(self, content: bytes) -> None:
         """
         Write the rejected rows and the server's reasons to ``rejected/``. After a crash they are
-        written again under the same names.
+        written again under the same names. Without space for them they are dropped.
         """
         segment = self._segment
         seqs = sorted(self._rejected)
@@ -305,6 +305,15 @@ class Delivery:
             self._lines(Part(tuple(seqs)), content),
             [self._rejected[seq] for seq in seqs],
         )
+        if path is None:
+            _logger.error(
+                "ClickHouse rejects %d of %d rows: %s. They are dropped and counted, because "
+                "rejected/ has no space for them",
+                len(seqs),
+                segment.rows,
+                self._rejected[seqs[0]],
+            )
+            return
         self._counters.rows_rejected += len(seqs)
         if not self.has_stored:
             self._trouble.rows_refused += len(seqs)

@@ -205,6 +205,7 @@ class Listener(QueueListener):
         _listening.add(threading.get_ident())
         try:
             while (segment := self.dequeue(True)) is not None and self.handle(segment):
+                self._counters.in_rejected = self._spool.rejected.usage
                 self._spool.task_done()
         finally:
             try:
@@ -346,6 +347,7 @@ class Listener(QueueListener):
                     "spool move",
                     directory,
                 )
+        self._counters.in_rejected = self._spool.rejected.refresh()
         rows = self._spool.adopt()
         if rows:
             self._counters.rows_adopted += rows

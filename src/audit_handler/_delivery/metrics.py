@@ -13,6 +13,10 @@ A record in these names is a row.
 | audit.queue.size | gauge, bytes in the spool | |
 | audit.queue.capacity | gauge, bytes that may be in the spool | |
 | audit.queue.age | gauge, seconds for which the oldest record has waited | |
+| audit.rejected.depth | gauge, records in ``rejected/`` | |
+| audit.rejected.size | gauge, bytes in ``rejected/`` | |
+| audit.rejected.capacity | gauge, bytes that may be in ``rejected/`` | |
+| audit.rejected.age | gauge, seconds since the oldest file in ``rejected/`` was written | |
 | audit.export.duration | histogram, seconds of one insert attempt | error.type, if it failed |
 
 The listener makes the instruments after the application has loaded OpenTelemetry's metrics; it
@@ -33,6 +37,7 @@ from typing import Any
 from audit_handler._process.registry import handlers
 from audit_handler._reports import Reporter
 from audit_handler.clickhouse import Destination
+from audit_handler.errors import RejectedFull
 from audit_handler.status import Status
 
 __all__ = ["Timed", "register"]
@@ -84,14 +89,19 @@ def make_instruments(meter: Any) -> Any:
             f"audit.records.{name}", [_observer(read)], unit="{record}", description=description
         )
     gauges: tuple[tuple[str, Callable[[Any], Iterable[Any]], str, str], ...] = (
-        ("depth", _observer(_waiting), "{record}", "Audit records that wait in the spool."),
-        ("size", _observer(_bytes), "By", "Bytes that wait in the spool."),
-        ("capacity", _observer(_capacity), "By", "Bytes that may wait in the spool."),
-        ("age", _observer(_age, max), "s", "Time for which the oldest audit record has waited."),
+        ("queue.depth", _observer(_waiting), "{record}", "Audit records that wait in the spool."),
+        ("queue.size", _observer(_bytes), "By", "Bytes that wait in the spool."),
+        ("queue.capacity", _observer(_capacity), "By", "Bytes that may wait in the spool."),
+        ("queue.age", _observer(_age, max), "s", "Time for which the oldest record has waited."),
+        # The handlers of one target share one directory.
+        ("rejected.depth", _observer(_kept, max), "{record}", "Rejected audit records on disk."),
+        ("rejected.size", _observer(_kept_bytes, max), "By", "Bytes of rejected audit records."),
+        ("rejected.capacity", _observer(_kept_most, max), "By", "The most bytes of them."),
+        ("rejected.age", _observer(_kept_age, max), "s", "Time since the oldest was rejected."),
     )
     for name, observe, unit, description in gauges:
         meter.create_observable_gauge(
-            f"audit.queue.{name}", [observe], unit=unit, description=description
+            f"audit.{name}", [observe], unit=unit, description=description
         )
     return meter.create_histogram(
         "audit.export.duration",
@@ -106,7 +116,10 @@ _Read = Callable[[Status], dict[str, int] | dict[str, float]]
 
 
 def _emitted(status: Status) -> dict[str, int]:
-    return {"": status.rows_emitted + status.rows_dropped}
+    # Rows that are dropped after ClickHouse rejected them were accepted before, by this process or
+    # by the one that wrote them.
+    refused = status.rows_dropped - status.drops.get(RejectedFull.__name__, 0)
+    return {"": status.rows_emitted + refused}
 
 
 def _exported(status: Status) -> dict[str, int]:
@@ -137,6 +150,22 @@ def _capacity(status: Status) -> dict[str, int]:
 
 def _age(status: Status) -> dict[str, float]:
     return {"": status.oldest_waiting_seconds}
+
+
+def _kept(status: Status) -> dict[str, int]:
+    return {"": status.rows_in_rejected}
+
+
+def _kept_bytes(status: Status) -> dict[str, int]:
+    return {"": status.bytes_in_rejected}
+
+
+def _kept_most(status: Status) -> dict[str, int]:
+    return {"": status.max_rejected_bytes}
+
+
+def _kept_age(status: Status) -> dict[str, float]:
+    return {"": status.oldest_in_rejected_seconds}
 
 
 def _observer(

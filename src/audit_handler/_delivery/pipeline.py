@@ -79,6 +79,7 @@ class Pipeline:
             fsync=settings.fsync,
             clock=clock,
             on_refused=on_refused,
+            max_rejected_bytes=settings.max_rejected_bytes,
         )
         self.listener = Listener(
             self.spool,

@@ -79,8 +79,8 @@ def main() -> None:
     CLICKHOUSE_URL, CLICKHOUSE_PORT, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD, CLICKHOUSE_PASSWORD_FILE,
     CLICKHOUSE_DATABASE, CLICKHOUSE_CLUSTER, AUDIT_SPOOL_DIR. check and load also read the other
     variables of the handler. An option wins over the environment, the environment over the file.
-    CLICKHOUSE_PORT completes CLICKHOUSE_URL only. URL, port, user and password come from one source,
-    and a .env file that other users can change is ignored.
+    CLICKHOUSE_PORT completes CLICKHOUSE_URL only. URL, port, user and password come from one
+    source, and a .env file that other users can change is ignored.
 
     A password in --dsn is visible in the list of processes; use CLICKHOUSE_PASSWORD instead.
 

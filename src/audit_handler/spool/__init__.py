@@ -20,7 +20,8 @@ Invariants:
 3. A segment has 1 to *batch_size* rows, at most *batch_bytes* bytes, and rows of at most 64 months:
    each is a partition in ClickHouse, which limits the partitions of one insert.
 4. Names only change ``.open`` -> ``.ready`` -> ``.sending`` -> removed, each in one step. A file is
-   removed only when every row of it is stored, or is in ``rejected/``.
+   removed only when every row of it is stored, or is in ``rejected/``, or was counted as dropped
+   because ``rejected/`` has no space.
 5. Only the user can read the files (0600, directories 0700).
 
 Syncs: with fsync="never" there are none, and a power loss may take rows that the kernel has not
@@ -42,11 +43,12 @@ of the file.
 
 The modules that a row passes through: `_spool` (the queue) -> `_reentry` (interruptions) ->
 `_intake` (bounds) -> `_writer` (numbers) -> `_open_segment` (the file). The sealed segment goes
-through `_queue` -> `_taken` to the listener; rejected rows go into `_rejected`. `_recovery` finds
-the segments of dead processes, and `_adopted` holds them until they are delivered.
+through `_queue` -> `_taken` to the listener; rejected rows go through `_quarantine` into
+`_rejected`. `_recovery` finds the segments of dead processes, and `_adopted` holds them until they
+are delivered.
 """
 
-from audit_handler.spool._files import DiskFiles, Files
+from audit_handler.spool._files import DiskFiles, Files, Found
 from audit_handler.spool._inventory import (
     RejectedBatch,
     SpooledRow,
@@ -66,6 +68,7 @@ __all__ = [
     "ROW_OVERHEAD_BYTES",
     "DiskFiles",
     "Files",
+    "Found",
     "MemoryFiles",
     "Reason",
     "RejectedBatch",

@@ -7,11 +7,20 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from audit_handler.spool._locks import Lock, take_lock
 
-__all__ = ["DiskFiles", "Files", "write_whole"]
+__all__ = ["DiskFiles", "Files", "Found", "write_whole"]
+
+
+class Found(NamedTuple):
+    """A file in a directory."""
+
+    size: int
+    """Bytes."""
+    modified: float
+    """Unix seconds of the last write."""
 
 
 class Files(Protocol):
@@ -36,6 +45,9 @@ class Files(Protocol):
 
     def names(self, path: Path) -> list[str]:
         """Return the sorted names in a directory; none when it does not exist."""
+
+    def found(self, path: Path) -> dict[str, Found]:
+        """Return the files in a directory by name; none when it does not exist."""
 
     def remove_directory(self, path: Path) -> None:
         """Remove an empty directory."""
@@ -71,7 +83,7 @@ class Files(Protocol):
         """Shorten a file that is not open."""
 
     def modified(self, path: Path) -> float:
-        """Return the Unix seconds of the last write."""
+        """Return the Unix seconds of the last write to a file; on disk, of a directory too."""
 
     def is_link(self, path: Path) -> bool:
         """Return whether *path* is a symbolic link. The spool makes none, and follows none."""
@@ -139,6 +151,16 @@ class DiskFiles:
             return sorted(entry.name for entry in path.iterdir())
         except FileNotFoundError:
             return []
+
+    def found(self, path: Path) -> dict[str, Found]:
+        found: dict[str, Found] = {}
+        with suppress(FileNotFoundError), os.scandir(path) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # Another process has removed it.
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        found[entry.name] = Found(status.st_size, status.st_mtime)
+        return found
 
     def remove_directory(self, path: Path) -> None:
         path.rmdir()

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
+from audit_handler.spool._files import Found
 from audit_handler.spool._locks import Lock
 
 __all__ = ["MemoryFiles"]
+
+
+class _File(bytearray):
+    """The content of a file."""
+
+    modified = 0.0
+    """Unix seconds at which it was created, or its last handle was closed."""
 
 
 class MemoryFiles:
@@ -24,8 +33,8 @@ class MemoryFiles:
     def __init__(self) -> None:
         # Reentrant, for a signal handler that logs on top of a call.
         self._lock = threading.RLock()
-        self._contents: dict[Path, bytearray] = {}
-        self._handles: dict[int, bytearray] = {}
+        self._contents: dict[Path, _File] = {}
+        self._handles: dict[int, _File] = {}
         self._locked: set[Path] = set()
         self._next_handle = 0
 
@@ -42,6 +51,14 @@ class MemoryFiles:
                 }
             )
 
+    def found(self, path: Path) -> dict[str, Found]:
+        with self._lock:
+            return {
+                entry.name: Found(len(file), file.modified)
+                for entry, file in self._contents.items()
+                if entry.parent == path
+            }
+
     def remove_directory(self, path: Path) -> None:
         pass
 
@@ -53,7 +70,8 @@ class MemoryFiles:
             if path in self._contents:
                 raise FileExistsError(path)
             self._next_handle += 1
-            self._contents[path] = self._handles[self._next_handle] = bytearray()
+            self._contents[path] = self._handles[self._next_handle] = _File()
+            self._contents[path].modified = time.time()
             return self._next_handle
 
     def write(self, handle: int, data: bytes) -> int:
@@ -77,7 +95,8 @@ class MemoryFiles:
 
     def close(self, handle: int) -> None:
         with self._lock:
-            del self._handles[handle]
+            # Not in `write`, which a logger call waits for.
+            self._handles.pop(handle).modified = time.time()
 
     def read(self, path: Path, *, is_synced: bool = False) -> bytes:  # noqa: ARG002
         return bytes(self._file(path))
@@ -85,8 +104,8 @@ class MemoryFiles:
     def cut(self, path: Path, size: int) -> None:
         del self._file(path)[size:]
 
-    def modified(self, path: Path) -> float:  # noqa: ARG002  # the protocol's signature
-        return 0.0
+    def modified(self, path: Path) -> float:
+        return self._file(path).modified
 
     def is_link(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
         return False
@@ -108,7 +127,7 @@ class MemoryFiles:
             self._locked.add(path)
             return _MemoryLock(self._locked, path)
 
-    def _file(self, path: Path) -> bytearray:
+    def _file(self, path: Path) -> _File:
         try:
             return self._contents[path]
         except KeyError:

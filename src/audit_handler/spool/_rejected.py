@@ -23,7 +23,14 @@ from audit_handler.errors import DataError, SpoolError
 from audit_handler.spool._files import Files, write_whole
 from audit_handler.spool._layout import LOCK_NAME
 
-__all__ = ["Reason", "RejectedRows", "rejected_directory"]
+__all__ = [
+    "Reason",
+    "RejectedRows",
+    "files_of",
+    "is_batch",
+    "rejected_directory",
+    "size_of",
+]
 
 _REJECTED = "rejected"
 _ROWS = ".ndjson"
@@ -86,14 +93,18 @@ class RejectedRows:
             rows: The rejected rows, as lines.
             reasons: One for each row.
         """
-        batch = self.directory / f"{writer_id}-{first_seq}-{last_seq}{_ROWS}"
+        batch = self.batch(writer_id, first_seq, last_seq)
         self._write(batch.with_suffix(_REASONS), _encoded(reasons))
         return self._write(batch, rows)
+
+    def batch(self, writer_id: str, first_seq: int, last_seq: int) -> Path:
+        """Return the batch of a segment; it need not exist."""
+        return self.directory / f"{writer_id}-{first_seq}-{last_seq}{_ROWS}"
 
     def batches(self) -> list[Path]:
         """Return all batches, sorted by name."""
         names = self._files.names(self.directory)
-        return [self.directory / name for name in names if name.endswith(_ROWS)]
+        return [self.directory / name for name in names if is_batch(name)]
 
     def read(self, batch: Path) -> bytes:
         """Return the rows of *batch*, as lines."""
@@ -194,6 +205,21 @@ class RejectedRows:
         if self._is_synced:
             self._files.sync_directory(self._target_directory)
         return write_whole(self._files, path, content, is_synced=self._is_synced)
+
+
+def is_batch(name: str) -> bool:
+    """Return whether a file of this *name* has the rows of a batch."""
+    return name.endswith(_ROWS)
+
+
+def files_of(batch: Path) -> tuple[str, str]:
+    """Return the names of the two files of *batch*: rows and reasons."""
+    return batch.name, batch.with_suffix(_REASONS).name
+
+
+def size_of(rows: bytes, reasons: Sequence[Reason]) -> int:
+    """Return the bytes of a batch with *rows* and *reasons*."""
+    return len(rows) + len(_encoded(reasons))
 
 
 def _encoded(reasons: Sequence[Reason]) -> bytes:

@@ -12,6 +12,7 @@ from audit_handler.errors import SpoolError
 from audit_handler.spool._files import Files
 from audit_handler.spool._intake import Intake
 from audit_handler.spool._peek import waiting_lines
+from audit_handler.spool._quarantine import Quarantine
 from audit_handler.spool._queue import SegmentQueue
 from audit_handler.spool._recovery import adopt_dead_writers
 from audit_handler.spool._rejected import RejectedRows
@@ -29,8 +30,8 @@ class Spool:
     A queue: rows go in, segments come out; `put`, `get` and `task_done` as in `queue.Queue`.
 
     Any thread may call `put` and `flush`; one thread, the listener, calls `get`, `task_done`,
-    `adopt`, the methods of *taken*, and, last, `close`. Nothing is created on disk before the first
-    `put`.
+    `adopt`, the methods of *taken* and *rejected*, and, last, `close`. Nothing is created on disk
+    before the first `put`.
 
     Args:
         files: The file operations; `MemoryFiles` for a spool without a disk.
@@ -43,7 +44,10 @@ class Spool:
         fsync: ``never``, ``batch`` or ``always``.
         clock: Time and waiting.
         on_refused: Called with the error for each row that was not accepted after its `put` had
-            returned: that `put` ran on top of another call.
+            returned: that `put` ran on top of another call. Also called on the listener's thread,
+            for rejected rows that *max_rejected_bytes* refuses.
+        max_rejected_bytes: Bytes of rejected rows that may be kept for this target; None for no
+            limit.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Spool:
         fsync: str,
         clock: Clock,
         on_refused: Callable[[SpoolError], None] = lambda _error: None,
+        max_rejected_bytes: int | None = None,
     ) -> None:
         self.files = files
         self.target_directory = target_directory
@@ -86,7 +91,12 @@ class Spool:
         self._syncs_every_row = fsync == "always"
         self.taken = self._queue.taken
         """The file operations on the segment that `get` returned last."""
-        self.rejected = RejectedRows(files, target_directory, is_synced=is_synced)
+        self.rejected = Quarantine(
+            RejectedRows(files, target_directory, is_synced=is_synced),
+            files,
+            max_bytes=max_rejected_bytes,
+            on_refused=on_refused,
+        )
         """The rows of this target that ClickHouse rejected."""
         self.adopted_writers: Set[str] = self._queue.adopted.ids
         """The ids of the writers whose rows count here, or were delivered from here."""
