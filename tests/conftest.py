@@ -1,9 +1,8 @@
 """
-The ClickHouse servers of the tests: the loopback server over chDB, and a real one if there is one.
+The ClickHouse servers of the tests: the loopback server over chDB, and a real one.
 
-``AUDIT_TEST_CLICKHOUSE_URL`` names a real server (``http://user:password@127.0.0.1:8123``); without
-it, testcontainers starts one if a Docker engine runs. With ``AUDIT_TEST_DOCKER`` set (CI), a
-missing server is a failure.
+``AUDIT_TEST_CLICKHOUSE_URL`` names the real one (``http://user:password@127.0.0.1:8123``). Without
+it, testcontainers starts one if a Docker engine runs; without that, too, it is chDB's own listener.
 
 ``AUDIT_TEST_ONCE_ON`` (``make test`` sets it) names the one Python, such as ``3.13``, that runs the
 tests marked *once*: those of ClickHouse, SQL, files and other programs, which say nothing about the
@@ -27,7 +26,7 @@ from audit_handler._http.watch import forget_all
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.request import CURRENT
 from tests.support.asgi import Capture
-from tests.support.containers import require_docker, start_node
+from tests.support.containers import full_server
 from tests.support.engines import Engine, RealServer
 from tests.support.listening import ListeningClickHouse
 from tests.support.listening.shards import TwoShards
@@ -53,12 +52,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-def _real_server(request: pytest.FixtureRequest) -> RealServer:
-    """Return a real server, or skip the test with the reason."""
-    if url := os.environ.get("AUDIT_TEST_CLICKHOUSE_URL"):
+@pytest.fixture(scope="session")
+def real_server(request: pytest.FixtureRequest) -> Engine:
+    """The fullest real server that is available: named, in Docker, or chDB's own listener."""
+    if url := full_server(request):
         return RealServer(url)
-    require_docker()
-    return RealServer(start_node(request))
+    listening: ListeningClickHouse = request.getfixturevalue("listening")
+    return listening
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +99,17 @@ def two_shards(tmp_path: Path, database: str) -> Iterator[TwoShards]:
 
 
 @pytest.fixture(
-    scope="session", params=["loopback", pytest.param("server", marks=pytest.mark.integration)]
+    scope="session",
+    params=[
+        "loopback",
+        pytest.param("server", marks=[pytest.mark.integration, pytest.mark.once]),
+    ],
 )
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Each ClickHouse that is available."""
-    if request.param == "loopback":
-        server: LoopbackClickHouse = request.getfixturevalue("loopback")
-        return server
-    return _real_server(request)
+    """The loopback server, and a real one."""
+    name = "loopback" if request.param == "loopback" else "real_server"
+    server: Engine = request.getfixturevalue(name)
+    return server
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 Features of real servers only: users and their grants, ``ON CLUSTER``, shards and replicas.
 
 ``AUDIT_TEST_CLICKHOUSE_URL`` names a server, as a user who may create users. Without it, a
-container is started; the cluster always runs in containers.
+container is started; the cluster always runs in containers. What a full server alone can do is
+skipped without both.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,7 +29,9 @@ from audit_handler.schema import (
 )
 from audit_handler.schema.upgrade import upgrade
 from audit_handler.target import Target
-from tests.support.containers import require_docker, start_cluster, start_node, url_of
+from tests.support.containers import full_server, require_docker, start_cluster, url_of
+from tests.support.engines import Engine
+from tests.support.listening import NOT_HERE
 from tests.support.older import create_older_table, fill_older_table
 from tests.support.questions import ask
 from tests.support.tables import rows, target_of
@@ -37,7 +39,7 @@ from tests.support.tables import rows, target_of
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.once, pytest.mark.timeout(600)]
 
 MakeHandler = Callable[..., AuditHandler]
 
@@ -47,11 +49,8 @@ ACCESS_DENIED = 497
 
 @pytest.fixture(scope="module")
 def node(request: pytest.FixtureRequest) -> str:
-    """The URL of one server."""
-    if url := os.environ.get("AUDIT_TEST_CLICKHOUSE_URL"):
-        return url
-    require_docker()
-    return start_node(request)
+    """The URL of one full server."""
+    return full_server(request) or pytest.skip(NOT_HERE)
 
 
 @pytest.fixture(scope="module")
@@ -316,10 +315,10 @@ def test_a_clusters_older_tables_are_upgraded_whole(
 
 
 def test_every_statement_of_the_files_is_known_to_the_server(
-    node: str, connect: Connect, database: str
+    real_server: Engine, connect: Connect, database: str
 ) -> None:
     """As clickhouse-client would run them: with comments, and with the semicolon."""
-    target = target_of(node, database)
+    target = target_of(real_server.dsn(database), database)
     admin = connect(target)
     for sql in (*statements(target), *statements(target)):
         admin.command(f"{sql};\n")

@@ -1,8 +1,8 @@
 """
 Real ClickHouse servers in Docker: one node, or a cluster of two shards with two replicas each.
 
-If no Docker engine runs, a test that needs one is skipped with the reason; with
-``AUDIT_TEST_DOCKER`` set (CI) it fails instead.
+If no Docker engine runs, a test of what only a full server can do is skipped with the reason; with
+``AUDIT_TEST_DOCKER`` set it fails instead.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.listening import NOT_HERE
+
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.network import Network
 
-__all__ = ["PASSWORD", "require_docker", "start_cluster", "start_node", "url_of"]
+__all__ = ["PASSWORD", "full_server", "require_docker", "start_cluster", "url_of"]
 
 IMAGE = "clickhouse/clickhouse-server:latest"
 PASSWORD = "made-up"
@@ -53,14 +55,21 @@ _KEEPER = """
 
 
 def require_docker() -> None:
-    """Skip the test if no Docker engine runs; fail if CI requires one."""
-    has_docker = Path("/var/run/docker.sock").exists() or bool(os.environ.get("DOCKER_HOST"))
-    if not has_docker and not os.environ.get("AUDIT_TEST_DOCKER"):
-        pytest.skip("no Docker engine runs here, and no real server is named in the environment")
+    """Skip the test if no Docker engine runs, unless the environment requires one."""
+    if not _has_docker():
+        pytest.skip(NOT_HERE)
 
 
-def start_node(request: pytest.FixtureRequest) -> str:
-    """Start one server for as long as *request*'s scope; return its URL."""
+def full_server(request: pytest.FixtureRequest) -> str:
+    """
+    Return the URL of the full server that the environment names, else of one in Docker, else "".
+
+    The one in Docker runs for as long as *request*'s scope.
+    """
+    if url := os.environ.get("AUDIT_TEST_CLICKHOUSE_URL"):
+        return url
+    if not _has_docker():
+        return ""
     container = _server()
     container.start()
     request.addfinalizer(container.stop)
@@ -93,6 +102,12 @@ def url_of(container: DockerContainer) -> str:
     """Return the URL for the driver."""
     host, port = container.get_container_host_ip(), container.get_exposed_port(8123)
     return f"http://default:{PASSWORD}@{host}:{port}"
+
+
+def _has_docker() -> bool:
+    return Path("/var/run/docker.sock").exists() or any(
+        os.environ.get(name) for name in ("DOCKER_HOST", "AUDIT_TEST_DOCKER")
+    )
 
 
 def _server(
