@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -38,14 +37,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningClickH
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def table(server: ListeningClickHouse, database: str) -> None:
     """An empty table in *database*, made by the administrator."""
     assert 0 == run("init", "--dsn", server.dsn(database)).exit_code
 
 
 @pytest.fixture
-def writer(server: ListeningClickHouse, connect: Connect, database: str, table: None) -> ClickHouse:
+def writer(server: ListeningClickHouse, connect: Connect, database: str) -> ClickHouse:
     return connect(server.dsn(database, user=WRITER), create_table=False)
 
 
@@ -54,7 +53,6 @@ def write(
     server: ListeningClickHouse,
     make_handler: Callable[..., AuditHandler],
     database: str,
-    table: None,
 ) -> Callable[[int], AuditHandler]:
     """Deliver a number of events as the writer."""
 
@@ -108,7 +106,6 @@ def test_a_reader_searches_shows_and_verifies(
     server: ListeningClickHouse,
     write: Callable[[int], AuditHandler],
     database: str,
-    tmp_path: Path,
 ) -> None:
     write(5)
     dsn = ["--dsn", server.dsn(database, user=READER)]
@@ -124,7 +121,7 @@ def test_a_reader_searches_shows_and_verifies(
 
 
 def test_a_reader_cannot_write(
-    server: ListeningClickHouse, connect: Connect, database: str, table: None
+    server: ListeningClickHouse, connect: Connect, database: str
 ) -> None:
     reader = connect(server.dsn(database, user=READER), create_table=False)
 

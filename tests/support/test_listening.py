@@ -60,7 +60,7 @@ def test_data_and_ports_stay_over_a_kill(start_listening: StartListening) -> Non
 def test_a_paused_server_answers_when_it_goes_on(start_listening: StartListening) -> None:
     server = start_listening()
     server.pause()
-    is_silent = not server._answers_ping()
+    is_silent = not server.answers_ping()
     server.resume()
 
     assert is_silent

@@ -13,21 +13,17 @@ Only the standard library is imported here: chDB must never be imported in a pro
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Sequence
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from tests.support.listening.config import ADMIN, User, write_config
+from tests.support.listening.asked import Asked, ListeningError
+from tests.support.listening.config import User, write_config
 
 __all__ = ["NOT_HERE", "ListeningClickHouse", "ListeningError", "free_port"]
 
@@ -37,20 +33,12 @@ NOT_HERE = (
 )
 
 SERVER = Path(__file__).with_name("server.py")
-# A start takes 0.5 to 6 s; a loaded machine may need more. It ends before pytest-timeout.
-START_TIMEOUT = 60.0
-QUERY_TIMEOUT = 60.0
-POLL_EVERY = 0.02
 # Below the ports that Linux gives to outgoing connections (from 32768), so a server that restarts
 # finds its port free.
 PORTS = range(20_000, 32_000)
 
 
-class ListeningError(Exception):
-    """Raised when the server did not start, or refused a query."""
-
-
-class ListeningClickHouse:
+class ListeningClickHouse(Asked):
     """
     The handle of one running server. Any thread may use it.
 
@@ -101,12 +89,7 @@ class ListeningClickHouse:
         self.stop()
 
     def __repr__(self) -> str:
-        return f"<ListeningClickHouse port={self.port} pid={self.pid}>"
-
-    def dsn(self, database: str = "audit_db", *, user: User = ADMIN, port: int = 0) -> str:
-        """Return the URL for the driver; *port* is that of a proxy in front of the server."""
-        login = f"{user.name}:{quote(user.password, safe='')}"
-        return f"http://{login}@127.0.0.1:{port or self.port}/{database}"
+        return f"<ListeningClickHouse port={self.port} pid={self.pid} in {self.directory}>"
 
     # The process
 
@@ -126,9 +109,14 @@ class ListeningClickHouse:
     stop = kill
     """Whatever is acknowledged survives a kill, so there is no gentler end."""
 
+    def said(self) -> str:
+        return self._log.read_text(errors="replace")
+
     def pause(self) -> None:
         """Stop the process where it is: its connections stay open, and nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
+        # Until each of its threads has stopped, one of them may still answer.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a paused process go on."""
@@ -144,19 +132,6 @@ class ListeningClickHouse:
         self.kill()
         self._launch()
 
-    def wait_until_up(self) -> None:
-        """Return when the server answers."""
-        deadline = time.monotonic() + START_TIMEOUT
-        while not self._answers_ping():
-            if not self.is_running or time.monotonic() > deadline:
-                self.kill()
-                said = self._log.read_text(errors="replace")
-                raise ListeningError(
-                    f"the server in {self.directory} did not start within {START_TIMEOUT:.0f} s: "
-                    f"{said.strip() or 'it said nothing'}"
-                )
-            time.sleep(POLL_EVERY)
-
     def _launch(self) -> None:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -166,50 +141,6 @@ class ListeningClickHouse:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C must reach only the tests; they end the server
             )
-
-    def _answers_ping(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=1.0)
-        try:
-            connection.request("GET", "/ping")
-            return connection.getresponse().read() == b"Ok.\n"
-        except (OSError, HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    # Queries
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        """
-        Return the rows of a SELECT as dicts; 64-bit integers are ints.
-
-        Raises:
-            ListeningError: The engine's error.
-        """
-        return [json.loads(line) for line in self._ask(sql, "JSONEachRow").splitlines()]
-
-    def command(self, sql: str) -> str:
-        """
-        Run a statement, and return its output, tab-separated, without the last newline.
-
-        Raises:
-            ListeningError: The engine's error.
-        """
-        return self._ask(sql, "TabSeparated").removesuffix("\n")
-
-    def _ask(self, sql: str, output: str) -> str:
-        settings = f"/?default_format={output}&output_format_json_quote_64bit_integers=0"
-        headers = {"X-ClickHouse-User": ADMIN.name, "X-ClickHouse-Key": ADMIN.password}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=QUERY_TIMEOUT)
-        try:
-            connection.request("POST", settings, sql.encode(), headers)
-            response = connection.getresponse()
-            text = response.read().decode(errors="replace")
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise ListeningError(text)
-        return text
 
 
 def free_port() -> int:

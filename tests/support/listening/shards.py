@@ -1,54 +1,31 @@
-"""Two listening servers, each a shard of one cluster, with a Distributed table on both."""
+"""Listening servers that are each a shard of one cluster, with a Distributed table on all."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from audit_handler.schema import statements
 from audit_handler.target import Target
 from tests.support.listening import ListeningClickHouse, free_port
+from tests.support.listening.asked import Asked
 from tests.support.loopback.cluster import on_one_server, unreplicated
 
-__all__ = ["TwoShards"]
+__all__ = ["Shards", "TwoShards"]
+
+ServerT = TypeVar("ServerT", bound=Asked)
 
 
-class TwoShards:
+class Shards(Generic[ServerT]):
     """
-    Two servers in processes of their own. Each row is on one of them; both find all rows.
+    Servers that are each a shard of one cluster. Each row is on one of them; all find all rows.
 
     `create_tables` runs the files of ``sql/cluster`` on each server, without ``ON CLUSTER`` and
     replication. As an `Engine`, it is the first server.
-
-    Args:
-        directory: Configuration and data of both.
-
-    Raises:
-        ListeningError: A server did not start.
     """
 
-    def __init__(self, directory: Path) -> None:
-        shards = [("127.0.0.1", free_port()) for _ in range(2)]
-        self.servers = [
-            ListeningClickHouse(
-                directory / f"shard_{number}",
-                tcp_port=port,
-                shards=shards,
-                shard=number,
-            )
-            for number, (_, port) in enumerate(shards, start=1)
-        ]
-
-    def __enter__(self) -> TwoShards:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Kill both servers."""
-        for server in self.servers:
-            server.stop()
+    def __init__(self, servers: list[ServerT]) -> None:
+        self.servers = servers
 
     def create_tables(self, database: str) -> None:
         """Create the local and the Distributed table in *database* on both servers."""
@@ -70,3 +47,40 @@ class TwoShards:
 
     def command(self, sql: str) -> str:
         return self.servers[0].command(sql)
+
+
+class TwoShards(Shards[ListeningClickHouse]):
+    """
+    Two servers in processes of their own.
+
+    Args:
+        directory: Configuration and data of both.
+
+    Raises:
+        ListeningError: A server did not start.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        shards = [("127.0.0.1", free_port()) for _ in range(2)]
+        super().__init__(
+            [
+                ListeningClickHouse(
+                    directory / f"shard_{number}",
+                    tcp_port=port,
+                    shards=shards,
+                    shard=number,
+                )
+                for number, (_, port) in enumerate(shards, start=1)
+            ]
+        )
+
+    def __enter__(self) -> TwoShards:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Kill both servers."""
+        for server in self.servers:
+            server.stop()

@@ -1,0 +1,105 @@
+"""What a listening server has in a process and in a container: an HTTP port of this machine."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import ABC, abstractmethod
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+from urllib.parse import quote
+
+from tests.support.listening.config import ADMIN, User
+
+__all__ = ["Asked", "ListeningError"]
+
+# A start takes 0.5 to 6 s; a loaded machine may need more. It ends before pytest-timeout.
+START_TIMEOUT = 60.0
+QUERY_TIMEOUT = 60.0
+POLL_EVERY = 0.02
+
+
+class ListeningError(Exception):
+    """Raised when the server did not start, or refused a query."""
+
+
+class Asked(ABC):
+    """A server that is asked by HTTP as `ADMIN`. Any thread may use it."""
+
+    port: int
+
+    @property
+    @abstractmethod
+    def is_running(self) -> bool: ...
+
+    @abstractmethod
+    def kill(self) -> None: ...
+
+    @abstractmethod
+    def said(self) -> str:
+        """Return what the server wrote to stdout and stderr."""
+
+    def dsn(self, database: str = "audit_db", *, user: User = ADMIN, port: int = 0) -> str:
+        """Return the URL for the driver; *port* is that of a proxy in front of the server."""
+        login = f"{user.name}:{quote(user.password, safe='')}"
+        return f"http://{login}@127.0.0.1:{port or self.port}/{database}"
+
+    def wait_until_up(self) -> None:
+        """
+        Return when the server answers.
+
+        Raises:
+            ListeningError: It does not; the server is killed.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.answers_ping():
+            if not self.is_running or time.monotonic() > deadline:
+                self.kill()
+                raise ListeningError(
+                    f"{self!r} did not start within {START_TIMEOUT:.0f} s: "
+                    f"{self.said().strip() or 'it said nothing'}"
+                )
+            time.sleep(POLL_EVERY)
+
+    def answers_ping(self) -> bool:
+        """Return whether the server answers now."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=1.0)
+        try:
+            connection.request("GET", "/ping")
+            return connection.getresponse().read() == b"Ok.\n"
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """
+        Return the rows of a SELECT as dicts; 64-bit integers are ints.
+
+        Raises:
+            ListeningError: The engine's error.
+        """
+        return [json.loads(line) for line in self._ask(sql, "JSONEachRow").splitlines()]
+
+    def command(self, sql: str) -> str:
+        """
+        Run a statement, and return its output, tab-separated, without the last newline.
+
+        Raises:
+            ListeningError: The engine's error.
+        """
+        return self._ask(sql, "TabSeparated").removesuffix("\n")
+
+    def _ask(self, sql: str, output: str) -> str:
+        settings = f"/?default_format={output}&output_format_json_quote_64bit_integers=0"
+        headers = {"X-ClickHouse-User": ADMIN.name, "X-ClickHouse-Key": ADMIN.password}
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=QUERY_TIMEOUT)
+        try:
+            connection.request("POST", settings, sql.encode(), headers)
+            response = connection.getresponse()
+            text = response.read().decode(errors="replace")
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ListeningError(text)
+        return text
