@@ -50,7 +50,7 @@ FIND_PYTHONS = path="$$PATH"; \
 	done
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint format coverage lowest faults soak demo bench docs clean
+.PHONY: help test lint format coverage lowest faults container soak demo bench docs clean
 
 help:
 	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest)'
@@ -62,6 +62,7 @@ help:
 	@echo 'make docs      build the documentation site into site/, and check its links'
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, cause every other fault, compare with'
 	@echo '               other libraries, write docs/RELIABILITY.md: 15 minutes  (ARGS="-k fork" for some faults)'
+	@echo 'make container make the image for the tests of two shards in Docker; a Docker must run (DOCKER_HOST)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
 	@echo 'make bench     compare the cost with other libraries, and write docs/PERFORMANCE.md: 6 minutes'
 	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'
@@ -80,7 +81,7 @@ test: $(VENV)/.tools
 	if [ -f .tox/result.json ]; then $(VENV)/bin/python -c "$$REPORT" || status=1; fi; \
 	exit $$status
 
-lint format coverage lowest faults soak bench docs: $(VENV)/.tools
+lint format coverage lowest faults container soak bench docs: $(VENV)/.tools
 	@$(FIND_PYTHONS); \
 	PATH="$$path" $(VENV)/bin/tox run -q -e $@ -- $(ARGS)
 

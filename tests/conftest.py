@@ -2,7 +2,9 @@
 The ClickHouse servers of the tests: the loopback server over chDB, and a real one.
 
 ``AUDIT_TEST_CLICKHOUSE_URL`` names the real one (``http://user:password@127.0.0.1:8123``). Without
-it, testcontainers starts one if a Docker engine runs; without that, too, it is chDB's own listener.
+it, testcontainers starts one if a Docker engine runs and has or can pull the official image, or has
+the one that ``make container`` makes. Else it is chDB's own listener in a
+process.
 
 ``AUDIT_TEST_ONCE_ON`` (``make test`` sets it) names the one Python, such as ``3.13``, that runs the
 tests marked *once*: those of ClickHouse, SQL, files and other programs, which say nothing about the
@@ -25,10 +27,13 @@ from audit_handler import AuditHandler, current
 from audit_handler._http.watch import forget_all
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.request import CURRENT
+from tests.support import images
 from tests.support.asgi import Capture
 from tests.support.containers import full_server
 from tests.support.engines import Engine, RealServer
 from tests.support.listening import ListeningClickHouse
+from tests.support.listening.containers import ListeningContainer, TwoShardContainers
+from tests.support.listening.image import IMAGE
 from tests.support.listening.shards import TwoShards
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.once import other_python
@@ -53,12 +58,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def real_server(request: pytest.FixtureRequest) -> Engine:
+def real_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """The fullest real server that is available: named, in Docker, or chDB's own listener."""
     if url := full_server(request):
-        return RealServer(url)
-    listening: ListeningClickHouse = request.getfixturevalue("listening")
-    return listening
+        yield RealServer(url)
+    elif images.is_here(IMAGE):
+        with ListeningContainer(tmp_path_factory.mktemp("container")) as container:
+            yield container
+    else:
+        yield request.getfixturevalue("listening")
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +102,16 @@ def start_listening(tmp_path: Path) -> Iterator[Callable[..., ListeningClickHous
 def two_shards(tmp_path: Path, database: str) -> Iterator[TwoShards]:
     """Two real servers for this test only, with the tables of a cluster in *database*."""
     with TwoShards(tmp_path / "shards") as shards:
+        shards.create_tables(database)
+        yield shards
+
+
+@pytest.fixture
+def two_containers(tmp_path: Path, database: str) -> Iterator[TwoShardContainers]:
+    """As `two_shards`, in Docker on a network for this test only."""
+    if not images.is_here(IMAGE):
+        pytest.skip(f"Docker does not run, or does not have {IMAGE}: make container")
+    with TwoShardContainers(tmp_path / "containers") as shards:
         shards.create_tables(database)
         yield shards
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from audit_handler import AuditHandler
+from tests.faults.counting import Counting
 from tests.faults.staging import Application, Judge, Lines
 from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
@@ -42,6 +43,19 @@ def make_application(
         log.propagate = False
         handler = make_handler(dsn or server.dsn(database), logger=log.name, **options)
         return Application(handler, log, server, database)
+
+    return make
+
+
+@pytest.fixture
+def make_counting(
+    make_handler: Callable[..., AuditHandler], log: logging.Logger
+) -> Callable[..., Counting]:
+    def make(dsn: str, **options: object) -> Counting:
+        handler = make_handler(dsn, batch_size=50, **options)
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        return Counting(handler, log)
 
     return make
 

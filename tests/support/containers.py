@@ -1,8 +1,9 @@
 """
 Real ClickHouse servers in Docker: one node, or a cluster of two shards with two replicas each.
 
-If no Docker engine runs, a test of what only a full server can do is skipped with the reason; with
-``AUDIT_TEST_DOCKER`` set it fails instead.
+They run the official image. If no Docker engine runs, or it neither has that image nor can pull it,
+a test of what only a full server can do is skipped with the reason; with ``AUDIT_TEST_DOCKER`` set
+(CI) it fails instead. ``tests.support.listening.containers`` runs an image made on this machine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import images
 from tests.support.listening import NOT_HERE
 
 if TYPE_CHECKING:
@@ -55,8 +57,8 @@ _KEEPER = """
 
 
 def require_docker() -> None:
-    """Skip the test if no Docker engine runs, unless the environment requires one."""
-    if not _has_docker():
+    """Skip the test if Docker cannot run the official image."""
+    if not _has_image():
         pytest.skip(NOT_HERE)
 
 
@@ -68,7 +70,7 @@ def full_server(request: pytest.FixtureRequest) -> str:
     """
     if url := os.environ.get("AUDIT_TEST_CLICKHOUSE_URL"):
         return url
-    if not _has_docker():
+    if not _has_image():
         return ""
     container = _server()
     container.start()
@@ -104,10 +106,9 @@ def url_of(container: DockerContainer) -> str:
     return f"http://default:{PASSWORD}@{host}:{port}"
 
 
-def _has_docker() -> bool:
-    return Path("/var/run/docker.sock").exists() or any(
-        os.environ.get(name) for name in ("DOCKER_HOST", "AUDIT_TEST_DOCKER")
-    )
+def _has_image() -> bool:
+    is_required = bool(os.environ.get("AUDIT_TEST_DOCKER"))
+    return is_required or images.is_here(IMAGE) or images.can_pull(IMAGE)
 
 
 def _server(
