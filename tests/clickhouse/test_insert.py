@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.summary import QuerySummary
 
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.clickhouse._insert import insert_file
+from audit_handler.clickhouse._insert import insert_file, insert_lines
+from audit_handler.errors import UnconfirmedError
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, count, rows
 
@@ -58,3 +61,12 @@ def test_a_file_is_named_with_its_settings_and_every_value_is_quoted() -> None:
         "FORMAT JSONEachRow",
         use_database=False,
     )
+
+
+@pytest.mark.parametrize("counted", [1, 2, 3])
+def test_the_embedded_engine_counts_every_row_or_acknowledges_none(counted: int) -> None:
+    client = create_autospec(Client, instance=True)
+    client.raw_insert.return_value = QuerySummary({"written_rows": str(counted)})
+    is_enough = counted >= 2
+    with nullcontext() if is_enough else pytest.raises(UnconfirmedError, match="1 of 2 rows"):
+        insert_lines(client, "`db`.`t`", ("seq",), rows(1, 2), {})

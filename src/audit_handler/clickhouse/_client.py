@@ -16,7 +16,7 @@ from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
 from audit_handler.clickhouse._engine import EngineClosed, engine
 from audit_handler.clickhouse._errors import mapped_errors
-from audit_handler.clickhouse._insert import insert_file, insert_settings, post
+from audit_handler.clickhouse._insert import insert_file, insert_lines, insert_settings, post
 from audit_handler.clickhouse._table import InsertColumns
 from audit_handler.clickhouse._transport import Transport, transport_of
 from audit_handler.errors import SetupError
@@ -104,7 +104,7 @@ class ClickHouse:
             ignores_views: Store the rows also if a materialized view fails.
 
         Raises:
-            UnconfirmedError: What answered by HTTP does not acknowledge each of the rows.
+            UnconfirmedError: What answered does not acknowledge each of the rows.
             TransientError, SetupError, DataError, ViewError: See `audit_handler.errors`.
         """
         client = self._prepared()
@@ -119,7 +119,7 @@ class ClickHouse:
             elif path is not None:
                 insert_file(client, self._table, columns, path, settings)
             else:
-                client.raw_insert(self._table, columns, lines, settings=settings, fmt="JSONEachRow")
+                insert_lines(client, self._table, columns, lines, settings)
 
     def stored(
         self, writer_id: str, first_seq: int, last_seq: int, lines: bytes

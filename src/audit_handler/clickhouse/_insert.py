@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-__all__ = ["compress", "insert_file", "insert_settings", "post"]
+__all__ = ["compress", "insert_file", "insert_lines", "insert_settings", "post"]
 
 
 def insert_settings(*, async_insert: bool) -> dict[str, Any]:
@@ -77,6 +77,21 @@ def post(
         require_acknowledgement(answer, lines.count(b"\n"), is_async=bool(settings["async_insert"]))
     except ForeignAnswer as exc:
         raise exc.as_error(shown(str(exc), secrets), is_insert=True) from exc
+
+
+def insert_lines(
+    client: Client, table: str, columns: Sequence[str], lines: bytes, settings: dict[str, Any]
+) -> None:
+    """
+    Insert *lines* into the embedded engine, which counts them.
+
+    Raises:
+        UnconfirmedError: It counts fewer rows.
+    """
+    summary = client.raw_insert(table, columns, lines, settings=settings, fmt="JSONEachRow")
+    rows = lines.count(b"\n")
+    if summary.written_rows < rows:
+        raise UnconfirmedError(f"chDB counts {summary.written_rows} of {rows} rows as written")
 
 
 def insert_file(
