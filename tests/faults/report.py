@@ -46,6 +46,8 @@ ORDER = (
     "two applications",
     "the dsn changes",
     "clock",
+    "a logging configuration",
+    "a level, filter",
 )
 
 
