@@ -71,9 +71,14 @@ def test_rows_of_dead_processes_are_counted_for_this_target_and_for_others(tmp_p
 
 
 def test_rejected_rows_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "some-target" / "rejected").mkdir(parents=True)
-    (tmp_path / "some-target" / "rejected" / "w-1-2.ndjson").write_text("{}\n{}\n")
-    _, found = found_in(tmp_path)
+    own = Settings.resolve({"dsn": "http://ch", "spool_dir": tmp_path}, {}).target.directory_name
+    for target in (own, "some-target"):
+        (tmp_path / target / "rejected").mkdir(parents=True)
+        (tmp_path / target / "rejected" / "w-1-2.ndjson").write_text("{}\n{}\n")
+    _, found = found_in(tmp_path, max_rejected_bytes=1_000)
 
-    assert ("warning", "ClickHouse rejected 2 rows") == (found.state, found.detail)
+    assert (
+        "warning",
+        "ClickHouse rejected 4 rows; those of this target take 6 of max_rejected_bytes=1,000",
+    ) == (found.state, found.detail)
     assert "audit-handler replay" in found.remedy

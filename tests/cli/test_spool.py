@@ -56,6 +56,7 @@ def test_spool_shows_rejected_rows_with_their_reasons() -> None:
 
     assert "Constraint `known`" in shown
     assert "audit-handler replay" in shown
+    assert f"{batch['bytes']:,} of {256 * 1024**2:,} bytes" in shown
     assert (2, ["2", "4"]) == (batch["rows"], list(batch["reasons"]))
 
 

@@ -62,6 +62,7 @@ def test_rejected_batches_are_listed_with_their_reasons(tmp_path: Path) -> None:
 
     assert ("target", path, 2) == (batch.target, batch.path, batch.rows)
     assert {2: "no number"} == batch.reasons
+    assert batch.bytes == sum(each.stat().st_size for each in path.parent.iterdir())
 
 
 def test_waiting_rows_come_before_rejected_ones(tmp_path: Path) -> None:

@@ -111,12 +111,15 @@ def _left_in_spool(settings: Settings, files: Files, directory: Path) -> Iterato
                 f"{'' if is_own else ' for other targets'}",
                 remedy=remedy,
             )
-    refused = sum(each.rows for each in rejected(files, directory))
+    batches = list(rejected(files, directory))
+    refused = sum(each.rows for each in batches)
+    kept = sum(each.bytes for each in batches if each.target == own)
     if refused:
         yield Finding(
             step="spool",
             state=WARNING,
-            detail=f"ClickHouse rejected {refused:,} rows",
+            detail=f"ClickHouse rejected {refused:,} rows; those of this target take {kept:,} of "
+            f"max_rejected_bytes={settings.max_rejected_bytes:,}",
             remedy="see the reasons with: audit-handler spool; fix them, then run: "
             "audit-handler replay",
         )

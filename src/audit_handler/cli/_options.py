@@ -23,6 +23,7 @@ __all__ = [
     "spool_directory",
     "spool_directory_alone",
     "spool_option",
+    "spool_settings",
 ]
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
@@ -120,8 +121,13 @@ def spool_directory(settings: Settings) -> Path:
 
 def spool_directory_alone(given: str | None) -> Path:
     """Return the directory of the spool for a command without --dsn; *given* is --spool-dir."""
+    return spool_directory(spool_settings(given))
+
+
+def spool_settings(given: str | None) -> Settings:
+    """Return the settings for a command without --dsn; *given* is --spool-dir."""
     environ = {"CLICKHOUSE_URL": "http://localhost", **environment()}
-    return spool_directory(Settings.resolve({"spool_dir": given}, environ))
+    return Settings.resolve({"spool_dir": given}, environ)
 
 
 def environment(*, has_dsn: bool = False) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from audit_handler.cli._options import as_json, spool_directory_alone, spool_option
+from audit_handler.cli._options import as_json, spool_directory, spool_option, spool_settings
 from audit_handler.cli._output import console, echo_json, table
 from audit_handler.spool import DiskFiles, RejectedBatch, WaitingWriter, rejected, waiting
 
@@ -33,7 +33,8 @@ def spool(ctx: click.Context, spool_dir: str | None, is_json: bool) -> None:
     ctx.obj = spool_dir
     if ctx.invoked_subcommand is not None:
         return
-    directory = spool_directory_alone(spool_dir)
+    settings = spool_settings(spool_dir)
+    directory, limit = spool_directory(settings), settings.max_rejected_bytes
     now = time.time()
     writers = list(waiting(DiskFiles(), directory))
     batches = list(rejected(DiskFiles(), directory))
@@ -43,6 +44,7 @@ def spool(ctx: click.Context, spool_dir: str | None, is_json: bool) -> None:
                 "spool_dir": str(directory),
                 "waiting": [_writer_dict(writer, now) for writer in writers],
                 "rejected": [_batch_dict(batch, now) for batch in batches],
+                "max_rejected_bytes": limit,
             }
         )
         return
@@ -53,6 +55,9 @@ def spool(ctx: click.Context, spool_dir: str | None, is_json: bool) -> None:
         console().print(_waiting_table(writers, now))
     if batches:
         console().print(_rejected_table(batches, now))
+        for target in sorted({batch.target for batch in batches}):
+            kept = sum(batch.bytes for batch in batches if batch.target == target)
+            click.echo(f"{target}: {kept:,} of {limit:,} bytes (AUDIT_MAX_REJECTED_BYTES)")
         click.echo(
             "fix the reason, then run with the dsn and table of the target: audit-handler replay"
         )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit_handler.spool._files import Files
+from audit_handler.spool._files import Files, Found
 from audit_handler.spool._layout import LOCK_NAME, is_writer_name, readable_names
-from audit_handler.spool._rejected import RejectedRows
+from audit_handler.spool._rejected import RejectedRows, files_of
 from audit_handler.spool._segment import is_segment_name
 
 __all__ = ["RejectedBatch", "SpooledRow", "WaitingWriter", "rejected", "spooled_rows", "waiting"]
@@ -40,6 +40,8 @@ class RejectedBatch:
     """Name of the target's directory in the spool."""
     path: Path
     rows: int
+    bytes: int
+    """The bytes of the rows and of the reasons."""
     reasons: Mapping[int, str]
     """The message of ClickHouse, by *seq*. It may quote the row."""
     since: float
@@ -78,12 +80,15 @@ def rejected(files: Files, spool_directory: Path) -> Iterator[RejectedBatch]:
     """Yield every batch of rejected rows, for all targets."""
     for name in readable_names(files, spool_directory):
         rows = RejectedRows(files, spool_directory / name)
+        sizes: Mapping[str, Found] = {}
         for path in _batches(rows):
             if found := _read(files, path):
+                sizes = sizes or files.found(rows.directory)
                 yield RejectedBatch(
                     target=name,
                     path=path,
                     rows=found[0].count(b"\n"),
+                    bytes=sum(sizes[each].size for each in files_of(path) if each in sizes),
                     reasons=rows.reasons(path),
                     since=found[1],
                 )
