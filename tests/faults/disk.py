@@ -457,8 +457,8 @@ class SimulatedFiles(Files):
         self._disk.file(path)
         return 0.0
 
-    def is_link(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
-        return False
+    def is_own(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
+        return True
 
     def rename(self, old: Path, new: Path) -> None:
         assert old.parent == new.parent, "two directories are not changed in one step"

@@ -52,6 +52,8 @@ def rename_target(files: Files, old: Path, new: Path) -> int:
         SpoolError: A replay of the old target is running.
         OSError: A file operation failed; the rest stays where it is.
     """
+    # Both must be this user's: rows of another user's directory may have been planted.
+    files.make_directory(old)
     files.make_directory(new)
     rows = 0
     for dead, segments in adopt_dead_writers(files, old):

@@ -44,20 +44,23 @@ def replay(files: Files, target_directory: Path, destination: Destination) -> Re
         return Replayed(**counts)
     with rejected.locked():
         for path in batches:
-            _Batch(rejected, path).offer(destination, counts)
+            # Empty: a foreign file, which is left where it is.
+            if lines := rejected.read(path).splitlines(keepends=True):
+                _Batch(rejected, path, lines).offer(destination, counts)
     return Replayed(**counts)
 
 
 class _Batch:
     """One file of ``rejected/``, with the file of reasons beside it."""
 
-    def __init__(self, rejected: RejectedRows, path: Path) -> None:
+    def __init__(self, rejected: RejectedRows, path: Path, lines: list[bytes]) -> None:
         self._rejected = rejected
         self._path = path
+        self._lines = lines
 
     def offer(self, destination: Destination, counts: dict[str, int]) -> None:
         """Offer each row; those that are rejected again stay, with their new reasons."""
-        lines = self._rejected.read(self._path).splitlines(keepends=True)
+        lines = self._lines
         refused: list[bytes] = []
         reasons: list[Reason] = []
         done = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from contextlib import suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from audit_handler.spool._locks import Lock, take_lock
+from audit_handler.spool._own import ForeignError, give_to_owner, is_own_directory, open_own
 
 __all__ = ["DiskFiles", "Files", "Found", "write_whole"]
 
@@ -35,8 +35,8 @@ class Files(Protocol):
 
     def make_directory(self, path: Path) -> None:
         """
-        Create a directory that only the user can read, with its parents. Leave an existing one as
-        it is.
+        Create a directory that only the user can read, with its parents. Make an existing one of
+        the user private.
 
         Raises:
             OSError: It cannot be created, belongs to another user, or is a link: its content may
@@ -77,7 +77,13 @@ class Files(Protocol):
         """Close a handle."""
 
     def read(self, path: Path, *, is_synced: bool = False) -> bytes:
-        """Return a file's content; with *is_synced* only once it is on the disk."""
+        """
+        Return a file's content; with *is_synced* only once it is on the disk.
+
+        Raises:
+            ForeignError: It is a link, no regular file, or of another user. `cut`, `modified` and
+                `lock` raise this too.
+        """
 
     def cut(self, path: Path, size: int) -> None:
         """Shorten a file that is not open."""
@@ -85,8 +91,8 @@ class Files(Protocol):
     def modified(self, path: Path) -> float:
         """Return the Unix seconds of the last write to a file; on disk, of a directory too."""
 
-    def is_link(self, path: Path) -> bool:
-        """Return whether *path* is a symbolic link. The spool makes none, and follows none."""
+    def is_own(self, path: Path) -> bool:
+        """Return whether *path* is a directory of the user, and no link. Report a foreign one."""
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename a file in one step, replacing a file that has the new name."""
@@ -137,14 +143,23 @@ class DiskFiles:
     def make_directory(self, path: Path) -> None:
         for parent in (*reversed(path.parents), path):
             if not parent.exists():
-                parent.mkdir(mode=0o700, exist_ok=True)
+                with suppress(FileExistsError):  # Another process was faster.
+                    parent.mkdir(mode=0o700)
+                    give_to_owner(parent, parent)
         found = path.lstat()
         if stat.S_ISLNK(found.st_mode):
-            raise OSError(errno.ELOOP, "it is a link, which the spool does not follow", str(path))
-        if found.st_uid not in (os.geteuid(), 0):
-            raise PermissionError(
-                errno.EPERM, f"it belongs to another user, uid {found.st_uid}", str(path)
+            raise ForeignError(path, "it is a link, which the spool does not follow")
+        user = os.geteuid()
+        owners = (user, 0) if user else (0, path.parent.stat().st_uid)
+        if found.st_uid not in owners:
+            raise ForeignError(
+                path,
+                f"it belongs to another user, uid {found.st_uid}; "
+                "run as that user, or use another spool_dir",
             )
+        # Kubernetes opens a volume with an fsGroup to its group at each mount.
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and found.st_uid == user:
+            path.chmod(0o700)
 
     def names(self, path: Path) -> list[str]:
         try:
@@ -173,7 +188,13 @@ class DiskFiles:
             os.close(handle)
 
     def create(self, path: Path) -> int:
-        return os.open(path, self._APPEND, 0o600)
+        handle = os.open(path, self._APPEND, 0o600)
+        try:
+            give_to_owner(path, handle)
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
 
     def size(self, handle: int) -> int:
         return os.fstat(handle).st_size
@@ -193,11 +214,11 @@ class DiskFiles:
     def read(self, path: Path, *, is_synced: bool = False) -> bytes:
         # One descriptor and few calls: while an application thread logs at full speed, each call
         # of the listener may wait 5 ms for the interpreter lock. Path.read_bytes makes nine.
-        handle = os.open(path, os.O_RDWR)
+        handle, found = open_own(path, os.O_RDWR)
         try:
             if is_synced:
                 os.fsync(handle)
-            content = os.read(handle, os.fstat(handle).st_size)
+            content = os.read(handle, found.st_size)
             while more := os.read(handle, 1024 * 1024):
                 content += more
             return content
@@ -205,13 +226,19 @@ class DiskFiles:
             os.close(handle)
 
     def cut(self, path: Path, size: int) -> None:
-        os.truncate(path, size)
+        handle, _ = open_own(path, os.O_WRONLY)
+        try:
+            os.ftruncate(handle, size)
+        finally:
+            os.close(handle)
 
     def modified(self, path: Path) -> float:
-        return path.stat().st_mtime
+        handle, found = open_own(path, os.O_RDONLY)
+        os.close(handle)
+        return found.st_mtime
 
-    def is_link(self, path: Path) -> bool:
-        return path.is_symlink()
+    def is_own(self, path: Path) -> bool:
+        return is_own_directory(path)
 
     def rename(self, old: Path, new: Path) -> None:
         old.replace(new)

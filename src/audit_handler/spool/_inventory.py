@@ -10,6 +10,7 @@ from typing import Any
 
 from audit_handler.spool._files import Files, Found
 from audit_handler.spool._layout import LOCK_NAME, is_writer_name, readable_names
+from audit_handler.spool._own import ForeignError, report_foreign
 from audit_handler.spool._rejected import RejectedRows, files_of
 from audit_handler.spool._segment import is_segment_name
 
@@ -136,9 +137,13 @@ def _row(line: bytes) -> dict[str, Any]:
 
 def _writers(files: Files, spool_directory: Path) -> Iterator[Path]:
     for target in readable_names(files, spool_directory):
-        for name in readable_names(files, spool_directory / target):
+        # The names first: files that stand beside the targets are nothing to report.
+        names = readable_names(files, spool_directory / target)
+        if not names or not files.is_own(spool_directory / target):
+            continue
+        for name in names:
             directory = spool_directory / target / name
-            if is_writer_name(name) and not files.is_link(directory):
+            if is_writer_name(name) and files.is_own(directory):
                 yield directory
 
 
@@ -146,7 +151,7 @@ def _segments(files: Files, directory: Path) -> Iterator[tuple[bytes, float]]:
     """Yield, in order, the whole lines of each segment and the time of its last write."""
     for name in readable_names(files, directory):
         path = directory / name
-        if is_segment_name(name) and not files.is_link(path):
+        if is_segment_name(name):
             found = _read(files, path)
             # It may be removed, or not written yet.
             if found and found[0]:
@@ -154,10 +159,13 @@ def _segments(files: Files, directory: Path) -> Iterator[tuple[bytes, float]]:
 
 
 def _read(files: Files, path: Path) -> tuple[bytes, float] | None:
-    """Return the whole lines of a file and the time of its last write, or None if it is gone."""
+    """Return the whole lines of a file and the time of its last write; None if gone or foreign."""
     try:
         content, since = files.read(path), files.modified(path)
     except FileNotFoundError:
+        return None
+    except ForeignError as exc:
+        report_foreign(path, exc)
         return None
     return content[: content.rfind(b"\n") + 1], since
 

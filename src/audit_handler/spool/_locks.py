@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from audit_handler.spool._own import give_to_owner, open_own
+
 __all__ = ["Lock", "take_lock"]
 
 
@@ -46,18 +48,20 @@ def take_lock(path: Path) -> Lock | None:
     Take the lock file at *path*, creating it, or return None when another owner holds it.
 
     Raises:
+        ForeignError: It is a link, no regular file, or of another user.
         OSError: It cannot be opened.
     """
     # The standard library's own call. The library filelock also watches every fork of the process,
     # and prevents a fork while another thread takes a lock, as the listener does every few seconds.
     _opening.add(path)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        handle, _ = open_own(path, os.O_RDWR | os.O_CREAT)
         _handles.add(handle)
     finally:
         _opening.discard(path)
     lock = _DescriptorLock(handle)
     try:
+        give_to_owner(path, handle)
         # The owner before us may have removed the file, and its directory, while we opened it.
         if _is_locked(handle) and path.stat().st_ino == os.fstat(handle).st_ino:
             return lock

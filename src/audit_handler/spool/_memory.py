@@ -107,8 +107,8 @@ class MemoryFiles:
     def modified(self, path: Path) -> float:
         return self._file(path).modified
 
-    def is_link(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
-        return False
+    def is_own(self, path: Path) -> bool:  # noqa: ARG002  # the protocol's signature
+        return True
 
     def rename(self, old: Path, new: Path) -> None:
         with self._lock:

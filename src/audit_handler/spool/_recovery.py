@@ -12,6 +12,7 @@ from audit_handler._reports import Reporter
 from audit_handler.spool._adopted import Adopted
 from audit_handler.spool._files import Files
 from audit_handler.spool._layout import LOCK_NAME, is_writer_name, readable_names
+from audit_handler.spool._own import ForeignError, report_foreign
 from audit_handler.spool._segment import OPEN, READY, UNREADABLE, Segment, is_segment_name
 
 __all__ = ["adopt_dead_writers", "has_leftovers", "neglected_targets"]
@@ -35,9 +36,9 @@ def neglected_targets(files: Files, target_directory: Path) -> list[Path]:
     neglected = []
     for name in files.names(target_directory.parent):
         other = target_directory.parent / name
-        if other != target_directory and any(
-            _is_dead(files, other / writer) for writer in readable_names(files, other)
-        ):
+        if other == target_directory or not readable_names(files, other) or not files.is_own(other):
+            continue
+        if any(_is_dead(files, other / writer) for writer in readable_names(files, other)):
             neglected.append(other)
     return neglected
 
@@ -47,6 +48,8 @@ def _is_dead(files: Files, directory: Path) -> bool:
     names = readable_names(files, directory)
     # Look for the lock file first: taking the lock would create it in any directory here.
     if LOCK_NAME not in names or not any(map(is_segment_name, names)):
+        return False
+    if not files.is_own(directory):
         return False
     try:
         lock = files.lock(directory / LOCK_NAME)
@@ -93,12 +96,15 @@ def adopt_dead_writers(
         if not is_writer_name(name) or is_known(name):
             continue
         directory = target_directory / name
-        if files.is_link(directory) or not _is_work(readable_names(files, directory)):
+        if not _is_work(readable_names(files, directory)) or not files.is_own(directory):
             continue
         try:
             lock = files.lock(directory / LOCK_NAME)
+        except ForeignError as exc:
+            report_foreign(directory / LOCK_NAME, exc)
+            continue
         except OSError:
-            continue  # Just removed by its own process, or it belongs to another user.
+            continue  # Just removed by its own process.
         if lock is None:
             continue
         try:
@@ -130,7 +136,7 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
     segments = []
     for name in files.names(directory):
         path = directory / name
-        if files.is_link(path) or not is_segment_name(name):
+        if not is_segment_name(name):
             if _HELPER.fullmatch(name):
                 with suppress(OSError):
                     files.unlink(path)
@@ -172,9 +178,12 @@ def _recover(files: Files, directory: Path) -> list[Segment]:
 
 
 def _content(files: Files, path: Path) -> bytes | None:
-    """Return the content of a segment, or None when the disk cannot read it this time."""
+    """Return the content of a segment; None if it is foreign, or unreadable this time."""
     try:
         content = files.read(path)
+    except ForeignError as exc:
+        report_foreign(path, exc)
+        return None
     except OSError as exc:
         if exc.errno != errno.EIO:
             raise

@@ -22,6 +22,7 @@ from pathlib import Path
 from audit_handler.errors import DataError, SpoolError
 from audit_handler.spool._files import Files, write_whole
 from audit_handler.spool._layout import LOCK_NAME
+from audit_handler.spool._own import ForeignError, report_foreign
 
 __all__ = [
     "Reason",
@@ -102,13 +103,19 @@ class RejectedRows:
         return self.directory / f"{writer_id}-{first_seq}-{last_seq}{_ROWS}"
 
     def batches(self) -> list[Path]:
-        """Return all batches, sorted by name."""
+        """Return all batches, sorted by name; none if the directory is another user's or a link."""
+        if not self._files.is_own(self.directory):
+            return []
         names = self._files.names(self.directory)
         return [self.directory / name for name in names if is_batch(name)]
 
     def read(self, batch: Path) -> bytes:
-        """Return the rows of *batch*, as lines."""
-        return self._files.read(batch)
+        """Return the rows of *batch*, as lines; none if the file is foreign."""
+        try:
+            return self._files.read(batch)
+        except ForeignError as exc:
+            report_foreign(batch, exc)
+            return b""
 
     def modified(self, batch: Path) -> float:
         """Return the Unix seconds at which *batch* was last written."""
@@ -182,8 +189,12 @@ class RejectedRows:
             files.make_directory(other.directory)
             # Sorted, so the reasons of a batch go before its rows.
             for name in names:
-                if name.endswith(_ROWS):
-                    rows += files.read(self.directory / name).count(b"\n")
+                try:
+                    content = files.read(self.directory / name)
+                except ForeignError as exc:
+                    report_foreign(self.directory / name, exc)
+                    continue
+                rows += content.count(b"\n") if name.endswith(_ROWS) else 0
                 files.rename(self.directory / name, other.directory / name)
             files.sync_directory(other.directory)
             files.sync_directory(self.directory)
@@ -201,6 +212,7 @@ class RejectedRows:
             self._files.remove_directory(self.directory)
 
     def _write(self, path: Path, content: bytes) -> Path:
+        self._files.make_directory(self._target_directory)
         self._files.make_directory(self.directory)
         if self._is_synced:
             self._files.sync_directory(self._target_directory)

@@ -43,7 +43,7 @@ class WriterDirectory:
             self.writer_id = new_writer_id()
             self.path = target_directory / self.writer_id
             try:
-                files.make_directory(self.path)
+                self._make()
                 lock = self._locked()
             except FileNotFoundError:
                 continue
@@ -93,7 +93,7 @@ class WriterDirectory:
         Raises:
             OSError: A file operation failed, or another process locked it first.
         """
-        self._files.make_directory(self.path)
+        self._make()
         lock = self._files.lock(self.path / LOCK_NAME)
         if lock is None:
             raise OSError(
@@ -102,6 +102,11 @@ class WriterDirectory:
         removed, self._lock = self._lock, lock
         removed.release()
         self._are_names_synced = False
+
+    def _make(self) -> None:
+        # Both levels: in a spool_dir of all users, another one may have planted the target's.
+        self._files.make_directory(self.path.parent)
+        self._files.make_directory(self.path)
 
     def has_segments(self) -> bool:
         """Return whether rows are in it, for any process to deliver; True if it is unreadable."""
