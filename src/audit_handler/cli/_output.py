@@ -8,10 +8,13 @@ colours it, or changes the reading direction.
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import stat
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from typing import IO, Any
@@ -130,14 +133,48 @@ def block() -> str:
     return "█"
 
 
-def private_file(path: Path, mode: str = "w") -> IO[Any]:
-    """Open a file to write, with mode 0600: it holds audit events."""
+@contextmanager
+def private_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """
+    Write the file at *path* with mode 0600, all or nothing: it holds audit events.
 
-    def private(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
+    It is written beside *path* and renamed, so a file that exists keeps neither its mode nor its
+    other names, and no link is followed.
 
-    encoding = None if "b" in mode else "utf-8"
-    return open(path, mode, encoding=encoding, opener=private)  # Path.open takes no opener
+    Raises:
+        OSError: It cannot be created, or *path* is no regular file of this user.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _require_replaceable(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    handle = os.open(temporary, flags, 0o600)
+    try:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _require_replaceable(path: Path) -> None:
+    """Refuse all but a regular file of this user that has no other name, and a free name."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        reason = "it is a link"
+    elif not stat.S_ISREG(found.st_mode):
+        reason = "it is not a regular file"
+    elif found.st_uid != os.geteuid():
+        reason = f"it belongs to another user, uid {found.st_uid}"
+    elif found.st_nlink > 1:
+        reason = "it has another name, a hard link"
+    else:
+        return
+    raise FileExistsError(errno.EEXIST, f"not overwritten, {reason}; give another FILE", str(path))
 
 
 def echo_json(value: Any) -> None:
