@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_handler._operations.embedded import require_directory
+from audit_handler._operations.embedded import is_open_to_others, require_directory
 from audit_handler.errors import SetupError
 from audit_handler.target import Target
 
@@ -26,6 +26,15 @@ def test_a_directory_is_created_if_allowed(tmp_path: Path) -> None:
     require_directory(embedded(tmp_path / "a" / "b"), may_be_made=True)
 
     assert (tmp_path / "a" / "b").is_dir()
+    assert not is_open_to_others(embedded(tmp_path / "a" / "b"))
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o705, 0o711])
+def test_a_directory_that_others_can_read_is_open(mode: int, tmp_path: Path) -> None:
+    tmp_path.chmod(mode)
+
+    assert is_open_to_others(embedded(tmp_path))
+    assert not is_open_to_others(Target(scheme="http", host="ch"))
 
 
 @pytest.mark.parametrize("names", [[], ["tmp", "status"], ["metadata", "store", "tmp"]])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from audit_handler._operations.check_spool import FAILED, OK, WARNING, Finding
 from audit_handler._operations.check_table import INIT
-from audit_handler._operations.embedded import require_directory
+from audit_handler._operations.embedded import is_open_to_others, require_directory
 from audit_handler.schema import Client, existing_table
 from audit_handler.target import Target
 
@@ -37,6 +37,13 @@ class ServerSteps:
         (row,) = self._connection.query("SELECT version() AS version, currentUser() AS user")
         detail = f"{self._target.location}, ClickHouse {row['version']}, as {row['user']}"
         yield Finding(step="connection", state=OK, detail=detail)
+        if is_open_to_others(self._target):
+            yield Finding(
+                step="connection",
+                state=WARNING,
+                detail=f"other users may read the database in {self._target.path}",
+                remedy=f"chmod 700 {self._target.path}",
+            )
 
     def clock(self) -> Iterator[Finding]:
         """Compare the server's clock with this machine's."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from audit_handler.errors import SetupError
 from audit_handler.target import Target
 
-__all__ = ["require_directory"]
+__all__ = ["is_open_to_others", "require_directory"]
 
 
 def require_directory(target: Target, *, may_be_made: bool = False) -> None:
@@ -19,7 +20,7 @@ def require_directory(target: Target, *, may_be_made: bool = False) -> None:
 
     Args:
         target: Where the rows go.
-        may_be_made: Create the directory if it is missing.
+        may_be_made: Create the directory if it is missing; only this user can read it.
 
     Raises:
         SetupError: The directory is missing, cannot be created or read, or holds other files.
@@ -29,7 +30,7 @@ def require_directory(target: Target, *, may_be_made: bool = False) -> None:
     path = Path(target.path)
     try:
         if may_be_made:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not path.is_dir():
             raise SetupError(
                 f"{path} is not a directory",
@@ -47,3 +48,10 @@ def require_directory(target: Target, *, may_be_made: bool = False) -> None:
             f"{path} holds other files, and no database of chDB",
             remedy="give the dsn a directory that holds nothing else",
         )
+
+
+def is_open_to_others(target: Target) -> bool:
+    """Return whether other users can enter or read the directory of *target*, if it has one."""
+    if not target.is_embedded or target.is_in_memory:
+        return False
+    return bool(Path(target.path).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit_handler.clickhouse._engine import engine
@@ -32,6 +34,11 @@ def connect(target: Target, secrets: Collection[str]) -> Client:
     """
     if not target.is_embedded:
         return _connect(target, secrets)
+    if not target.is_in_memory:
+        # chDB would create it so that other users can read the events. If we cannot, its error
+        # says so.
+        with suppress(OSError):
+            Path(target.path).mkdir(mode=0o700, parents=True, exist_ok=True)
     with engine.use():
         client = _connect(target, secrets)
         engine.opened(client)
