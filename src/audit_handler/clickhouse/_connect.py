@@ -11,6 +11,7 @@ from audit_handler.clickhouse._engine import engine
 from audit_handler.clickhouse._errors import mapped_errors
 from audit_handler.clickhouse._loading import load_driver
 from audit_handler.clickhouse._option_faults import is_about_options, option_fault
+from audit_handler.clickhouse._owner import check_owner
 from audit_handler.clickhouse._transport import Transport, pool_for
 from audit_handler.target import Target
 
@@ -40,6 +41,7 @@ def connect(target: Target, secrets: Collection[str]) -> Client:
         with suppress(OSError):
             Path(target.path).mkdir(mode=0o700, parents=True, exist_ok=True)
     with engine.use():
+        check_owner(target.path)
         client = _connect(target, secrets)
         engine.opened(client)
         return client
