@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from weakref import WeakSet
 
 from audit_handler._clock import SystemClock
 from audit_handler._process import registry
@@ -42,18 +42,21 @@ class EngineClosed(TransientError):
 
 
 class Engine:
-    """Counts the threads that are inside chDB. Safe to call from several threads."""
+    """Knows the threads that are inside chDB. Safe to call from several threads."""
 
     def __init__(self) -> None:
         self._clock = SystemClock()
+        self._forking: list[Any] = []
         self._reset()
 
     def _reset(self) -> None:
         self._changed = threading.Condition()
-        self._inside = 0
+        # The threads that are inside, by their identifiers; one for each `use`.
+        self._inside: list[int] = []
         self._has_ended = False
-        # The end closes them, unless their owners did.
-        self._clients: WeakSet[Any] = WeakSet()
+        # The end closes them, unless their owners did. Replaced, never changed: a fork reads it
+        # while another thread may write.
+        self._clients: tuple[weakref.ref[Any], ...] = ()
         self._kept: list[Any] = []
 
     @contextmanager
@@ -64,21 +67,24 @@ class Engine:
         Raises:
             EngineClosed: The process is ending.
         """
+        thread = threading.get_ident()
         with self._changed:
             if self._has_ended:
                 raise EngineClosed
-            self._inside += 1
+            self._inside.append(thread)
         try:
             yield
         finally:
             with self._changed:
-                self._inside -= 1
+                with suppress(ValueError):  # A child that was forked inside has a new list.
+                    self._inside.remove(thread)
                 self._changed.notify_all()
 
     def opened(self, client: Any) -> None:
         """Note a connected client. Call it inside `use`."""
         with self._changed:
-            self._clients.add(client)
+            alive = [known for known in self._clients if known() is not None]
+            self._clients = (*alive, weakref.ref(client))
 
     def end(self, patience: float = _PATIENCE_SECONDS) -> None:
         """
@@ -91,34 +97,53 @@ class Engine:
         deadline = self._clock.monotonic() + patience
         with self._changed:
             self._has_ended = True
-            while self._inside and (left := deadline - self._clock.monotonic()) > 0:
+            while self._is_used() and (left := deadline - self._clock.monotonic()) > 0:
                 try:
                     self._clock.wait(self._changed, left)
                 except BaseException as exc:  # noqa: BLE001  # a signal handler's; raised below
                     interruption = exc
+            is_used = self._is_used()
             # Kept from now on: an owner on another thread would destroy its client in the midst of
             # the end.
-            self._kept = list(self._clients)
-            if self._inside:
-                _logger.error(
-                    "chDB does not return from a call after %g seconds, and the process ends "
-                    "without it. The rows wait for the next start. See whether the disk of the "
-                    "database hangs",
-                    patience,
-                )
-                _leave_alone(self._kept)
-            else:
-                for client in self._kept:
-                    with suppress(Exception):  # What fails to close is abandoned, too.
-                        client.close()
+            self._kept = _alive(self._clients)
+        if is_used:
+            _leave_alone(self._kept)
+            _logger.error(
+                "chDB does not return from a call after %g seconds, and the process ends without "
+                "it. The rows wait for the next start. See whether the disk of the database hangs",
+                patience,
+            )
+        else:
+            for client in self._kept:
+                with suppress(Exception):  # What fails to close is abandoned, too.
+                    client.close()
         if interruption is not None:
             raise interruption
 
+    def _is_used(self) -> bool:
+        # Not by this thread: an interruption may have kept it from noting that it left.
+        return any(thread != threading.get_ident() for thread in self._inside)
+
+    def before_fork(self) -> None:
+        """Keep the clients until `abandon` or `after_fork`."""
+        # Other hooks of the child come first, and may release a client, whose end closes the
+        # engine.
+        self._forking = _alive(self._clients)
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        self._forking = []
+
     def abandon(self) -> None:
         """Leave the engine alone, in a forked child: it is the parent's."""
-        inherited = list(self._clients)
+        inherited, self._forking = self._forking, []
         self._reset()  # With a new lock: a thread of the parent may hold the old one.
-        _leave_alone(inherited)
+        if "chdb" in sys.modules:
+            _leave_alone(inherited)
+
+
+def _alive(clients: tuple[weakref.ref[Any], ...]) -> list[Any]:
+    return [client for known in clients if (client := known()) is not None]
 
 
 def _leave_alone(clients: list[Any]) -> None:
@@ -144,11 +169,10 @@ engine = Engine()
 """The engine of this process."""
 
 
-def _after_fork_in_child() -> None:
-    if "chdb" in sys.modules:
-        engine.abandon()
-
-
 registry.at_end(engine.end)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=engine.before_fork,
+        after_in_parent=engine.after_fork,
+        after_in_child=engine.abandon,
+    )
