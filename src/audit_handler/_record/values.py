@@ -43,9 +43,12 @@ class Addresses:
         Args:
             value: Text, an address, or a socket's ``(host, port)``.
         """
-        if isinstance(value, tuple | list) and len(value) > 1 and type(value[1]) is int:
-            value = value[0]
-        text = str(value)
+        if type(value) is str:
+            text = value
+        elif isinstance(value, tuple | list) and len(value) > 1 and type(value[1]) is int:
+            text = str(value[0])
+        else:
+            text = str(value)
         if text in self._known:
             return self._known[text]
         found = _address_in(text) if len(text) < _LONGEST_ADDRESSES else None
