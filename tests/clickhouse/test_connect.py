@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from audit_handler.clickhouse import EngineClosed, _connect
 from audit_handler.errors import DeliveryError, SetupError
+from audit_handler.target import Target
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, rows
 
@@ -68,7 +72,7 @@ def test_an_unreadable_address_of_a_proxy_is_not_quoted(
     monkeypatch.setenv("HTTP_PROXY", address if variable == "HTTP_PROXY" else "")
     options = {"http_proxy": address} if variable == "client_options" else {}
     with pytest.raises(SetupError, match=r"address of the proxy.*; write it as") as caught:
-        connect("http://192.0.2.1:8123", client_options=options).insert(rows(1), token="t")
+        connect("http://127.0.0.1:9", client_options=options).insert(rows(1), token="t")
 
     assert "pr0xy" not in "".join(traceback.format_exception(caught.value))
 
@@ -79,3 +83,20 @@ def test_a_file_that_is_no_certificate_is_named(
     dsn = f"https://127.0.0.1:{faults.port}"
     with pytest.raises(SetupError, match=r"TLS: .*; see ca_cert"):
         connect(dsn, client_options={"ca_cert": __file__}).insert(rows(1), token="t")
+
+
+def test_only_the_user_can_read_the_database_in_a_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine would create it with mode 0755."""
+    found: list[int] = []
+
+    def opened(target: Target, _secrets: Collection[str]) -> object:
+        found.append(Path(target.path).stat().st_mode & 0o777)
+        raise EngineClosed
+
+    monkeypatch.setattr(_connect, "_connect", opened)
+    with pytest.raises(EngineClosed):
+        _connect.connect(Target(scheme="chdb", path=str(tmp_path / "a" / "db")), ())
+
+    assert [0o700] == found
