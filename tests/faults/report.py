@@ -31,6 +31,7 @@ ORDER = (
     "429",
     "unknown table",
     "a row that",
+    "more rows rejected",
     "a value that",
     "events of the past",
     "deduplication tokens",
@@ -48,6 +49,7 @@ ORDER = (
     "clock",
     "a logging configuration",
     "a level, filter",
+    "a backfill",
 )
 
 

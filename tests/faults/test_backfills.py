@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 from collections.abc import Callable
 from itertools import cycle
 
@@ -15,6 +16,7 @@ import pytest
 from tests.faults.staging import Application, Judge, trials
 from tests.support.delivery import refuse_strangers
 from tests.support.loopback import LoopbackClickHouse
+from tests.support.programs import World
 
 pytestmark = pytest.mark.once
 
@@ -121,3 +123,42 @@ def test_every_row_is_accounted_for_when_the_rejected_ones_have_no_space(
     assert sum(each.stat().st_size for each in spool.rglob("rejected/*")) <= 10_000
     fault = f"{len(kept)} of {len(bad)} kept, the others counted, answers lost"
     judge(REJECTED, fault, faults, app.table, app.acknowledged, reported=bad)
+
+
+ALTERNATING = """
+import itertools
+
+for number in itertools.count(FIRST):
+    log.info("n", extra={
+        "action": "COUNT", "resource_type": "number", "resource_id": str(number),
+        "event_time": f"2025-{number % 2 + 1:02d}-15 12:00:{number // 2 % 60:02d}",
+    })
+    os.write(1, b"%d\\n" % number)
+"""
+
+
+@pytest.mark.timeout(1_800)
+def test_the_application_is_killed_in_a_backfill(
+    world: World, faults: LoopbackClickHouse, judge: Judge
+) -> None:
+    """
+    The server goes on with the insert of a killed process. It stores one month after the other, and
+    the next process may look between the two.
+    """
+    kills, chance = trials(3), random.Random(20261127)
+    acknowledged: list[int] = []
+    for kill in range(kills):
+        insert = rf"^\s*INSERT INTO `{world.database}`"
+        faults.fault("execute_then_reset", match=insert, skip=chance.randrange(3))
+        with world.start(f"FIRST = {kill * 1_000_000}" + ALTERNATING) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(chance.randrange(200, 2_000))]
+            process.send_signal(signal.SIGKILL)
+            lines += process.stdout.readlines()
+        assert -signal.SIGKILL == process.returncode
+        acknowledged += [int(line) for line in lines if line.endswith(b"\n")]
+    faults.clear_faults()
+    world.finish()
+
+    fault = "kill -9 while two months alternate, and answers get lost"
+    judge(BACKFILL, fault, faults, world.table, acknowledged, trials=kills, surplus=kills)
