@@ -24,8 +24,8 @@ def test_check_finds_nothing_where_all_is_well(dsn: str, tmp_path: Path) -> None
     (tmp_path / "spool").mkdir()
     found = check_steps("--dsn", dsn)
 
-    names = ["connection", "clock", "database", "table", "deduplication", "test row", "spool"]
-    assert names == list(found)
+    names = ["address", "connection", "clock", "database", "table", "deduplication", "test row"]
+    assert [*names, "spool"] == list(found)
     assert {"ok"} == {state for state, _, _ in found.values()}
     assert [] == list((tmp_path / "spool").iterdir())
 

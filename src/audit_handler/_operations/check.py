@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from audit_handler._ids import EventIds, new_writer_id
+from audit_handler._operations.check_address import ADDRESS, check_address
 from audit_handler._operations.check_server import ServerSteps
 from audit_handler._operations.check_spool import FAILED, OK, SKIPPED, WARNING, Finding, check_spool
 from audit_handler._operations.check_table import TableSteps
@@ -61,6 +62,7 @@ def check(
     server = ServerSteps(connection, settings.target, now)
     table = TableSteps(connection, settings.target)
     steps: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        (ADDRESS, lambda: check_address(settings)),
         ("connection", server.connection),
         ("clock", server.clock),
         ("database", server.database),

@@ -13,7 +13,7 @@ __all__ = ["is_about_options", "option_fault"]
 _REMEDY = "correct it or leave it out; the dsn gives options too, as query parameters"
 _PROXY_REMEDY = (
     "write it as http://user:password@proxy:3128, with user and password percent-encoded, in "
-    "client_options or in the variable HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
+    "client_options or in the variables HTTP_PROXY or HTTPS_PROXY"
 )
 
 
