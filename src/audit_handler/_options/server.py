@@ -7,7 +7,6 @@ variable that is not used cannot break a start.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from audit_handler._options.driver import checked
 from audit_handler._options.dsn import DEFAULT_PORTS, DSN_FORMS, split_dsn
 from audit_handler._options.environment import given_in
+from audit_handler._reports import Reporter
 from audit_handler.errors import ConfigurationError
 from audit_handler.target import Target
 
@@ -27,7 +27,7 @@ TARGET_VARIABLES: Mapping[str, str] = {
 }
 """Environment variables of the options whose values error messages quote."""
 
-_logger = logging.getLogger("audit_handler.config")
+_logger = Reporter("audit_handler.config")
 
 # Kubernetes and Docker set NAME_PORT to this form for a service or a link with that name.
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
