@@ -42,6 +42,35 @@ def test_the_end_waits_for_the_call_that_runs_and_closes_the_client() -> None:
     assert (False, True) == (was_closed_early, client.is_closed)
 
 
+def test_the_end_closes_a_client_whose_owner_lets_go_of_it_meanwhile() -> None:
+    engine, closed = Engine(), threading.Event()
+    is_inside, may_leave = threading.Event(), threading.Event()
+
+    class Owned:
+        def close(self) -> None:
+            closed.set()
+
+    def call() -> None:
+        client = Owned()
+        with engine.use():
+            is_inside.set()
+            may_leave.wait(60)
+            engine.opened(client)
+            del client
+
+    caller, end = threading.Thread(target=call), threading.Thread(target=engine.end)
+    caller.start()
+    is_inside.wait(60)
+    end.start()
+    while not engine._has_ended:
+        pass
+    may_leave.set()
+    caller.join()
+    end.join()
+
+    assert closed.is_set()
+
+
 def test_no_call_enters_the_engine_after_the_end() -> None:
     engine = Engine()
     engine.end()

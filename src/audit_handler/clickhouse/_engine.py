@@ -85,6 +85,8 @@ class Engine:
         with self._changed:
             alive = [known for known in self._clients if known() is not None]
             self._clients = (*alive, weakref.ref(client))
+            if self._has_ended:
+                self._kept.append(client)
 
     def end(self, patience: float = _PATIENCE_SECONDS) -> None:
         """
@@ -97,15 +99,15 @@ class Engine:
         deadline = self._clock.monotonic() + patience
         with self._changed:
             self._has_ended = True
+            # Kept from now on: an owner on another thread may let go of its client during the wait,
+            # and would destroy it in the midst of the end.
+            self._kept = _alive(self._clients)
             while self._is_used() and (left := deadline - self._clock.monotonic()) > 0:
                 try:
                     self._clock.wait(self._changed, left)
                 except BaseException as exc:  # noqa: BLE001  # a signal handler's; raised below
                     interruption = exc
             is_used = self._is_used()
-            # Kept from now on: an owner on another thread would destroy its client in the midst of
-            # the end.
-            self._kept = _alive(self._clients)
         if is_used:
             _leave_alone(self._kept)
             _logger.error(
