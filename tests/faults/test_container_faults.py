@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.counting import Counting
 from tests.faults.staging import Judge, Lines, trials
-from tests.support.listening.containers import ListeningContainer, TwoShardContainers
+from tests.support.listening.containers import TwoShardContainers
 
 pytestmark = [pytest.mark.once, pytest.mark.integration, pytest.mark.timeout(1_800)]
 
