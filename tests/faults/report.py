@@ -44,7 +44,6 @@ ORDER = (
     "closed while",
     "disk full",
     "the driver logs",
-    "embedded chDB",
     "two applications",
     "the dsn changes",
     "clock",
