@@ -41,6 +41,8 @@ def connect(target: Target, secrets: Collection[str]) -> Client:
         with suppress(OSError):
             Path(target.path).mkdir(mode=0o700, parents=True, exist_ok=True)
     with engine.use():
+        # Before the check, because the import takes up to a second: time for another process.
+        load_driver(is_embedded=True)
         check_owner(target.path)
         client = _connect(target, secrets)
         engine.opened(client)

@@ -117,8 +117,10 @@ class Engine:
             )
         else:
             for client in self._kept:
-                with suppress(Exception):  # What fails to close is abandoned, too.
+                try:
                     client.close()
+                except Exception:  # noqa: BLE001  # nothing can be done at the end of a process
+                    _leave_alone([client])
         if interruption is not None:
             raise interruption
 
