@@ -75,7 +75,7 @@ def test_views_throw(
     finally:
         faults.deny()
 
-    assert 1 == len(lines.matching(rf"code {code} .*view {app.database}.broken: rows are in"))
+    assert 1 == len(lines.matching(rf"code {code} .*view {app.database}.broken\): rows are in"))
     assert (0, 201) == (
         app.handler.status().rows_rejected,
         app.handler.status().rows_stored,

@@ -203,7 +203,8 @@ class RecordEncoder:
         return joined(line, beside, b'{"metadata":%b}' % joined(*parts))
 
     def _text_of(self, column: str, value: Any) -> str:
-        if isinstance(value, Enum):
+        # Of the type: `isinstance` also asks the object, which may raise.
+        if issubclass(type(value), Enum):
             value = text_of_member(value, column)
         return self._redactor.text_of(value)
 
@@ -256,7 +257,7 @@ def _uncoloured(text: str) -> str:
 
 def _is_day_of(value: Any, event_time: str) -> bool:
     """Return whether *value* is the day of *event_time*, as a date or as text."""
-    return (type(value) is str or isinstance(value, date)) and str(value) == event_time[:10]
+    return issubclass(type(value), str | date) and str(value) == event_time[:10]
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -272,7 +273,9 @@ def _message(record: logging.LogRecord) -> str:
 def _outcome(row: Mapping[str, Any], record: logging.LogRecord, error_message: Any) -> str:
     status = row.get("status_code", 0)
     # A record that SocketHandler sent has only the text of its exception.
-    if error_message or record.exc_text or exception_of(record) is not None:
+    # Not its truth: an array raises when it is asked.
+    is_given = error_message is not None and (type(error_message) is not str or error_message != "")
+    if is_given or record.exc_text or exception_of(record) is not None:
         return "failure"
     # HTTP has 100 to 599 (RFC 9110), and fails from 400; in gRPC, 1 to 16 are errors. gRPC's OK is
     # 0, which also stands for no status.

@@ -20,7 +20,7 @@ _VIEW = re.compile(rf": while pushing to view ({_NAME}(?:\.{_NAME})?)")
 _LABELS = re.compile(r"\.?(?: \([A-Z0-9_]+\))?(?: \(version .*)?\.?\s*$", re.DOTALL)
 _NOISE = re.compile(
     r"(?:\.?,? Stack trace:|[.:]? In scope |: while (?:executing|converting|pushing) |"
-    r": [Ii]nsertion status:|\. \([A-Z0-9_]+\)|\. Note: there are ).*",
+    r": [Ii]nsertion status:|\. \([A-Z0-9_]+\)|\. Note: there are |\. Maybe you meant ).*",
     re.DOTALL,
 )
 _TARGET = re.compile(r"Target table '([^']+)' of view '([^']+)' doesn't exist")

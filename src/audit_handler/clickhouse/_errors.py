@@ -150,13 +150,13 @@ def _sort_code(
 ) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
     is_from_shard = _SHARD.search(text) is not None
+    cause = innermost_cause(text)
     if view := _VIEW.search(text):
         # Before the code: a view can fail with any code, and a retry would fail again.
-        name = view[1].rstrip(".")
         return ViewError(
-            f"{label} in the materialized view {name}",
+            f"{label}: {shown(cause.text, secrets)}",
             code=code,
-            view=name,
+            view=shown(view[1].rstrip("."), secrets),
             is_from_shard=is_from_shard,
         )
     if code in DATA_CODES or (code == Code.TOO_MANY_PARTS and "Too many partitions" in text):
@@ -175,7 +175,6 @@ def _sort_code(
             is_ambiguous=may_be_forged or found is None,
             is_from_shard=is_from_shard,
         )
-    cause = innermost_cause(text)
     problem = f"{label}: {shown(cause.text, secrets)}"
     if code in SETUP_REMEDIES:
         # Ours are about the table and its user, not about the views of others.

@@ -233,7 +233,12 @@ class DiskFiles:
             os.close(handle)
 
     def modified(self, path: Path) -> float:
-        handle, found = open_own(path, os.O_RDONLY)
+        try:
+            handle, found = open_own(path, os.O_RDONLY)
+        except ForeignError:
+            if not path.is_dir() or not is_own_directory(path):
+                raise
+            return path.stat().st_mtime
         os.close(handle)
         return found.st_mtime
 
