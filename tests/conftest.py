@@ -17,6 +17,7 @@ import itertools
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ from tests.support.once import other_python
 from tests.support.tables import Connect, target_of
 
 _numbers = itertools.count(1)
+
+# A shell ignores SIGINT for what it runs in the background, and every program that a test starts
+# and interrupts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
