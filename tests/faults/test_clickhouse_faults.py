@@ -218,7 +218,10 @@ def test_two_late_attempts_run_at_the_same_moment_as_the_third(
 def test_the_answer_hangs_after_the_insert_was_executed(
     faults: LoopbackClickHouse, make_application: MakeApplication, judge: Judge
 ) -> None:
-    app = make_application(faults, client_options={"send_receive_timeout": 1})
+    # Only `flush` seals a segment, so a slow machine makes no insert more.
+    app = make_application(
+        faults, client_options={"send_receive_timeout": 1}, flush_interval_ms=60_000
+    )
     app.audit(1)
     assert app.handler.flush()
     faults.fault("execute_then_hang", match=app.insert)
@@ -229,8 +232,7 @@ def test_the_answer_hangs_after_the_insert_was_executed(
     assert app.handler.flush()
 
     # Found stored by the look-up, so it was not even sent again.
-    assert 1 == [entry["fault"] for entry in app.inserts()].count("execute_then_hang")
-    assert sorted(set(app.tokens())) == sorted(app.tokens())
+    assert [None, "execute_then_hang", None] == [entry["fault"] for entry in app.inserts()]
     judge(BROKEN, "the answer never comes", faults, app.table, app.acknowledged)
 
 
@@ -708,7 +710,8 @@ def test_a_materialized_view_that_throws_after_the_rows_are_stored(
 def test_rows_around_the_end_of_a_month_with_each_insert_ambiguous(
     faults: LoopbackClickHouse, make_application: MakeApplication, judge: Judge
 ) -> None:
-    app = make_application(faults)
+    # Only `flush` seals a segment, so a slow machine makes no insert more.
+    app = make_application(faults, flush_interval_ms=60_000)
     app.audit(1)
     assert app.handler.flush()
     moments = [
@@ -735,8 +738,7 @@ def test_rows_around_the_end_of_a_month_with_each_insert_ambiguous(
         (moments[0], "2026-09-30", 202609, 35),
         (moments[1], "2026-10-01", 202610, 35),
     ] == [(row["t"], row["d"], row["m"], row["n"]) for row in stored]
-    # Two, and more only where a slow machine sealed a segment earlier; the month changes 23 times.
-    assert 2 <= len([entry for entry in app.inserts() if entry["fault"]]) < 20
+    assert 2 == len([entry for entry in app.inserts() if entry["fault"]])
     judge(TIME, "a month ends", faults, app.table, app.acknowledged)
 
 
