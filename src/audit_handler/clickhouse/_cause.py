@@ -37,7 +37,7 @@ class Cause(NamedTuple):
     text: str
     """The cause. It is not cut, and may contain secrets."""
     view: str
-    """The materialized view that failed, or what is known of it; empty if none failed."""
+    """The materialized view that failed on the rows, the innermost one; empty if none did."""
     remedy: str
     """What to do about the view; empty if none failed."""
 
@@ -56,8 +56,7 @@ def innermost_cause(text: str) -> Cause:
     view = views[0] if views else ""
     if found := _TARGET.search(said):
         # The server says view and means the table that the view watches.
-        view = f"on {found[2]}"
-        said = f"table {found[1]} is missing, the target of a materialized view {view}"
+        said = f"table {found[1]} is missing, the target of a materialized view on {found[2]}"
         remedy = f"create {found[1]} again, or drop the view"
     elif view and (found := _UNKNOWN_TABLE.search(said)):
         said = f"table {found[1]} is missing, and the materialized view {view} reads it"

@@ -41,9 +41,6 @@ def connect(target: Target, secrets: Collection[str]) -> Client:
         with suppress(OSError):
             Path(target.path).mkdir(mode=0o700, parents=True, exist_ok=True)
     with engine.use():
-        # Before the check, because the import takes up to a second: time for another process.
-        load_driver(is_embedded=True)
-        check_owner(target.path)
         client = _connect(target, secrets)
         engine.opened(client)
         return client
@@ -53,6 +50,9 @@ def _connect(target: Target, secrets: Collection[str]) -> Client:
     # Call it before `mapped_errors`, which also imports the driver: `load_driver` raises in a
     # forked child of chDB, and makes a fork wait for the import.
     driver = load_driver(is_embedded=target.is_embedded)
+    if target.is_embedded:
+        # After the import, which takes up to a second: time for another process to open it.
+        check_owner(target.path)
     transport: Transport | None = None
     try:
         arguments = connect_arguments(target)

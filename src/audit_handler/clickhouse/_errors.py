@@ -32,8 +32,6 @@ __all__ = ["mapped_errors", "quieten_driver", "shown", "sort_error"]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
 _KEY = re.compile(r"while reading the value of key (.+?)\)")
-# The innermost view comes first.
-_VIEW = re.compile(r"while pushing to view ([^\s:(]+?)(?=[\s:(]|\.?(?:$|\s))")
 # A Distributed table says how much it sent to each shard. Nothing was sent when it could not read
 # the rows itself.
 _SHARD = re.compile(r"Wrote [1-9]\d* blocks|DB::Exception: Received from ")
@@ -151,12 +149,12 @@ def _sort_code(
     label = f"code {code} ({name})" if name else f"code {code}"
     is_from_shard = _SHARD.search(text) is not None
     cause = innermost_cause(text)
-    if view := _VIEW.search(text):
+    if cause.view:
         # Before the code: a view can fail with any code, and a retry would fail again.
         return ViewError(
             f"{label}: {shown(cause.text, secrets)}",
             code=code,
-            view=shown(view[1].rstrip("."), secrets),
+            view=shown(cause.view, secrets),
             is_from_shard=is_from_shard,
         )
     if code in DATA_CODES or (code == Code.TOO_MANY_PARTS and "Too many partitions" in text):
