@@ -25,9 +25,12 @@ class ReadingDestination(ScriptedDestination):
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,
+        rows: int | None = None,
     ) -> None:
         assert path is not None
-        super().insert(lines, token=token, path=path, without=without, ignores_views=ignores_views)
+        super().insert(
+            lines, token=token, path=path, without=without, ignores_views=ignores_views, rows=rows
+        )
 
 
 def test_replay_gives_chdb_a_file_to_read_in_place(tmp_path: Path) -> None:

@@ -69,4 +69,4 @@ def test_the_embedded_engine_counts_every_row_or_acknowledges_none(counted: int)
     client.raw_insert.return_value = QuerySummary({"written_rows": str(counted)})
     is_enough = counted >= 2
     with nullcontext() if is_enough else pytest.raises(UnconfirmedError, match="1 of 2 rows"):
-        insert_lines(client, "`db`.`t`", ("seq",), rows(1, 2), {})
+        insert_lines(client, "`db`.`t`", ("seq",), rows(1, 2), 2, {})

@@ -131,6 +131,7 @@ class _Destination:
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,  # noqa: ARG002  # the protocol's signature
+        rows: int | None = None,
     ) -> None:
         script = self._app.script
         outcome = script.popleft() if script else "ok"
@@ -141,6 +142,7 @@ class _Destination:
             # chDB reads the file in place.
             assert path is not None
             assert lines == self._app.world.disk.file(path).content
+            assert rows == len(lines.splitlines())
             failure = self._table.insert(lines, token, is_standard=bool(without))
 
         if outcome == "ok":

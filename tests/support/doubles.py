@@ -64,8 +64,10 @@ class ScriptedDestination:
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,  # noqa: ARG002  # the protocol's signature
+        rows: int | None = None,
     ) -> None:
         assert path is None or path.read_bytes() == lines
+        assert rows is None or rows == len(lines.splitlines())
         self.tokens.append(token)
         self.without.append(frozenset(without))
         step = self.script.pop(0) if self.script else None

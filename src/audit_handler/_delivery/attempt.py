@@ -187,6 +187,7 @@ class Delivery:
                 path=path,
                 without=part.without,
                 ignores_views=part.ignores_views,
+                rows=len(part.seqs),
             )
         finally:
             if path is not None and path != segment.path:

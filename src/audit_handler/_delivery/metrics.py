@@ -221,13 +221,19 @@ class Timed:
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,
+        rows: int | None = None,
     ) -> None:
         """Insert as `Destination.insert` does, and record how long it took."""
         register()
         error, started = "", self._monotonic()
         try:
             self._destination.insert(
-                lines, token=token, path=path, without=without, ignores_views=ignores_views
+                lines,
+                token=token,
+                path=path,
+                without=without,
+                ignores_views=ignores_views,
+                rows=rows,
             )
         except BaseException as exc:
             error = type(exc).__name__

@@ -90,6 +90,7 @@ class ClickHouse:
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,
+        rows: int | None = None,
     ) -> None:
         """
         Insert NDJSON rows as one block. When this returns, ClickHouse has acknowledged all of them.
@@ -102,6 +103,7 @@ class ClickHouse:
             without: Columns that the user added and the insert does not name, so that they reject
                 no row.
             ignores_views: Store the rows also if a materialized view fails.
+            rows: The number of *lines*; without it they are counted.
 
         Raises:
             UnconfirmedError: What answered does not acknowledge each of the rows.
@@ -109,17 +111,18 @@ class ClickHouse:
         """
         client = self._prepared()
         columns = [name for name in self._columns.names if name not in without]
+        rows = lines.count(b"\n") if rows is None else rows
         settings = {**self._settings, "insert_deduplication_token": token}
         if ignores_views:
             settings["materialized_views_ignore_errors"] = 1
         with self._columns.blamed(columns), self._errors():
             self._columns.check(lines, columns)
             if not self._target.is_embedded:
-                post(client, self._table, columns, lines, settings, self._secrets)
+                post(client, self._table, columns, lines, rows, settings, self._secrets)
             elif path is not None:
                 insert_file(client, self._table, columns, path, settings)
             else:
-                insert_lines(client, self._table, columns, lines, settings)
+                insert_lines(client, self._table, columns, lines, rows, settings)
 
     def stored(
         self, writer_id: str, first_seq: int, last_seq: int, lines: bytes

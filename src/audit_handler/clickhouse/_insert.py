@@ -51,11 +51,12 @@ def post(
     table: str,
     columns: Sequence[str],
     lines: bytes,
+    rows: int,
     settings: dict[str, Any],
     secrets: Collection[str],
 ) -> None:
     """
-    Insert *lines* in one compressed HTTP request.
+    Insert *lines*, which are *rows* rows, in one compressed HTTP request.
 
     Raises:
         UnconfirmedError: The answer does not acknowledge each of the rows.
@@ -74,22 +75,26 @@ def post(
         answer = transport.answer if transport is not None else None
         if answer is None:
             raise UnconfirmedError("the driver does not show the answer to the insert")
-        require_acknowledgement(answer, lines.count(b"\n"), is_async=bool(settings["async_insert"]))
+        require_acknowledgement(answer, rows, is_async=bool(settings["async_insert"]))
     except ForeignAnswer as exc:
         raise exc.as_error(shown(str(exc), secrets), is_insert=True) from exc
 
 
 def insert_lines(
-    client: Client, table: str, columns: Sequence[str], lines: bytes, settings: dict[str, Any]
+    client: Client,
+    table: str,
+    columns: Sequence[str],
+    lines: bytes,
+    rows: int,
+    settings: dict[str, Any],
 ) -> None:
     """
-    Insert *lines* into the embedded engine, which counts them.
+    Insert *lines*, which are *rows* rows, into the embedded engine, which counts them.
 
     Raises:
         UnconfirmedError: It counts fewer rows.
     """
     summary = client.raw_insert(table, columns, lines, settings=settings, fmt="JSONEachRow")
-    rows = lines.count(b"\n")
     if summary.written_rows < rows:
         raise UnconfirmedError(f"chDB counts {summary.written_rows} of {rows} rows as written")
 

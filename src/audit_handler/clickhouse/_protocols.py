@@ -22,6 +22,7 @@ class Destination(Protocol):
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,
+        rows: int | None = None,
     ) -> None: ...
 
     def stored(
