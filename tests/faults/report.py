@@ -44,6 +44,7 @@ ORDER = (
     "closed while",
     "disk full",
     "the driver logs",
+    "embedded chDB",
     "two applications",
     "the dsn changes",
     "clock",

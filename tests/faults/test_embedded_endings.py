@@ -1,0 +1,85 @@
+"""
+A process with the embedded engine ends: at every phase of an insert, in every way, with its own
+exit code and without a word of the engine. Each acknowledged row is stored once.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults import ending_application
+from tests.faults.ending_application import PHASES, WAYS
+from tests.faults.staging import Judge, trials
+from tests.support.programs import World
+
+ENDINGS = "embedded chDB, and the end of its process"
+
+pytestmark = pytest.mark.once
+
+# What is not in here ends with 0.
+EXIT_CODES = {
+    "sys.exit": {3},
+    "an exception": {1},
+    "SIGTERM": {-signal.SIGTERM},
+    "SIGTERM, our handler": {-signal.SIGTERM},
+    "SIGTERM, a handler that exits": {3},
+    # Python forgets the interruption, and ends with 1, if the end still imports modules.
+    "Ctrl-C": {1, -signal.SIGINT},
+    # Python reports an interruption of an exit hook, and ends with its own code. Before and after
+    # the hooks the signal ends the process.
+    "Ctrl-C while it ends": {0, -signal.SIGINT},
+}
+ENGINE = re.compile(
+    r"DB::|Code: \d+|Stack trace|ThreadPool|terminate called|Fatal|libc\+\+|chdb\.so"
+)
+NUMBERS_A_TRIAL = 10_000
+# After so many trials, what they left is delivered: a backlog of one-row batches takes long.
+TRIALS_A_FINISH = 20
+
+
+def test_no_end_of_a_process_is_one_of_the_engine(
+    tmp_path: Path, database: str, judge: Judge
+) -> None:
+    world = World(tmp_path, f"chdb://{tmp_path}/db", database, None)
+    acknowledged: list[int] = []
+    ways = list(WAYS)
+    count = trials(20)
+    for trial in range(count):
+        chance = random.Random(trial)
+        way, phase = ways[trial % len(ways)], chance.choice(list(PHASES))
+        delay = chance.choice([0.0, 0.002, 0.02, 0.2]) * chance.random()
+        batch = chance.choice([1, 10_000])
+        ending = [way, phase, str(delay), str(batch), str(trial * NUMBERS_A_TRIAL)]
+        process = subprocess.run(
+            [sys.executable, ending_application.__file__, *ending],
+            env=world.environment,
+            capture_output=True,
+            timeout=100,
+            check=False,
+        )
+        said = process.stderr.decode()
+        assert process.returncode in EXIT_CODES.get(way, {0}), (ending, process.returncode, said)
+        assert not ENGINE.search(said), (ending, said)
+        acknowledged += map(int, process.stdout.split())
+        if trial % TRIALS_A_FINISH == TRIALS_A_FINISH - 1:
+            world.finish()
+    world.finish()
+
+    with world.server() as server:
+        judge(
+            ENDINGS,
+            "ends at any moment, in any way",
+            server,
+            world.table,
+            acknowledged,
+            trials=count,
+            # A signal may come between the return of a call and its line.
+            surplus=4 * count,
+        )
