@@ -385,9 +385,6 @@ class AuditHandler(logging.Handler):
                     self._directory,
                     self._counters,
                     self._clock,
-                    after_connect=(
-                        registry.move_exit_hook if self.settings.target.is_embedded else None
-                    ),
                     on_refused=self._note_refused,
                     delivers=not registry.is_exiting(),
                 )

@@ -43,7 +43,6 @@ def make_pipeline(tmp_path: Path) -> Iterator[MakePipeline]:
             tmp_path,
             Counters(),
             clock or SystemClock(),
-            after_connect=None,
             on_refused=lambda _error: None,
             delivers=delivers,
         )

@@ -79,20 +79,3 @@ def test_a_table_is_described_once_and_again_after_close(
 
     assert 0 == described_while_open
     assert 1 == len(faults.requests(match="^DESCRIBE"))
-
-
-def test_every_connect_is_reported(faults: LoopbackClickHouse, database: str) -> None:
-    calls: list[str] = []
-    clickhouse = ClickHouse(
-        target_of(faults.dsn(database), database),
-        create_table=True,
-        async_insert=False,
-        after_connect=lambda: calls.append("connected"),
-    )
-    for number in (1, 2):
-        clickhouse.insert(rows(number), token=f"t{number}")
-    clickhouse.close()
-    clickhouse.insert(rows(3), token="t3")
-    clickhouse.close()
-
-    assert ["connected"] * 2 == calls

@@ -109,7 +109,7 @@ def ends_at(module, name):
         reached.set()
         return real(*args, **kwargs)
     setattr(module, name, noted)
-    for number in range(200): audit(number)
+    for number in range(20): audit(number)
     reached.wait(60)
 """
 )
@@ -135,6 +135,108 @@ def test_an_end_in_the_middle_of_a_call_is_clean_and_the_rows_wait(
     printed, complaints = process.communicate(timeout=100)
 
     assert (0, b"") == (process.returncode, complaints)
+    world.finish()
+    world.assert_whole([int(line) for line in printed.splitlines()])
+
+
+@pytest.mark.once
+def test_an_end_while_a_client_connects_closes_the_engine(world: World) -> None:
+    """
+    The driver's own exit hook came first. It could not close the client whose call ran, and nothing
+    else could after that: SIGSEGV, "The ShutdownTablesThreadPool is not initialized".
+    """
+    looks = """
+import atexit, os
+# Before ours, and called after it. The engine has this file for as long as it is open.
+atexit.register(lambda: print(os.path.exists(os.environ["CLICKHOUSE_URL"][7:] + "/status")))
+"""
+    program = """
+        from audit_handler.clickhouse._engine import engine
+        from clickhouse_connect.driver._backend.chdb_backend import ChdbBackend
+
+        connects, real = threading.Event(), ChdbBackend._query_locked
+        def held(*arguments, **options):
+            connects.set()
+            while not engine._has_ended: pass
+            return real(*arguments, **options)
+        ChdbBackend._query_locked = held
+        audit(0)
+        connects.wait(60)
+        """
+    process = world.start(program, looks + PROGRAM)
+    printed, complaints = process.communicate(timeout=100)
+
+    assert (0, b"") == (process.returncode, complaints)
+    assert [b"0", b"False"] == printed.splitlines()
+    world.finish()
+    world.assert_whole([0])
+
+
+@pytest.mark.once
+def test_an_end_while_the_application_itself_is_inside_the_engine_is_clean(
+    world: World, tmp_path: Path
+) -> None:
+    """Our gate does not know its threads: SIGSEGV, or a trace of the engine."""
+    program = f"""
+        import chdb
+        audit(0)
+        assert handler.flush(60)
+        connection = chdb.connect("{tmp_path}/db")
+        is_inside = threading.Event()
+        def query():
+            while True:
+                connection.query("SELECT sum(number) FROM numbers(30000000)")
+                is_inside.set()
+        threading.Thread(target=query, daemon=True).start()
+        is_inside.wait(60)
+        sys.exit(3)
+        """
+    process = world.start(program, PROGRAM)
+    _, complaints = process.communicate(timeout=100)
+
+    assert (3, b"") == (process.returncode, complaints)
+
+
+@pytest.mark.once
+def test_what_python_and_c_have_buffered_is_written(world: World) -> None:
+    program = """
+        import atexit, ctypes
+        audit(0)
+        assert handler.flush(60)
+        atexit.register(print, "from an exit hook")
+        sys.stdout.write("from Python\\n")
+        ctypes.CDLL(None).printf(b"from C\\n")
+        """
+    process = world.start(program, PROGRAM)
+    printed, complaints = process.communicate(timeout=100)
+
+    assert (0, b"") == (process.returncode, complaints)
+    assert [b"0", b"from C", b"from Python", b"from an exit hook"] == sorted(printed.splitlines())
+
+
+@pytest.mark.once
+def test_the_end_leaves_a_call_that_never_returns_and_says_so(world: World) -> None:
+    program = """
+        from audit_handler.clickhouse import _client, _engine
+
+        is_inside = threading.Event()
+        def hangs(*arguments):
+            is_inside.set()
+            threading.Event().wait()
+        audit(0)
+        assert handler.flush(60)
+        _client.insert_file = hangs
+        audit(1)
+        is_inside.wait(60)
+        _engine._PATIENCE_SECONDS = 0.1
+        sys.exit(3)
+        """
+    process = world.start(program, PROGRAM)
+    printed, complaints = process.communicate(timeout=100)
+
+    assert 3 == process.returncode
+    (line,) = complaints.splitlines()
+    assert line.startswith(b"chDB does not return from a call after 0.1 seconds")
     world.finish()
     world.assert_whole([int(line) for line in printed.splitlines()])
 

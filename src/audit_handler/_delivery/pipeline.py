@@ -41,7 +41,6 @@ class Pipeline:
         directory: The target's directory in the spool.
         counters: Updated here.
         clock: Time and waiting.
-        after_connect: Called by the listener after each connect.
         on_refused: See `Spool`.
         delivers: False starts no listener and leaves the rows to the next process.
     """
@@ -54,7 +53,6 @@ class Pipeline:
         directory: Path,
         counters: Counters,
         clock: Clock,
-        after_connect: Callable[[], None] | None,
         on_refused: Callable[[SpoolError], None],
         delivers: bool,
     ) -> None:
@@ -88,7 +86,6 @@ class Pipeline:
                     settings.target,
                     create_table=settings.create_table,
                     async_insert=settings.async_insert,
-                    after_connect=after_connect,
                     monotonic=clock.monotonic,
                 ),
                 str(settings.target),

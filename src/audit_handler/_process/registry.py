@@ -25,7 +25,6 @@ __all__ = [
     "handlers",
     "is_exiting",
     "keep_open",
-    "move_exit_hook",
     "note_closing",
     "register",
 ]
@@ -142,17 +141,6 @@ def close_all() -> None:
             call()
 
 
-def move_exit_hook() -> None:
-    """
-    Register our exit hook again, so that it runs before all hooks registered so far.
-
-    The driver's client closes the embedded engine in an exit hook, which it registers when the
-    client is created.
-    """
-    atexit.unregister(close_all)
-    atexit.register(close_all)
-
-
 def _after_fork_in_child() -> None:
     global _lock  # A new one: another thread of the parent may have held it.
     _lock = threading.RLock()
@@ -162,6 +150,10 @@ def _after_fork_in_child() -> None:
         handler.abandon()
 
 
+# The driver's client closes the embedded engine in the exit hook of `weakref`, which gives up if a
+# call runs; the engine then stays open. It must come after our hook. Hooks run in reverse order, so
+# weakref registers it here at the latest, with the first finalizer of the process.
+weakref.finalize(close_all, bool).atexit = False
 atexit.register(close_all)
 # No lock is acquired before a fork: logging's own fork hook could wait for a thread that needs the
 # lock. The child does not use state that another thread left half changed.

@@ -51,7 +51,6 @@ class ClickHouse:
         create_table: Run ``sql/`` before the first insert, and again after a set-up error.
         async_insert: Let the server gather inserts of many writers. Each insert still waits for its
             acknowledgement.
-        after_connect: Called after each connect.
         monotonic: Returns seconds that never step back.
     """
 
@@ -61,7 +60,6 @@ class ClickHouse:
         *,
         create_table: bool,
         async_insert: bool,
-        after_connect: Callable[[], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._target = target
@@ -69,7 +67,6 @@ class ClickHouse:
         self._table = f"`{target.database}`.`{target.table}`"
         self._create_table = create_table
         self._settings = insert_settings(async_insert=async_insert)
-        self._after_connect = after_connect
         self._client: Client | None = None
         self._columns = InsertColumns(target, self._secrets, monotonic)
         self._may_look_up = True
@@ -253,10 +250,7 @@ class ClickHouse:
 
     def _prepared(self) -> Client:
         """Return a connected client, after the columns of the table are known."""
-        is_new = self._client is None
         client = self._connected()
-        if is_new and self._after_connect is not None:
-            self._after_connect()
         if not self._columns.are_settled:
             if self._create_table:
                 self.create_table()

@@ -3,9 +3,10 @@ The embedded engine and the end of the process.
 
 At the end of a process C++ destroys what the engine consists of. A thread that is inside the engine
 at that moment ends the process by a signal, and so does an engine that is still open. So the end
-waits for the call that runs, which is local and finite, refuses every later call, and closes the
-engine. A forked child has none of the engine's threads: whatever touches the engine there waits for
-ever, so the child leaves it as it is.
+waits for the call that runs, which is local and finite, refuses every later call, closes our
+clients, and then leaves without these destructors: the application may have the engine open too, or
+threads inside it. A forked child has none of the engine's threads: whatever touches the engine
+there waits for ever, so the child leaves it as it is.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Engine:
     def __init__(self) -> None:
         self._clock = SystemClock()
         self._forking: list[Any] = []
+        self._was_used = False
         self._reset()
 
     def _reset(self) -> None:
@@ -71,6 +73,7 @@ class Engine:
         with self._changed:
             if self._has_ended:
                 raise EngineClosed
+            self._was_used = True
             self._inside.append(thread)
         try:
             yield
@@ -88,15 +91,15 @@ class Engine:
             if self._has_ended:
                 self._kept.append(client)
 
-    def end(self, patience: float = _PATIENCE_SECONDS) -> None:
+    def end(self) -> None:
         """
         Let no thread in, wait until none is inside, and close every client.
 
-        If one is still inside after *patience* seconds, the process ends without destroying what
-        that thread uses. An interruption (Ctrl-C) is raised only after that.
+        If one is still inside after a minute, the clients are left open. An interruption (Ctrl-C)
+        is raised only after that.
         """
         interruption: BaseException | None = None
-        deadline = self._clock.monotonic() + patience
+        deadline = self._clock.monotonic() + _PATIENCE_SECONDS
         with self._changed:
             self._has_ended = True
             # Kept from now on: an owner on another thread may let go of its client during the wait,
@@ -108,21 +111,27 @@ class Engine:
                 except BaseException as exc:  # noqa: BLE001  # a signal handler's; raised below
                     interruption = exc
             is_used = self._is_used()
+        if self._is_loaded():
+            _skip_destructors()
         if is_used:
-            _leave_alone(self._kept)
+            _keep(self._kept)
             _logger.error(
                 "chDB does not return from a call after %g seconds, and the process ends without "
                 "it. The rows wait for the next start. See whether the disk of the database hangs",
-                patience,
+                _PATIENCE_SECONDS,
             )
         else:
             for client in self._kept:
                 try:
                     client.close()
                 except Exception:  # noqa: BLE001  # nothing can be done at the end of a process
-                    _leave_alone([client])
+                    _keep([client])
         if interruption is not None:
             raise interruption
+
+    def _is_loaded(self) -> bool:
+        # Not if the application loaded it for itself alone.
+        return self._was_used and "chdb" in sys.modules
 
     def _is_used(self) -> bool:
         # Not by this thread: an interruption may have kept it from noting that it left.
@@ -142,16 +151,17 @@ class Engine:
         """Leave the engine alone, in a forked child: it is the parent's."""
         inherited, self._forking = self._forking, []
         self._reset()  # With a new lock: a thread of the parent may hold the old one.
-        if "chdb" in sys.modules:
-            _leave_alone(inherited)
+        if self._is_loaded():
+            _keep(inherited)
+            _skip_destructors()
 
 
 def _alive(clients: tuple[weakref.ref[Any], ...]) -> list[Any]:
     return [client for known in clients if (client := known()) is not None]
 
 
-def _leave_alone(clients: list[Any]) -> None:
-    """Keep *clients* from closing their engine, and the process from destroying it."""
+def _keep(clients: list[Any]) -> None:
+    """Keep *clients* from closing their engine."""
     # chDB has imported it already. Nothing else here needs it.
     import ctypes
 
@@ -161,12 +171,21 @@ def _leave_alone(clients: list[Any]) -> None:
         # The driver closes a client in an exit hook.
         with suppress(AttributeError):
             client._backend._release.detach()
-    # The C library's exit runs the destructors of the engine after its exit hooks, the last one
-    # first. This hook ends the process with its exit code; Python is done, and has flushed its
-    # files.
+
+
+def _skip_destructors() -> None:
+    """End this process, when Python is done, before the C library calls the destructors of C++."""
+    import ctypes  # As above.
+
     libc = ctypes.CDLL(None)
+    # The C library's exit calls hooks and destructors in one reverse order, so these come first.
+    # Python has then run its own hooks and flushed its files.
     with suppress(AttributeError):  # Only glibc has it; chDB's wheels for Linux need glibc too.
+        # Called with the exit code.
         libc.on_exit(libc._exit, None)
+        # What C code has printed. Not all files: a thread may wait for input, and hold that file.
+        stdout = ctypes.c_void_p.in_dll(libc, "stdout")
+        libc.__cxa_atexit(libc.fflush, stdout, None)
 
 
 engine = Engine()
