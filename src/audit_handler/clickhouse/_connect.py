@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from audit_handler.clickhouse._engine import engine
 from audit_handler.clickhouse._errors import mapped_errors
 from audit_handler.clickhouse._loading import load_driver
 from audit_handler.clickhouse._option_faults import is_about_options, option_fault
-from audit_handler.clickhouse._owner import check_owner
+from audit_handler.clickhouse._owner import opening
 from audit_handler.clickhouse._transport import Transport, pool_for
 from audit_handler.target import Target
 
@@ -50,16 +50,15 @@ def _connect(target: Target, secrets: Collection[str]) -> Client:
     # Call it before `mapped_errors`, which also imports the driver: `load_driver` raises in a
     # forked child of chDB, and makes a fork wait for the import.
     driver = load_driver(is_embedded=target.is_embedded)
-    if target.is_embedded:
-        # After the import, which takes up to a second: time for another process to open it.
-        check_owner(target.path)
     transport: Transport | None = None
     try:
         arguments = connect_arguments(target)
         if not target.is_embedded:
             transport = Transport(target.client_options.get("pool_mgr") or pool_for(target))
             arguments["pool_mgr"] = transport
-        with mapped_errors(secrets, transport):
+        # After the import, which takes up to a second: other processes would wait for it.
+        turn = opening(target.path) if target.is_embedded else nullcontext()
+        with turn, mapped_errors(secrets, transport):
             client: Client = driver.get_client(**arguments)
             return client
     except BaseException as exc:
