@@ -10,8 +10,9 @@ from collections.abc import Callable
 from logging.handlers import QueueListener
 
 from audit_handler._clock import Clock
-from audit_handler._delivery.attempt import Delivery, TableSuspected
+from audit_handler._delivery.attempt import Delivery
 from audit_handler._delivery.metrics import register
+from audit_handler._delivery.rejection import TableSuspected
 from audit_handler._delivery.trouble import Trouble
 from audit_handler._reports import Reporter
 from audit_handler.clickhouse import Destination, EngineClosed
@@ -249,7 +250,7 @@ class Listener(QueueListener):
                 except TableSuspected:
                     if not self._are_later_rows_stored():
                         raise
-                    delivery.is_trusted = True
+                    delivery.trust_table()
                     continue
             except EngineClosed:
                 return False
