@@ -193,6 +193,20 @@ def test_every_part_of_a_split_segment_has_a_token_of_its_own(bench: Bench) -> N
     assert 3 == len(set(bench.destination.tokens))
 
 
+@pytest.mark.parametrize("reads_files", [True, False])
+def test_only_an_engine_that_reads_files_gets_its_rows_in_a_file(
+    bench: Bench, reads_files: bool
+) -> None:
+    """For a server, one file for each of many rejected rows took half of the time."""
+    bench.destination.reads_files = reads_files
+    bench.destination.refuse = refuse_rows(5)
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert [reads_files] * 3 == [path is not None for path in bench.destination.paths]
+    assert [5] == bench.rejected
+
+
 def test_a_rejected_row_is_kept_with_the_reason(bench: Bench) -> None:
     bench.destination.refuse = refuse_rows(2)
     put_numbers(bench.spool, 1, 3)

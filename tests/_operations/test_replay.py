@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -14,36 +13,27 @@ from audit_handler.spool import DiskFiles
 from tests.support.doubles import ScriptedDestination
 
 
-class ReadingDestination(ScriptedDestination):
-    """Notes whether it is given a file to read; the scripted one compares its content."""
-
-    def insert(
-        self,
-        lines: bytes,
-        *,
-        token: str,
-        path: Path | None = None,
-        without: Collection[str] = (),
-        ignores_views: bool = False,
-        rows: int | None = None,
-    ) -> None:
-        assert path is not None
-        super().insert(
-            lines, token=token, path=path, without=without, ignores_views=ignores_views, rows=rows
-        )
-
-
 def test_replay_gives_chdb_a_file_to_read_in_place(tmp_path: Path) -> None:
     """
     Its driver would write the row to the temporary directory, and a kill would leave it there.
     """
-    destination = ReadingDestination()
+    destination = ScriptedDestination()
     (tmp_path / "rejected").mkdir()
     (tmp_path / "rejected" / "w-1-1.ndjson").write_text('{"writer_id":"w","seq":1}\n')
     replay(DiskFiles(), tmp_path, destination)
 
     assert ["w:1-1"] == destination.tokens
+    assert [tmp_path / "rejected" / "replay.part"] == destination.paths
     assert ["lock"] == [path.name for path in (tmp_path / "rejected").iterdir()]
+
+
+def test_a_server_needs_no_file(tmp_path: Path) -> None:
+    destination = ScriptedDestination()
+    destination.reads_files = False
+    reject(tmp_path, 1)
+    replay(DiskFiles(), tmp_path, destination)
+
+    assert [None] == destination.paths
 
 
 def reject(directory: Path, *numbers: int) -> Path:

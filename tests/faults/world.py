@@ -119,6 +119,8 @@ class Table:
 class _Destination:
     """ClickHouse as one process sees it; each request is a step at which it may be killed."""
 
+    reads_files = True
+
     def __init__(self, app: App) -> None:
         self._app = app
         self._table = app.world.table

@@ -49,12 +49,15 @@ class ScriptedDestination:
         self.refuse: Callable[[bytes], DeliveryError | None] = lambda _lines: None
         self.rows: dict[bytes, None] = {}
         self.tokens: list[str] = []
+        self.paths: list[Path | None] = []
         self.without: list[frozenset[str]] = []
         self.dropped_tokens: set[str] = set()
         """Tokens that are known already: what comes under them is dropped."""
         self.look_ups: list[tuple[int, int]] = []
         self.can_look_up = True
         self.is_closed = False
+
+    reads_files = True
 
     def insert(
         self,
@@ -69,6 +72,7 @@ class ScriptedDestination:
         assert path is None or path.read_bytes() == lines
         assert rows is None or rows == len(lines.splitlines())
         self.tokens.append(token)
+        self.paths.append(path)
         self.without.append(frozenset(without))
         step = self.script.pop(0) if self.script else None
         if isinstance(step, DeliveryError):

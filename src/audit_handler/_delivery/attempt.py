@@ -149,7 +149,7 @@ class Delivery:
         segment = self._segment
         lines = self._lines(part, content)
         path = None
-        if self._spool.files.is_durable:
+        if self._destination.reads_files and self._spool.files.is_durable:
             if lines is content:
                 path = segment.path
             else:

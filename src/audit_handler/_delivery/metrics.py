@@ -210,6 +210,7 @@ class Timed:
         self._destination = destination
         self._target = target
         self._monotonic = monotonic
+        self.reads_files = destination.reads_files
         self.stored = destination.stored
         self.close = destination.close
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +98,8 @@ class _Batch:
             raise DataError("the line holds no row: it was damaged, or edited")
         if destination.stored(writer_id, seq, seq, line):
             return "known"
-        # A file, for chDB to read in place: its driver would leave copies behind.
-        with self._rejected.part(line) as path:
+        part = self._rejected.part(line) if destination.reads_files else nullcontext()
+        with part as path:
             try:
                 destination.insert(line, token=f"{writer_id}:{seq}-{seq}", path=path)
             except ViewError:

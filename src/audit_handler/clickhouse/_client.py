@@ -79,6 +79,11 @@ class ClickHouse:
         """
         return self._may_look_up and not self._columns.is_older
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether `insert` uses *path*. Without one, chDB leaves copies of audit data behind."""
+        return self._target.is_embedded
+
     def insert(
         self,
         lines: bytes,
@@ -95,8 +100,7 @@ class ClickHouse:
         Args:
             lines: The rows, one JSON object a line, at most 8 MiB.
             token: Deduplication token: a second insert with the same token stores nothing.
-            path: A file with exactly *lines*. chDB reads it in place; its driver's own insert
-                leaves copies behind.
+            path: A file with exactly *lines*. chDB reads it in place; a server does not need it.
             without: Columns that the user added and the insert does not name, so that they reject
                 no row.
             ignores_views: Store the rows also if a materialized view fails.

@@ -14,6 +14,9 @@ __all__ = ["Destination"]
 class Destination(Protocol):
     """The calls of `ClickHouse` that delivery makes."""
 
+    @property
+    def reads_files(self) -> bool: ...
+
     def insert(
         self,
         lines: bytes,

@@ -97,6 +97,10 @@ class TakenSegment:
         return path
 
     def helper_file(self, segment: Segment, name: str, content: bytes) -> Path:
-        """Write a file beside *segment*, for an insert that reads one; recovery removes it."""
+        """
+        Write a file beside *segment*, for an insert that reads one; recovery removes it.
+
+        It is not synced: its rows are in the segment too.
+        """
         path = segment.path.with_name(name)
-        return write_whole(self._files, path, content, is_synced=self._is_synced)
+        return write_whole(self._files, path, content, is_synced=False)
