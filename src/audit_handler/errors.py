@@ -142,6 +142,7 @@ class DataError(DeliveryError):
         key: str | None = None,
         is_ambiguous: bool = False,
         is_from_shard: bool = False,
+        has_too_many_partitions: bool = False,
     ) -> None:
         super().__init__(problem, code=code)
         self.row = row
@@ -155,6 +156,8 @@ class DataError(DeliveryError):
         """True if nothing shows that ClickHouse stored no row: look them up first."""
         self.is_from_shard = is_from_shard
         """True if one shard rejected its share of the rows; others may have stored theirs."""
+        self.has_too_many_partitions = has_too_many_partitions
+        """True if no row is bad, but one insert has rows of more partitions than it may have."""
         self.added: tuple[str, ...] = ()
         """The user's own columns in the insert that may be the reason."""
 

@@ -171,8 +171,10 @@ def test_codes_are_sorted_by_the_action_that_helps(
 
 def test_too_many_partitions_is_a_data_error(ready: ClickHouse, faults: LoopbackClickHouse) -> None:
     faults.fault("error", code=252, text="Too many partitions for single INSERT block")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError) as caught:
         ready.insert(rows(2), token="t")
+
+    assert caught.value.has_too_many_partitions
 
 
 def test_a_wrong_password_is_named_without_it_and_works_once_it_is_right(

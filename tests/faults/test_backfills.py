@@ -9,10 +9,12 @@ import json
 import random
 import signal
 from collections.abc import Callable
+from datetime import date, timedelta
 from itertools import cycle
 
 import pytest
 
+from audit_handler.schema import statements
 from tests.faults.staging import Application, Judge, trials
 from tests.support.delivery import refuse_strangers
 from tests.support.loopback import LoopbackClickHouse
@@ -86,6 +88,29 @@ def test_more_months_than_one_insert_may_have(
 
     assert 0 == app.handler.status().rows_rejected
     judge(BACKFILL, "130 months in turn, and lost answers", faults, app.table, app.acknowledged)
+
+
+def test_a_table_partitioned_by_day_gets_many_days_in_few_inserts(
+    faults: LoopbackClickHouse, make_application: MakeApplication, judge: Judge
+) -> None:
+    """Rows of one insert are close in time: cut by number, each part would have too many days."""
+    app = make_application(faults, batch_size=450, flush_interval_ms=60_000)
+    for statement in statements(app.handler.settings.target):
+        faults.command(statement.replace("toYYYYMM(event_date)", "event_date"))
+    faults.fault("execute_then_reset", match=app.insert, times=2)
+    days = [date(2025, 1, 1) + timedelta(days=number % 150) for number in range(450)]
+    random.Random(20261127).shuffle(days)
+    for day in days:
+        app.audit(1, event_time=f"{day} 12:00:00")
+    assert app.handler.flush(60.0)
+
+    # 150 and 75 days: 1 + 2, and one more for a lost answer. By number: 15.
+    assert len(app.inserts()) <= 5
+    parts = f"SELECT uniqExact(partition) AS n FROM system.parts WHERE database = '{app.database}'"
+    assert 150 == faults.query(parts)[0]["n"]
+    judge(
+        BACKFILL, "150 days in any order, one partition each", faults, app.table, app.acknowledged
+    )
 
 
 def test_every_row_is_accounted_for_when_the_rejected_ones_have_no_space(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from audit_handler._delivery.parts import Part
 from audit_handler._delivery.rejection import Rejection
@@ -130,12 +131,13 @@ class Delivery:
                     unsure, is_believed=not exc.is_from_shard, ignores_views=True
                 )
             except DataError as exc:
+                lines = partial(self._lines, content=content)
                 missing = self._missing(unsure, content, exc) if exc.is_ambiguous else [part]
                 if missing and len(missing[0].seqs) < len(part.seqs):
                     # The row that the server named is one of all of them.
                     exc.row = None
                 self._todo[0:1] = [
-                    piece for rest in missing for piece in self._rejection.split(rest, exc)
+                    piece for rest in missing for piece in self._rejection.split(rest, exc, lines)
                 ]
             else:
                 if len(part.origin) > len(part.seqs):

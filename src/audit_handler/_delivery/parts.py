@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 
 __all__ = ["Part"]
 
+# The time in a row, as the encoder writes it: "2026-11-27 08:30:00.000000".
+_TIME = b'"event_time":"'
+_TIME_BYTES = 26
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -62,6 +66,24 @@ class Part:
         left = tuple(seqs)
         alone = replace(self, origin=(), is_unsure=False, is_believed=False)
         return [replace(alone, seqs=left)] if left else []
+
+    def halves(self) -> list[Part]:
+        """Return the second half of the rows, and the first one, where each has any."""
+        middle = len(self.seqs) // 2
+        return [*self.only(self.seqs[middle:]), *self.only(self.seqs[:middle])]
+
+    def halves_by_time(self, lines: bytes) -> list[Part]:
+        """
+        Return the earlier half of the rows and the later one, so that each is in fewer partitions
+        of the table.
+
+        Args:
+            lines: The rows.
+        """
+        times = [line.partition(_TIME)[2][:_TIME_BYTES] for line in lines.splitlines()]
+        in_order = [seq for _, seq in sorted(zip(times, self.seqs, strict=True))]
+        middle = len(in_order) // 2
+        return [*self.only(sorted(in_order[:middle])), *self.only(sorted(in_order[middle:]))]
 
     def cut(self, rows: int) -> list[Part]:
         """Return parts of at most *rows* rows."""

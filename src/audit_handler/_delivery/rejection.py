@@ -5,6 +5,7 @@ every row, which may be the table's fault.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from audit_handler._delivery.parts import Part
@@ -108,9 +109,18 @@ class Rejection:
         self._rejected.clear()
         return True
 
-    def split(self, part: Part, exc: DataError) -> list[Part]:
-        """Return smaller parts to try after *exc*."""
+    def split(self, part: Part, exc: DataError, lines: Callable[[Part], bytes]) -> list[Part]:
+        """
+        Return smaller parts to try after *exc*.
+
+        Args:
+            part: The rows that were rejected.
+            exc: The answer.
+            lines: Returns the rows of a part.
+        """
         rows = len(part.seqs)
+        if exc.has_too_many_partitions and rows > 1:
+            return part.halves_by_time(lines(part))
         place = 1 if rows == 1 else exc.row
         if self._before and not self._rejected and place in (None, 1) and not exc.added:
             # The row that was rejected first is rejected again: the table was not fixed.
@@ -119,7 +129,7 @@ class Rejection:
         if place is None or place > rows:
             # The end first: if the rows at the beginning are bad, a good row at the end shows that
             # the fault is not in the table.
-            return [*part.only(part.seqs[rows // 2 :]), *part.only(part.seqs[: rows // 2])]
+            return part.halves()
         seq = part.seqs[place - 1]
         rest = part.only(each for each in part.seqs if each != seq)
         if exc.added and not part.without.issuperset(exc.added):

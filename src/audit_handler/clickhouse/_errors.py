@@ -157,7 +157,8 @@ def _sort_code(
             view=shown(cause.view, secrets),
             is_from_shard=is_from_shard,
         )
-    if code in DATA_CODES or (code == Code.TOO_MANY_PARTS and "Too many partitions" in text):
+    has_too_many_partitions = code == Code.TOO_MANY_PARTS and "Too many partitions" in text
+    if code in DATA_CODES or has_too_many_partitions:
         # The server's text quotes the row, so our message leaves it out. The text goes to
         # rejected/, with the row.
         # A shard counts its own rows.
@@ -172,6 +173,7 @@ def _sort_code(
             key=key[1] if key else None,
             is_ambiguous=may_be_forged or found is None,
             is_from_shard=is_from_shard,
+            has_too_many_partitions=has_too_many_partitions,
         )
     problem = f"{label}: {shown(cause.text, secrets)}"
     if code in SETUP_REMEDIES:
