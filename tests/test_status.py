@@ -204,6 +204,22 @@ def test_a_status_sums_up_its_spools(tmp_path: Path) -> None:
         spool.close()
 
 
+def test_a_status_keeps_the_columns_that_were_skipped_when_it_was_made() -> None:
+    counters = Counters(skipped_columns={"due": 3})
+    status = Status.of(
+        counters,
+        [],
+        target="t",
+        rows_emitted=3,
+        max_spool_bytes=200,
+        max_rejected_bytes=None,
+        now=50.0,
+    )
+    counters.skipped_columns = {"due": 4}
+
+    assert {"due": 3} == status.skipped_columns
+
+
 def test_rows_are_counted_by_user_up_to_the_first_that_was_not_read() -> None:
     lines = [b'{"agent_id":"u-1"}', b'{"seq":2}', b'{"agent_id":"u-1"}', b'{"agent_id":"u']
 

@@ -45,6 +45,21 @@ def test_rows_found_stored_without_an_acknowledgement_are_logged_once(
     assert 2 == caplog.text.count("acknowledgement does not arrive")
 
 
+def test_rows_without_a_column_of_the_user_are_counted_and_the_column_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counters = Counters()
+    trouble = Trouble(counters, Bench(tmp_path).spool)
+    trouble.note_columns(("due",), 3)
+    before = counters.skipped_columns
+    trouble.note_columns(("due", "small"), 2)
+
+    assert {"due": 3} == before
+    assert {"due": 5, "small": 2} == counters.skipped_columns
+    assert ["columns due, which" in text for text in caplog.messages] == [True, False]
+    assert "columns small, which" in caplog.messages[1]
+
+
 def test_an_unconfirmed_insert_that_stored_nothing_is_another_state(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

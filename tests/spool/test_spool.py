@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,53 @@ def test_flush_does_not_wait_for_a_segment_that_a_closed_spool_had_taken(tmp_pat
     assert [1, 2, 3] == take_all(spool)
     assert not before
     assert spool.flush(0.0, [closed])
+
+
+def test_the_segment_behind_the_taken_one_can_be_tried_first(spool: Spool) -> None:
+    put_numbers(spool, 1, 9)
+    first = spool.get(0.0)
+    assert first is not None
+    with spool.taken_later() as later:
+        assert later is not None
+        tried, _ = spool.taken.attempting(later)
+    held, _ = spool.taken.attempting(first)
+    spool.task_done()
+    second = spool.get(0.0)
+    assert second is not None
+
+    assert [4, 5, 6] == numbers(spool, tried)
+    assert [4, 5, 6] == numbers(spool, second)
+    assert second.was_attempted
+    assert not spool.files.names(held.path.parent).count(held.path.name)
+    spool.task_done()
+    assert [7, 8, 9] == take_all(spool)
+
+
+def test_a_held_segment_is_taken_again_after_an_error(spool: Spool) -> None:
+    put_numbers(spool, 1, 6)
+    first = spool.get(0.0)
+    with suppress(OSError), spool.taken_later():
+        raise OSError("the disk is away")
+
+    assert first == spool.taken.segment
+    spool.task_done()
+    assert [4, 5, 6] == take_all(spool)
+
+
+def test_without_a_later_segment_none_is_tried(spool: Spool) -> None:
+    put_numbers(spool, 1, 4)
+    first = spool.get(0.0)
+    with spool.taken_later() as later:
+        assert later is None
+
+    assert first == spool.taken.segment
+
+
+def test_a_flush_seals_the_rows_behind_a_held_segment(spool: Spool) -> None:
+    """The caller waits for both: whether the table takes the second one decides on the first."""
+    put_numbers(spool, 1, 4)
+    assert spool.get(0.0) is not None
+    assert not spool.flush(0.0)
+    with spool.taken_later() as later:
+        assert later is not None
+        assert [4] == numbers(spool, later)

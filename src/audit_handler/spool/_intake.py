@@ -165,9 +165,13 @@ class Intake:
         if self._syncs_every_row:
             self.group_commit.wait_for(self.last_seq)
 
-    def seal_if_due(self, *, is_urgent: bool) -> float | None:
+    def seal_if_due(self, is_closing: bool, flush_seq: int) -> float | None:
         """
-        Seal the open segment if it is old enough or *is_urgent*, unless a sealed one waits.
+        Seal the open segment if it is old enough or awaited, unless a sealed one waits.
+
+        Args:
+            is_closing: No more rows will come.
+            flush_seq: The last row for which a flush waits.
 
         Returns:
             Monotonic seconds at which the open segment will be due, if there is one.
@@ -179,7 +183,8 @@ class Intake:
         if writer is None or not writer.open_rows or self._queue.sealed:
             return None
         due = writer.open_since + self._flush_interval
-        if is_urgent or self._clock.monotonic() >= due:
+        is_awaited = is_closing or flush_seq > self._queue.finished_seq
+        if is_awaited or self._clock.monotonic() >= due:
             writer.seal()
             return None
         return due

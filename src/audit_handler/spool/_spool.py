@@ -227,9 +227,7 @@ class Spool:
                 if (segment := self._queue.take_adopted()) is not None:
                     return segment
                 with self._reentry.changing():
-                    due = self._intake.seal_if_due(
-                        is_urgent=self._is_closing or self._flush_seq > self._queue.finished_seq
-                    )
+                    due = self._intake.seal_if_due(self._is_closing, self._flush_seq)
                 if (segment := self._queue.take_sealed()) is not None:
                     return segment
                 now = self._clock.monotonic()
@@ -253,7 +251,7 @@ class Spool:
         """
         with self.lock:
             with self._reentry.changing():
-                self._intake.seal_if_due(is_urgent=self._is_closing)
+                self._intake.seal_if_due(self._is_closing, self._flush_seq)
             later = self._queue.hold()
         try:
             yield later
