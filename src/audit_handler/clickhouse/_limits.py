@@ -19,6 +19,8 @@ _INTEGERS = re.compile(r"\b(U?)Int(8|16|32|64|128|256)\b")
 _LAST_YEARS = {"Date": 2148, "DateTime": 2105}
 _DAYS = re.compile(r"\b(Date|DateTime)\b")
 _FIRST_YEAR = 1970
+# A sign and the digits of the largest number, of an Int256, and some zeros in front.
+_LONGEST = 100
 _YEAR = re.compile(r"\d{4,}(?=-)")
 
 
@@ -39,11 +41,11 @@ class Limit:
         self._high = high
         self._is_day = is_day
         key = re.escape(json.dumps(name, ensure_ascii=False).encode())
-        # A look at the bytes, because most rows hold no such value, and to parse them all would
-        # take longer than to insert them. A quotation mark inside of a text has a backslash.
+        # A look at the bytes, because to parse all rows would take longer than to insert them. A
+        # quotation mark inside of a text has a backslash.
         digits = min(len(str(high)), len(str(-low)) if low else len(str(high)))
-        value = rb'"?\d{4}' if is_day else rb'"?-?\d{%d,}' % digits
-        self._suspect = re.compile(key + rb":(?:" + value + rb"|[\[{])")
+        number = rb"\d{4}" if is_day else rb"[-+]?\d{%d,}" % digits
+        self._suspect = re.compile(key + rb':(?:"?(' + number + rb")|[\[{])")
 
     def check(self, lines: bytes) -> None:
         """
@@ -53,17 +55,25 @@ class Limit:
             DataError: There is one.
         """
         for found in self._suspect.finditer(lines):
+            if found[1] and self._has(found[1].decode()):
+                continue
+            # The key may be one inside of another value: only the whole row shows that.
             start = lines.rfind(b"\n", 0, found.start()) + 1
             end = lines.find(b"\n", start)
-            value = json.loads(lines[start : end if end >= 0 else None]).get(self.name)
-            if not all(self._low <= number <= self._high for number in self._numbers(value)):
+            row = json.loads(lines[start : end if end >= 0 else None], parse_int=str)
+            value = row.get(self.name)
+            if not all(map(self._has, self._numbers(value))):
                 raise DataError(
                     f"a value outside of the limits of column {self.name}",
                     row=lines.count(b"\n", 0, start) + 1,
                     key=self.name,
                 )
 
-    def _numbers(self, value: Any) -> Iterator[int]:
+    def _has(self, number: str) -> bool:
+        # Python raises ValueError for a number with thousands of digits.
+        return len(number) <= _LONGEST and self._low <= int(number) <= self._high
+
+    def _numbers(self, value: Any) -> Iterator[str]:
         if isinstance(value, list):
             for each in value:
                 yield from self._numbers(each)
@@ -72,11 +82,9 @@ class Limit:
                 yield from self._numbers(each)
         elif self._is_day:
             if isinstance(value, str) and (year := _YEAR.match(value)):
-                yield int(year[0])
-        elif isinstance(value, int):
-            yield value
+                yield year[0]
         elif isinstance(value, str) and re.fullmatch(r"[-+]?\d+", value):
-            yield int(value)
+            yield value
 
 
 def limit_of(name: str, column_type: str) -> Limit | None:
