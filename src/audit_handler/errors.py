@@ -143,6 +143,8 @@ class DataError(DeliveryError):
         is_ambiguous: bool = False,
         is_from_shard: bool = False,
         has_too_many_partitions: bool = False,
+        is_too_large: bool = False,
+        may_be_forged: bool = False,
     ) -> None:
         super().__init__(problem, code=code)
         self.row = row
@@ -158,6 +160,10 @@ class DataError(DeliveryError):
         """True if one shard rejected its share of the rows; others may have stored theirs."""
         self.has_too_many_partitions = has_too_many_partitions
         """True if no row is bad, but one insert has rows of more partitions than it may have."""
+        self.is_too_large = is_too_large
+        """True if a proxy says that the request is too large. It says nothing about the rows."""
+        self.may_be_forged = may_be_forged
+        """True if anything on the way may have said it, not ClickHouse."""
         self.added: tuple[str, ...] = ()
         """The user's own columns in the insert that may be the reason."""
 
@@ -174,9 +180,12 @@ class ViewError(DeliveryError):
         code: int | None = None,
         view: str = "",
         is_from_shard: bool = False,
+        may_be_forged: bool = False,
     ) -> None:
         super().__init__(problem, code=code)
         self.view = view
         """The view that failed, with its database."""
         self.is_from_shard = is_from_shard
         """True if several servers got rows: some may have stored their share, and others not."""
+        self.may_be_forged = may_be_forged
+        """True if anything on the way may have said it, not ClickHouse."""

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit_handler.errors import (
+<<<<<<< HEAD
+=======
+    DataError,
+    DeliveryError,
+    RejectedFull,
+    SetupError,
+    SpoolError,
+    TransientError,
+>>>>>>> 926936a (fix(delivery): split unseen rows on ClickHouse's word only)
     UnconfirmedError,
     ViewError,
 )
@@ -146,9 +156,96 @@ def test_without_the_right_to_look_up_the_token_has_to_do(tmp_path: Path) -> Non
     assert 1 == len(set(bench.destination.tokens))
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("reads_files", [True, False])
 def test_only_an_engine_that_reads_files_gets_its_rows_in_a_file(
     bench: Bench, reads_files: bool
+=======
+FORGED = DataError("code 27", code=27, row=2, is_ambiguous=True, may_be_forged=True)
+TOO_LARGE = DataError("HTTP status 413", is_ambiguous=True, is_too_large=True)
+FORGED_VIEW = ViewError("code 395", code=395, view="d.v", may_be_forged=True)
+
+
+@pytest.mark.parametrize("was_stored", [True, False])
+@pytest.mark.parametrize("said", [FORGED, TOO_LARGE, FORGED_VIEW], ids=["forged", "413", "view"])
+def test_without_a_look_up_only_clickhouses_own_word_splits_rows(
+    bench: Bench, said: DeliveryError, was_stored: bool
+) -> None:
+    """Under the same token, ClickHouse drops the rows if it has stored them."""
+    put_numbers(bench.spool, 1, 10)
+    bench.destination.can_look_up = False
+    bench.destination.remembers_tokens = True
+    bench.destination.script = [(said, True) if was_stored else said]
+    bench.deliver()
+
+    assert (2, 1) == (len(bench.destination.tokens), len(set(bench.destination.tokens)))
+    assert list(range(1, 11)) == bench.stored
+    assert [] == bench.rejected
+
+
+def test_an_answer_that_may_be_forged_names_the_grant(bench: Bench) -> None:
+    put_numbers(bench.spool, 1, 10)
+    bench.destination.can_look_up = False
+    bench.destination.script = [FORGED]
+    delivery = bench.delivery()
+
+    with pytest.raises(SetupError, match=r"grant SELECT\(writer_id, seq, event_date\)"):
+        delivery.run()
+
+
+def test_rows_that_are_too_large_for_a_proxy_are_split_without_a_look_up(bench: Bench) -> None:
+    """It refuses a request of the same size that stores nothing, so it refused the rows too."""
+    bench.destination.can_look_up = False
+    bench.destination.limit = 3
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert list(range(1, 11)) == bench.stored
+    assert 0 == bench.counters.retries
+
+
+def test_rows_that_may_be_stored_are_not_split_for_their_size(bench: Bench) -> None:
+    """They may have passed the proxy before it got its limit."""
+    put_numbers(bench.spool, 1, 10)
+    bench.destination.can_look_up = False
+    bench.destination.script = [(TIMEOUT, True)]
+    delivery = bench.delivery()
+    with pytest.raises(TransientError):
+        delivery.run()
+    bench.destination.limit = 3
+    for _ in range(2):
+        with pytest.raises(SetupError, match="413"):
+            delivery.run()
+    bench.destination.can_look_up = True
+    delivery.run()
+
+    assert 1 == len(set(bench.destination.tokens))
+    assert list(range(1, 11)) == bench.stored
+
+
+def test_the_rest_of_an_insert_keeps_its_token_when_the_look_up_is_refused(bench: Bench) -> None:
+    """The grant may be taken back between two look-ups."""
+    segment = _store_half(bench)
+    bench.destination.script = [TIMEOUT, (TIMEOUT, True)]
+    bench.destination.remembers_tokens = True
+    look_up = bench.destination.stored
+
+    def stored_once(*wanted: Any) -> set[int] | None:
+        bench.destination.can_look_up = not bench.destination.look_ups
+        return look_up(*wanted)
+
+    bench.destination.stored = stored_once  # type: ignore[assignment, method-assign]
+    bench.listener().handle(segment)
+
+    assert {f"{segment.writer_id}:1-10"} == set(bench.destination.tokens)
+    assert list(range(1, 11)) == bench.stored
+
+
+@pytest.mark.parametrize("names_row", [True, False])
+@pytest.mark.parametrize("bad", [(1,), (10,), (5,), (1, 10), (4, 5, 6), (2, 4, 6, 8), range(1, 11)])
+def test_bad_rows_are_set_aside_and_their_neighbours_stored(
+    bench: Bench, bad: tuple[int, ...], names_row: bool
+>>>>>>> 926936a (fix(delivery): split unseen rows on ClickHouse's word only)
 ) -> None:
     """For a server, one file for each of many rejected rows took half of the time."""
     bench.destination.reads_files = reads_files

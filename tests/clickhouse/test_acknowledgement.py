@@ -16,7 +16,7 @@ from audit_handler.clickhouse._acknowledgement import (
     require_acknowledgement,
 )
 from audit_handler.errors import SetupError, TransientError, UnconfirmedError
-from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.fault_proxy import Fault, FaultProxy, answering
 from tests.support.listening import ListeningClickHouse
 from tests.support.listening.config import CLUSTER, User
 from tests.support.loopback import LoopbackClickHouse
@@ -218,6 +218,28 @@ def test_a_writer_of_a_server_without_select_inserts_and_is_told_once(
     assert not clickhouse.can_look_up
     assert 10 == count(server, database)
     assert 1 == caplog.text.count("Grant SELECT(writer_id, seq, event_date)")
+
+
+TOO_LARGE = b"HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_a_proxy_is_asked_for_its_limit_with_a_request_that_stores_nothing(
+    listening: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    with FaultProxy(listening.port) as proxy:
+        clickhouse = connect(listening.dsn(database, port=proxy.port))
+        clickhouse.insert(TEN, token="t")
+        is_free = clickhouse.refuses_size(TEN)
+        proxy.arm(Fault(answering(TOO_LARGE), "INSERT INTO"))
+        is_limited = clickhouse.refuses_size(TEN)
+        proxy.arm(Fault(answering(b""), "INSERT INTO"))
+        is_broken = clickhouse.refuses_size(TEN)
+        asked = [each for each in proxy.requests if b"INSERT INTO" in each]
+
+    assert (False, True, False) == (is_free, is_limited, is_broken)
+    assert 10 == count(listening, database)
+    bodies = {each.partition(b"\r\n\r\n")[2] for each in asked}
+    assert (4, 1) == (len(asked), len(bodies))
 
 
 @pytest.mark.parametrize("code", [47, 164, 497])

@@ -138,6 +138,7 @@ def test_an_insert_too_large_for_a_proxy_is_to_be_split(
         ready.insert(rows(2), token="t")
 
     assert (None, None) == (caught.value.code, caught.value.row)
+    assert caught.value.is_too_large
 
 
 @pytest.mark.parametrize(
@@ -274,3 +275,4 @@ def test_an_error_without_the_query_id_leaves_open_whether_the_insert_ran(
     assert isinstance(caught.value, SetupError | DataError)
     assert code == caught.value.code
     assert caught.value.is_ambiguous
+    assert getattr(caught.value, "may_be_forged", True)

@@ -44,6 +44,8 @@ SEED = 20_261_127
 PAGE = b"<!DOCTYPE html><html><title>Please log in</title></html>"
 EXCEPTION = b"Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"
 LATE_EXCEPTION = b"__exception__\r\nabcdefghijklmnop\r\n" + EXCEPTION + b"\r\n__exception__"
+# Not the request of that size which stores nothing: only a limit can refuse both.
+INSERT = r"INSERT INTO (?!.* FROM input)"
 STRIPPED = Fault(without_headers("X-ClickHouse"), times=None, closes=False)
 
 
@@ -119,6 +121,63 @@ def test_an_answer_of_something_else_acknowledges_no_row(
     assert 1 == len(proxy.met)
     which = "executed" if reach is Reach.ALL else "not executed"
     judge(ANSWERS, f"{name}, {which}", faults, app.table, app.acknowledged)
+
+
+@pytest.mark.parametrize("reach", [Reach.NOTHING, Reach.ALL], ids=["not executed", "executed"])
+def test_no_answer_of_something_else_doubles_rows_that_cannot_be_looked_up(
+    faults: LoopbackClickHouse,
+    proxy: FaultProxy,
+    make_behind: MakeApplication,
+    judge: Judge,
+    reach: Reach,
+) -> None:
+    app = make_behind(batch_size=50)
+    app.audit(1)
+    assert app.handler.flush()
+    faults.deny(r"^\s*SELECT seq AS")
+    try:
+        for raw in NAMED.values():
+            proxy.arm(*[Fault(answering(raw), match=INSERT, reach=reach)] * 2)
+            app.audit(60)
+            assert app.handler.flush(), app.handler.status().last_error
+    finally:
+        faults.deny()
+
+    assert 2 * len(NAMED) == len(proxy.met)
+    which = "executed" if reach is Reach.ALL else "not executed"
+    fault = f"each of them twice, {which}, and no grant to look up"
+    judge(ANSWERS, fault, faults, app.table, app.acknowledged, trials=len(NAMED))
+
+
+@pytest.mark.parametrize("may_look_up", [True, False], ids=["", "no grant"])
+def test_rows_that_are_too_large_for_a_proxy_are_stored_in_parts(
+    faults: LoopbackClickHouse,
+    proxy: FaultProxy,
+    make_behind: MakeApplication,
+    judge: Judge,
+    may_look_up: bool,
+) -> None:
+    app = make_behind()
+    app.audit(1)
+    assert app.handler.flush()
+    if not may_look_up:
+        faults.deny(r"^\s*SELECT seq AS")
+    too_large = Fault(
+        answering(NAMED["413 of a proxy"]), reach=Reach.NOTHING, times=None, min_bytes=6_000
+    )
+    try:
+        proxy.arm(too_large)
+        chance = random.Random(SEED)
+        for _ in range(40):
+            app.audit(1, note=chance.randbytes(500).hex())  # does not compress
+        assert app.handler.flush(), app.handler.status().last_error
+    finally:
+        faults.deny()
+
+    assert proxy.met
+    assert len(app.inserts()) > 2
+    fault = "413 to each large request" + ("" if may_look_up else ", and no grant to look up")
+    judge(ANSWERS, fault, faults, app.table, app.acknowledged)
 
 
 def test_bad_rows_that_the_options_skip_fail_their_insert(

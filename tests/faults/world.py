@@ -6,6 +6,7 @@ processes that put rows and deliver them.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
@@ -50,6 +51,7 @@ class Table:
         bad_columns: Numbers of rows that it takes in the standard columns only.
         names_row: Whether it says which row is bad.
         can_look_up: Whether the writer may SELECT.
+        limit: Rows of the largest insert that a proxy on the way lets through.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Table:
         bad_columns: Iterable[int] = (),
         names_row: bool = True,
         can_look_up: bool = True,
+        limit: float = math.inf,
     ) -> None:
         self.bad = frozenset(bad)
         self.bad_columns = frozenset(bad_columns)
         self.names_row = names_row
         self.can_look_up = can_look_up
+        self.limit = limit
         self.rows: dict[Row, list[int]] = {}
         """The numbers under each *(writer_id, seq)*: one, if nothing is doubled."""
         self._window = window
@@ -97,6 +101,7 @@ class Table:
             bad_columns=self.bad_columns,
             names_row=self.names_row,
             can_look_up=self.can_look_up,
+            limit=self.limit,
         )
         clone.rows = {row: list(numbers) for row, numbers in self.rows.items()}
         clone._tokens.extend(self._tokens)
@@ -181,6 +186,9 @@ class _Destination:
         return {
             seq for seq in range(first_seq, last_seq + 1) if (writer_id, seq) in self._table.rows
         }
+
+    def refuses_size(self, lines: bytes) -> bool:
+        return len(lines.splitlines()) > self._table.limit
 
     def close(self) -> None:
         pass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_handler import AuditHandler
+from audit_handler._delivery.attempt import Delivery
 from audit_handler._delivery.listener import Listener
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
@@ -72,6 +73,12 @@ class Bench:
         listener.drain()
         self.spool.adopt()
         listener.serve()
+
+    def delivery(self) -> Delivery:
+        """Return the delivery of the next segment."""
+        segment = self.spool.get(0.0)
+        assert segment is not None
+        return Delivery(segment, self.spool, self.destination, self.counters)
 
     @property
     def stored(self) -> list[int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from audit_handler.errors import DeliveryError
+from audit_handler.errors import DataError, DeliveryError
 
 
 class SteppingClock:
@@ -53,8 +54,12 @@ class ScriptedDestination:
         self.without: list[frozenset[str]] = []
         self.dropped_tokens: set[str] = set()
         """Tokens that are known already: what comes under them is dropped."""
+        self.remembers_tokens = False
+        """Whether the tokens of stored rows are known."""
         self.look_ups: list[tuple[int, int]] = []
         self.can_look_up = True
+        self.limit: float = math.inf
+        """Rows of the largest insert that a proxy on the way lets through."""
         self.is_closed = False
 
     reads_files = True
@@ -77,6 +82,8 @@ class ScriptedDestination:
         step = self.script.pop(0) if self.script else None
         if isinstance(step, DeliveryError):
             raise step
+        if self.refuses_size(lines):
+            raise DataError("HTTP status 413", is_ambiguous=True, is_too_large=True)
         if refusal := self.refuse(lines):
             raise refusal
         if token in self.dropped_tokens:
@@ -84,6 +91,8 @@ class ScriptedDestination:
         for line in lines.splitlines():
             assert line not in self.rows, f"stored twice: {line!r}"
             self.rows[line] = None
+        if self.remembers_tokens:
+            self.dropped_tokens.add(token)
         if step is not None:
             raise step[0]
 
@@ -97,6 +106,9 @@ class ScriptedDestination:
         assert all(writer_id.encode() in line for line in wanted.values())
         assert len(wanted) == last_seq - first_seq + 1
         return {seq for seq, line in wanted.items() if line in self.rows}
+
+    def refuses_size(self, lines: bytes) -> bool:
+        return len(lines.splitlines()) > self.limit
 
     def close(self) -> None:
         self.is_closed = True

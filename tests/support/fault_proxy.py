@@ -99,6 +99,10 @@ class Fault:
     """Whether the connection ends after the answer."""
     until: threading.Event | None = None
     """The request waits for this event before it is passed on."""
+    answers_after: threading.Event | None = None
+    """The answer waits for this event."""
+    min_bytes: int = 0
+    """Smaller requests do not meet the fault."""
 
 
 _PASS = Fault(passing, closes=False)
@@ -169,7 +173,8 @@ class FaultProxy:
         with self._lock:
             self.requests.append(decoded)
             for place, (fault, left) in enumerate(self._armed):
-                if re.search(fault.match.encode(), decoded):
+                is_large = len(request) >= fault.min_bytes
+                if is_large and re.search(fault.match.encode(), decoded):
                     if left is not None:
                         self._armed[place : place + 1] = [(fault, left - 1)] if left > 1 else []
                     self.met.append(fault)
@@ -221,6 +226,8 @@ class _Conversation:
         if fault.until is not None:
             fault.until.wait()
         answer = fault.answer(request, self._asked(request, fault.reach))
+        if fault.answers_after is not None:
+            fault.answers_after.wait()
         if not answer:
             _reset_on_close(self._client)
             return False

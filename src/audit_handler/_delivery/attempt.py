@@ -27,6 +27,16 @@ from audit_handler.status import Counters
 
 __all__ = ["Delivery"]
 
+# So many errors of a segment that something on the way may have made are taken for a fault of the
+# way. Servers before 23.4 (ClickHouse#47813) and some proxies send no query id with any error.
+_DOUBTED_ERRORS = 3
+
+_PROXY = "let proxies on the way pass ClickHouse's answers on, with their X-ClickHouse headers"
+_LOOK_UP = (
+    "let the rows be looked up: grant SELECT(writer_id, seq, event_date) to the user of the dsn, "
+    "or upgrade the table with: audit-handler init"
+)
+
 
 class Delivery:
     """
@@ -53,6 +63,7 @@ class Delivery:
         self._todo = [Part(self._seqs, is_unsure=segment.was_attempted)]
         self._rows: list[bytes] = []
         self._rejection = Rejection(segment, self._todo, spool, counters, self._trouble)
+        self._doubted = 0
         self.unconfirmed: UnconfirmedError | None = None
         """What answered instead of ClickHouse to an insert whose rows were then found stored."""
 
@@ -127,12 +138,13 @@ class Delivery:
                 # share or not, and the same token keeps the shares single.
                 if part.ignores_views:
                     raise TransientError(exc.problem, code=exc.code) from exc
-                self._todo[0] = replace(
-                    unsure, is_believed=not exc.is_from_shard, ignores_views=True
-                )
+                is_believed = not exc.is_from_shard and not exc.may_be_forged
+                self._todo[0] = replace(unsure, is_believed=is_believed, ignores_views=True)
             except DataError as exc:
                 lines = partial(self._lines, content=content)
-                missing = self._missing(unsure, content, exc) if exc.is_ambiguous else [part]
+                missing = self._missing(unsure, content) if exc.is_ambiguous else [part]
+                for rest in missing if exc.is_ambiguous else ():
+                    self._require_refused(part, rest, content, exc)
                 if missing and len(missing[0].seqs) < len(part.seqs):
                     # The row that the server named is one of all of them.
                     exc.row = None
@@ -171,8 +183,11 @@ class Delivery:
                 with suppress(OSError):
                     self._spool.files.unlink(path)
 
-    def _missing(self, part: Part, content: bytes, exc: DataError | None = None) -> list[Part]:
-        """Return the rows of *part* that ClickHouse does not have, as a part or none."""
+    def _missing(self, part: Part, content: bytes) -> list[Part]:
+        """
+        Return the rows of *part* that ClickHouse does not have, as a part or none; all of them as
+        unseen if it rejects the look-up.
+        """
         first, last = part.seqs[0], part.seqs[-1]
         lines = self._lines(Part(range(first, last + 1)), content)
         stored = self._destination.stored(self._segment.writer_id, first, last, lines)
@@ -180,18 +195,37 @@ class Delivery:
             if part.is_believed:
                 self._accept(part)
                 return []
-            if exc is not None and exc.is_from_shard:
-                self._todo[0] = replace(part, is_unsure=False)
-                raise SetupError(
-                    f"one shard rejects rows ({exc.problem}); others may have stored theirs",
-                    remedy="grant SELECT(writer_id, seq, event_date) to the user of the dsn, or "
-                    "upgrade the table with: audit-handler init",
-                    code=exc.code,
-                )
-            return part.only(part.seqs)
+            return [part.unseen()]
         missing = part.rest(stored)
         self._counters.rows_stored += len(part.seqs) - sum(len(rest.seqs) for rest in missing)
         return missing
+
+    def _require_refused(self, part: Part, rest: Part, content: bytes, exc: DataError) -> None:
+        """
+        Raise TransientError or SetupError unless *exc* shows that ClickHouse refused *part* and
+        stored no row of *rest*. Then the rows may only go again under the same token, which drops
+        what is stored: their parts have other tokens.
+        """
+        is_seen = not rest.is_unseen
+        self._todo[0] = replace(rest, is_unsure=True)
+        if exc.is_too_large:
+            if is_seen or not (part.is_unseen or part.origin):
+                if self._destination.refuses_size(self._lines(rest, content)):
+                    return
+                self._todo[0] = replace(self._todo[0], is_unsure=is_seen, is_unseen=False)
+            problem = exc.problem
+        elif exc.may_be_forged:
+            self._doubted += 1
+            if is_seen and self._doubted > _DOUBTED_ERRORS:
+                return
+            problem = f"something on the way, not ClickHouse, rejects rows ({exc.problem})"
+        elif is_seen or not exc.is_from_shard:
+            return
+        else:
+            problem = f"one shard rejects rows ({exc.problem})"
+        if is_seen:
+            raise UnconfirmedError(problem, code=exc.code, remedy=_PROXY)
+        raise SetupError(f"{problem}; some may be stored already", remedy=_LOOK_UP, code=exc.code)
 
     def _lines(self, part: Part, content: bytes) -> bytes:
         if len(part.seqs) == len(self._seqs):

@@ -26,6 +26,11 @@ class Part:
     Whether ClickHouse said that they are stored. So they count if it rejects the look-up; and if
     one is missing nevertheless, the token was to blame, and the row goes under another one.
     """
+    is_unseen: bool = False
+    """
+    Whether the rows may be stored already, and ClickHouse rejects the look-up. So they go only
+    under this token, which drops them if they are stored.
+    """
     origin: Sequence[int] = ()
     """The rows of the insert of which these are the rest; empty if they are not."""
     without: frozenset[str] = frozenset()
@@ -59,13 +64,16 @@ class Part:
         if not left:
             return []
         origin = () if self.is_believed else (self.origin or self.seqs)
-        return [replace(self, seqs=left, origin=origin, is_unsure=False, is_believed=False)]
+        return [replace(self._sure, seqs=left, origin=origin)]
 
     def only(self, seqs: Iterable[int]) -> list[Part]:
         """Return a part with *seqs* whose outcome is known; none without *seqs*."""
         left = tuple(seqs)
-        alone = replace(self, origin=(), is_unsure=False, is_believed=False)
-        return [replace(alone, seqs=left)] if left else []
+        return [replace(self._sure, seqs=left, origin=())] if left else []
+
+    def unseen(self) -> Part:
+        """Return this part, which goes again without a look-up."""
+        return replace(self, is_unsure=False, is_unseen=True)
 
     def halves(self) -> list[Part]:
         """Return the second half of the rows, and the first one, where each has any."""
@@ -89,3 +97,7 @@ class Part:
         """Return parts of at most *rows* rows."""
         starts = range(0, len(self.seqs), rows)
         return [replace(self, seqs=self.seqs[start : start + rows], origin=()) for start in starts]
+
+    @property
+    def _sure(self) -> Part:
+        return replace(self, is_unsure=False, is_believed=False, is_unseen=False)

@@ -16,10 +16,16 @@ from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
 from audit_handler.clickhouse._engine import EngineClosed, engine
 from audit_handler.clickhouse._errors import mapped_errors
-from audit_handler.clickhouse._insert import insert_file, insert_lines, insert_settings, post
+from audit_handler.clickhouse._insert import (
+    insert_file,
+    insert_lines,
+    insert_settings,
+    post,
+    post_to_nothing,
+)
 from audit_handler.clickhouse._table import InsertColumns
 from audit_handler.clickhouse._transport import Transport, transport_of
-from audit_handler.errors import SetupError
+from audit_handler.errors import DataError, DeliveryError, SetupError
 from audit_handler.schema import statements
 from audit_handler.target import Target
 
@@ -169,6 +175,20 @@ class ClickHouse:
             return None
         self._may_look_up = True
         return found
+
+    def refuses_size(self, lines: bytes) -> bool:
+        """
+        Return whether a proxy on the way refuses a request as large as the insert of *lines*. It is
+        asked with a request that stores nothing.
+        """
+        try:
+            with self._errors():
+                post_to_nothing(self._connected(), self._table, lines, self._settings)
+        except DataError as exc:
+            return exc.is_too_large
+        except DeliveryError:
+            return False
+        return False
 
     def _is_said_by_clickhouse(self, code: int) -> bool:
         answer = self._transport.answer if self._transport else None

@@ -136,7 +136,9 @@ def _sort_status(status: int, said: str) -> DeliveryError:
     """Return the error for an answer without ClickHouse's code: the insert may have run."""
     if status == HttpStatus.REQUEST_ENTITY_TOO_LARGE:
         return DataError(
-            f"{said}: the insert is too large for a proxy on the way", is_ambiguous=True
+            f"{said}: the insert is too large for a proxy on the way",
+            is_ambiguous=True,
+            is_too_large=True,
         )
     if status in HTTP_SETUP_REMEDIES:
         return SetupError(said, remedy=HTTP_SETUP_REMEDIES[status], is_ambiguous=True)
@@ -148,6 +150,8 @@ def _sort_code(
 ) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
     is_from_shard = _SHARD.search(text) is not None
+    # Something on the way may have made the error after the insert ran.
+    may_be_forged = answer is not None and not answer.says(code)
     cause = innermost_cause(text)
     if cause.view:
         # Before the code: a view can fail with any code, and a retry would fail again.
@@ -156,6 +160,7 @@ def _sort_code(
             code=code,
             view=shown(cause.view, secrets),
             is_from_shard=is_from_shard,
+            may_be_forged=may_be_forged,
         )
     has_too_many_partitions = code == Code.TOO_MANY_PARTS and "Too many partitions" in text
     if code in DATA_CODES or has_too_many_partitions:
@@ -164,8 +169,6 @@ def _sort_code(
         # A shard counts its own rows.
         found = None if is_from_shard else _ROW.search(text)
         key = _KEY.search(text)
-        # Something on the way may have made the error after the insert ran.
-        may_be_forged = answer is not None and not answer.says(code)
         return DataError(
             label,
             code=code,
@@ -174,6 +177,7 @@ def _sort_code(
             is_ambiguous=may_be_forged or found is None,
             is_from_shard=is_from_shard,
             has_too_many_partitions=has_too_many_partitions,
+            may_be_forged=may_be_forged,
         )
     problem = f"{label}: {shown(cause.text, secrets)}"
     if code in SETUP_REMEDIES:

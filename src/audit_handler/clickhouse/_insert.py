@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-__all__ = ["compress", "insert_file", "insert_lines", "insert_settings", "post"]
+__all__ = [
+    "compress",
+    "insert_file",
+    "insert_lines",
+    "insert_settings",
+    "post",
+    "post_to_nothing",
+]
 
 
 def insert_settings(*, async_insert: bool) -> dict[str, Any]:
@@ -78,6 +85,15 @@ def post(
         require_acknowledgement(answer, rows, is_async=bool(settings["async_insert"]))
     except ForeignAnswer as exc:
         raise exc.as_error(shown(str(exc), secrets), is_insert=True) from exc
+
+
+def post_to_nothing(client: Client, table: str, lines: bytes, settings: Mapping[str, Any]) -> None:
+    """Send the request of `post`, with the same body, to a query that stores none of the rows."""
+    body = (chunk for chunk in [compress(lines)])
+    nothing = f"{table} (`writer_id`) SELECT writer_id FROM input('writer_id String') WHERE 0"  # noqa: S608  # a checked identifier
+    client.raw_insert(
+        nothing, None, body, settings=dict(settings), fmt="JSONEachRow", compression="zstd"
+    )
 
 
 def insert_lines(
