@@ -183,6 +183,43 @@ def test_without_a_look_up_only_clickhouses_own_word_splits_rows(
     assert [] == bench.rejected
 
 
+@pytest.mark.parametrize("said", [FORGED, TOO_LARGE], ids=["forged", "413"])
+def test_an_answer_of_something_else_rejects_no_row(bench: Bench, said: DeliveryError) -> None:
+    bench.destination.script = [said] * 3
+    put_numbers(bench.spool, 1, 1)
+    bench.deliver()
+
+    assert [1] == bench.stored
+    assert [] == bench.rejected
+
+
+def test_rows_that_a_look_up_found_count_once_before_an_error_of_something_else(
+    bench: Bench,
+) -> None:
+    segment = _store_half(bench)
+    bench.destination.script = [FORGED, FORGED]
+    bench.listener().handle(segment)
+
+    assert list(range(1, 11)) == bench.stored
+    assert 10 == bench.counters.rows_stored
+
+
+def test_errors_that_always_come_without_proof_are_believed(bench: Bench) -> None:
+    """As from servers before 23.4, which send no query id with an error."""
+
+    def refuse(lines: bytes) -> DataError | None:
+        if b'"n":4}' not in lines:
+            return None
+        return DataError("code 27", code=27, is_ambiguous=True, may_be_forged=True)
+
+    bench.destination.refuse = refuse
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert [4] == bench.rejected
+    assert 9 == len(bench.stored)
+
+
 def test_an_answer_that_may_be_forged_names_the_grant(bench: Bench) -> None:
     put_numbers(bench.spool, 1, 10)
     bench.destination.can_look_up = False
