@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,18 +94,92 @@ def test_a_dsn_of_the_command_line_gets_credentials_of_one_source() -> None:
     assert "CLICKHOUSE_USER of .env is not used" in lines[0]
 
 
+def known(
+    monkeypatch: pytest.MonkeyPatch,
+    users: list[tuple[str, int]],
+    group: tuple[str, list[str]] | None,
+) -> None:
+    """Let the system know *users*, whose primary group is that of ``.env``, with *group*'s name."""
+    gid = Path(".env").stat().st_gid
+    listed = [pwd.struct_passwd((name, "x", uid, gid, "", "/", "")) for name, uid in users]
+
+    def user_of(uid: int) -> pwd.struct_passwd:
+        return next((each for each in listed if each.pw_uid == uid), None) or missing(uid)
+
+    def group_of(gid: int) -> grp.struct_group:
+        return grp.struct_group((group[0], "x", gid, group[1])) if group else missing(gid)
+
+    def missing(number: int) -> Any:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", user_of)
+    monkeypatch.setattr(pwd, "getpwall", lambda: listed)
+    monkeypatch.setattr(grp, "getgrgid", group_of)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners on this platform")
 class TestOthers:
     """Files that other users can change."""
 
-    @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-    def test_a_file_that_others_may_write_to_is_ignored(self, mode: int) -> None:
+    @pytest.mark.parametrize("mode", [0o620, 0o602, 0o664, 0o666])
+    def test_a_file_that_others_may_write_to_is_ignored(
+        self, mode: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         resolved({URL: "a"}, {})
         Path(".env").chmod(mode)
+        known(monkeypatch, [("ann", os.geteuid())], ("staff", ["ann", "bob"]))
 
         found, lines = resolved({}, {"A": "b"})
         assert {"A": "b"} == found
         assert "is ignored: other users may write to it; run: chmod go-w .env" in lines[0]
+
+    @pytest.mark.parametrize("members", [[], ["ann"]])
+    def test_a_file_of_umask_002_is_read_if_its_group_is_the_users_own(
+        self, members: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Debian, Ubuntu, Fedora and RHEL give each user a group of the same name."""
+        resolved({URL: "a"}, {})
+        Path(".env").chmod(0o664)
+        known(monkeypatch, [("ann", os.geteuid())], ("ann", members))
+
+        assert ({URL: "a"}, []) == resolved({}, {})
+
+    @pytest.mark.parametrize(
+        ("users", "group"),
+        [
+            ([("ann", 0)], ("ann", ["bob"])),
+            ([("ann", 0)], ("ann", ["ann", "bob"])),
+            ([("ann", 0)], ("users", [])),
+            ([("ann", 0), ("bob", 1)], ("ann", [])),
+            ([], ("ann", [])),
+            ([("ann", 0)], None),
+        ],
+        ids=["another", "two", "shared", "primary of another", "no user", "no group"],
+    )
+    def test_a_file_of_a_group_that_may_have_others_is_ignored(
+        self,
+        users: list[tuple[str, int]],
+        group: tuple[str, list[str]] | None,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        resolved({URL: "a"}, {})
+        Path(".env").chmod(0o664)
+        known(monkeypatch, [(name, os.geteuid() + n) for name, n in users], group)
+
+        found, lines = resolved({}, {})
+        assert {} == found
+        assert "is ignored: other users may write to it" in lines[0]
+
+    def test_a_file_with_an_access_control_list_is_of_others_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        resolved({URL: "a"}, {})
+        Path(".env").chmod(0o664)
+        known(monkeypatch, [("ann", os.geteuid())], ("ann", []))
+        names = ["security.selinux", "system.posix_acl_access"]
+        monkeypatch.setattr(os, "listxattr", lambda _path: names, raising=False)
+
+        assert {} == resolved({}, {})[0]
 
     @pytest.mark.parametrize("kind", ["file", "link", "linked"])
     def test_a_file_or_link_of_another_user_is_ignored(

@@ -76,7 +76,7 @@ def _values(say: Callable[[str], object]) -> dict[str, str]:
         return {}
     with os.fdopen(descriptor, "rb") as stream:
         found = os.fstat(descriptor)
-        if problem := _problem(found, owners | {found.st_uid}):
+        if problem := _problem(descriptor, found, owners | {found.st_uid}):
             say(f"{_FILE.absolute()} is ignored: {problem}")
             return {}
         try:
@@ -90,7 +90,7 @@ def _values(say: Callable[[str], object]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _problem(found: os.stat_result, owners: Collection[int]) -> str:
+def _problem(descriptor: int, found: os.stat_result, owners: Collection[int]) -> str:
     if not stat.S_ISREG(found.st_mode):
         return "it is not a file"
     if not hasattr(os, "geteuid"):
@@ -100,6 +100,40 @@ def _problem(found: os.stat_result, owners: Collection[int]) -> str:
             "it belongs to another user, who could name a server that gets your events; copy it, "
             "or set the variables in the environment"
         )
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    # With an access control list, the bits of the group are those of everyone that it names.
+    is_of_group = found.st_mode & stat.S_IWGRP and (
+        _has_access_list(descriptor) or not _is_private_group(found.st_gid, found.st_uid)
+    )
+    if is_of_group or found.st_mode & stat.S_IWOTH:
         return "other users may write to it; run: chmod go-w .env"
     return ""
+
+
+def _has_access_list(descriptor: int) -> bool:
+    # Only Linux shows them in the bits of the group; it alone has `listxattr`.
+    try:
+        return "system.posix_acl_access" in os.listxattr(descriptor)
+    except (AttributeError, OSError):
+        return False
+
+
+def _is_private_group(gid: int, uid: int) -> bool:
+    """
+    Return whether the group *gid* is that of the user *uid* alone.
+
+    Debian, Ubuntu, Fedora and RHEL give each user such a group, of the same name, and some set the
+    umask 002 with it: then each file is writable to its group.
+    """
+    import grp  # these two are not there on every platform
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return (
+        (user.pw_gid, user.pw_name) == (gid, group.gr_name)
+        and {*group.gr_mem} <= {user.pw_name}
+        # A directory service may not list its users; the equal names speak for those.
+        and all(each.pw_uid == uid for each in pwd.getpwall() if each.pw_gid == gid)
+    )
