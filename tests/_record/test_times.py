@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -63,6 +64,23 @@ READ = [
     ("2026-11-23T03:04Z", "2026-11-23 03:04:00.000000"),
     ("2026-11-23T03", "2026-11-23 03:00:00.000000"),
     ("2026-11-23:03:04:05", WHOLE),
+    # Days of an ISO week
+    ("2026-W48-1T03:04:05Z", WHOLE),
+    ("2026W481T030405Z", WHOLE),
+    ("2026-W48-1", "2026-11-23 00:00:00.000000"),
+    ("2020-W53-5", "2021-01-01 00:00:00.000000"),
+    # The Linux audit daemon
+    ("1795403045.123:24287", MILLIS),
+    ("1364481363.243:24287", "2013-03-28 14:36:03.243000"),
+    # E-mail, HTTP, access logs
+    ("Mon, 23 Nov 2026 03:04:05 +0000", WHOLE),
+    ("Mon, 23 Nov 2026 03:04:05 GMT", WHOLE),
+    ("Mon, 23 Nov 2026 03:04:05 +0000 (UTC)", WHOLE),
+    ("Sun, 22 Nov 2026 19:04:05 -0800 (PST)", WHOLE),
+    ("23 Nov 2026 08:34 +0530", "2026-11-23 03:04:00.000000"),
+    ("Sun,  1 Nov 2026 03:04:05 -0000", "2026-11-01 03:04:05.000000"),
+    ("23/Nov/2026:04:04:05 +0100", WHOLE),
+    ("Sat, 31 Dec 2016 23:59:60 GMT", "2017-01-01 00:00:00.000000"),
     # Leap seconds
     ("2016-12-31T23:59:60Z", "2017-01-01 00:00:00.000000"),
     ("2016-12-31T15:59:60.5-08:00", "2017-01-01 00:00:00.500000"),
@@ -83,6 +101,28 @@ NOT_READ = [
     "2026-13-01",
     "2026-11-23T03:04:05Zjunk",
     "Nov 23 03:04:05",
+    "2026-W48",
+    "2026-W54-1",
+    "2026-W48-8",
+    "2025-W53-1",
+    "2026-W48-1-07:00",
+    "2026-327",
+    "1795403045.12:24287",
+    "1795403045:24287",
+    "179540304512.123:24287",
+    "1795403045.123:",
+    "Tue, 23 Nov 2026 03:04:05 +0000",
+    "Mon, 23 Nov 2026 03:04:05 EST",
+    "Mon, 23 Nov 2026 03:04:05 A",
+    "Mon, 23 Nov 2026 03:04:05",
+    "Mon, 23 Nov 26 03:04:05 +0000",
+    "Monday, 23-Nov-26 03:04:05 GMT",
+    "Mon Nov 23 03:04:05 2026",
+    "Mon, 31 Nov 2026 03:04:05 +0000",
+    "Mon, 23 Nov 2026 25:04:05 +0000",
+    "Mon, 23 Nov 2026 03:04:05 +2400",
+    "23 Nev 2026 03:04:05 +0000",
+    "11/23/2026 03:04:05",
     "nan",
     "inf",
     "-1795403045",
@@ -125,6 +165,20 @@ def test_each_number_has_one_unit(unit: int, moment: int) -> None:
     expected = datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.000000")
 
     assert expected == Times(NOW.timestamp).read(moment * unit)
+
+
+@given(moment=st.datetimes(datetime(1971, 1, 2), datetime(2026, 11, 22)))  # noqa: DTZ001  # UTC below
+def test_other_spellings_of_a_moment_are_read_as_the_same(moment: datetime) -> None:
+    moment = moment.replace(microsecond=0, tzinfo=timezone.utc)
+    year, week, day = moment.isocalendar()
+    read = Times(NOW.timestamp).read
+
+    assert {read(moment)} == {
+        read(format_datetime(moment)),
+        read(format_datetime(moment, usegmt=True)),
+        read(f"{moment:%d/%b/%Y:%H:%M:%S %z}"),
+        read(f"{year}-W{week:02}-{day}T{moment:%H:%M:%S}Z"),
+    }
 
 
 def test_a_scalar_of_numpy_is_read_as_the_value_in_it() -> None:

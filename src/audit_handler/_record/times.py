@@ -29,9 +29,9 @@ _EXPONENT = re.compile(r"\d+(?:\.\d+)?[eE][+]?\d{1,2}", re.ASCII)
 # RFC 3339 and ISO 8601, with or without separators, as databases, Go, Java and JavaScript write
 # them. A fraction needs seconds before it: in 2025-04-11:21:02.33 it is not clear what 33 counts.
 _ISO = re.compile(
-    r"""(\d{4})-?(\d\d)-?(\d\d)
+    r"""(\d{4})-?(?:(\d\d)-?(\d\d)|W(?P<week>\d\d)-?(?P<weekday>[1-7]))
     (?:(?:[Tt_:]|[ ]+|(?<=\d{8}))
-        (\d\d)(?::?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?)?
+        (?P<hour>\d\d)(?::?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?)?
         [ ]?(?:(?P<utc>[Zz]|UTC|GMT)
             |(?P<sign>[-+\u2212])(?P<hours>\d\d)(?::?(?P<minutes>\d\d)(?::?(?P<seconds>\d\d))?)?
             # Go adds the name of the zone and its own clock, Java the name of the place.
@@ -40,6 +40,21 @@ _ISO = re.compile(
         (?P<place>(?:\[[^\[\]]*\])*)
     )?""",
     re.ASCII | re.VERBOSE,
+)
+# Seconds and the serial number of an event of the Linux audit daemon.
+_AUDITD = re.compile(r"(\d{8,10}\.\d{3}):\d{1,20}", re.ASCII)
+# RFC 2822 (e-mail, HTTP), and the access logs of web servers. Only zones that mean one offset.
+_NAMED = re.compile(
+    r"""(?:(?P<weekday>Mon|Tue|Wed|Thu|Fri|Sat|Sun),[ ]{1,2})?
+    (?P<day>\d\d?)[ /](?P<month>[A-Z][a-z]{2})[ /](?P<year>\d{4})[ :]
+    (?P<clock>\d\d:\d\d(?::\d\d)?)[ ](?:(?P<offset>[-+]\d{4})|UTC?|GMT|Z)
+    (?:[ ]\([A-Z]{2,5}\))?""",
+    re.ASCII | re.VERBOSE,
+)
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # both sides of the subtraction are UTC
 
@@ -68,9 +83,10 @@ class Times:
         """
         Return the text of a time, or None if it is no time from 1971 to a day ahead.
 
-        A datetime, a date, ISO text, or a number or digits that count seconds, milliseconds,
-        microseconds or nanoseconds: the one unit that gives a time in that range. A time without a
-        zone is UTC. Digits of a fraction after the sixth are dropped; floats are rounded.
+        A datetime, a date, text of ISO 8601, RFC 2822, an access log or auditd, or a number or
+        digits that count seconds, milliseconds, microseconds or nanoseconds: the one unit that
+        gives a time in that range. A time without a zone is UTC. Digits of a fraction after the
+        sixth are dropped; floats are rounded.
         """
         if isinstance(value, datetime):
             seconds = (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
@@ -108,6 +124,8 @@ class Times:
         return "%s.%06d" % (text, min(999_999, (unix_seconds - second) * 1e6 + 0.5))  # noqa: UP031  # in less time than an f-string
 
     def _of_text(self, text: str) -> str | None:
+        if event := _AUDITD.fullmatch(text):
+            text = event[1]
         if digits := _DIGITS.fullmatch(text):
             # As Unix time, 20261123 and 20261123030405 are outside every band.
             found = self._of_digits(digits[1], digits[2] or "")
@@ -115,14 +133,19 @@ class Times:
                 return found
         if _EXPONENT.fullmatch(text):
             return self._of_float(float(text))
-        parts = _ISO.fullmatch(text)
+        parts = _ISO.fullmatch(_with_number_of_month(text))
         if not parts or (parts["place"] and not (parts["utc"] or parts["sign"])):
             return None
-        hour, minute, second = (int(part or 0) for part in parts.group(4, 5, 6))
+        hour, minute, second = (int(parts[n] or 0) for n in ("hour", "minute", "second"))
         is_leap = second == 60  # a leap second is the moment before midnight, UTC
         if minute > 59 or second > 60 or hour > 23:
             return None
-        seconds = _since_epoch(*map(int, parts.group(1, 2, 3)))
+        year = int(parts[1])
+        if parts["week"]:
+            day = date.fromisocalendar(year, int(parts["week"]), int(parts["weekday"]))
+            seconds = _since_epoch(day.year, day.month, day.day)
+        else:
+            seconds = _since_epoch(year, int(parts[2]), int(parts[3]))
         seconds += hour * 3600 + minute * 60 + second
         if parts["sign"]:
             hours, minutes, rest = (int(parts[n] or 0) for n in ("hours", "minutes", "seconds"))
@@ -132,7 +155,7 @@ class Times:
             seconds -= offset if parts["sign"] == "+" else -offset
         if is_leap and seconds % 86_400:
             return None
-        return self._of_parts(seconds, parts[7] or "")
+        return self._of_parts(seconds, parts["fraction"] or "")
 
     def _of_digits(self, whole: str, fraction: str) -> str | None:
         """Return the text of a number of any of the units, exactly."""
@@ -158,6 +181,21 @@ class Times:
         if not EARLIEST <= second + float(f"0.{fraction[:6] or 0}") <= latest:
             return None
         return self.text(second)[:-6] + fraction[:6].ljust(6, "0")
+
+
+def _with_number_of_month(text: str) -> str:
+    """
+    Return a time that names its month in the form of ISO 8601; other texts as they are.
+
+    A day of the week that is not that of the date makes the text no time: one of both is wrong.
+    """
+    parts = _NAMED.fullmatch(text)
+    if not parts or parts["month"] not in _MONTHS:
+        return text
+    day = date(int(parts["year"]), _MONTHS.index(parts["month"]) + 1, int(parts["day"]))
+    if parts["weekday"] not in (None, _WEEKDAYS[day.weekday()]):
+        return text
+    return f"{day}T{parts['clock']}{parts['offset'] or 'Z'}"
 
 
 def _since_epoch(year: int, month: int, day: int) -> int:
