@@ -170,6 +170,41 @@ def test_codes_are_sorted_by_the_action_that_helps(
     assert code == caught.value.code
 
 
+@pytest.mark.parametrize("question", ["SELECT seq", "DESCRIBE"])
+def test_a_question_rejects_no_row(
+    ready: ClickHouse, faults: LoopbackClickHouse, question: str
+) -> None:
+    """A view in place of the table may convert, and a broken connection of a shard is code 32."""
+    if question == "DESCRIBE":
+        ready.close()
+    faults.fault("error", match=question, code=32, name="ATTEMPT_TO_READ_AFTER_EOF", text="x")
+    with pytest.raises(TransientError) as caught:
+        if question == "DESCRIBE":
+            ready.insert(rows(2), token="t")
+        else:
+            ready.stored("w", 1, 1, rows(1))
+
+    assert 32 == caught.value.code
+    assert "cannot answer a question about the table: code 32" in str(caught.value)
+
+
+def test_init_is_no_remedy_for_a_missing_table_of_others(
+    ready: ClickHouse, faults: LoopbackClickHouse, database: str
+) -> None:
+    faults.command(f"CREATE TABLE {database}.other (seq UInt64) ENGINE = MergeTree ORDER BY seq")
+    faults.command(f"CREATE VIEW {database}.audit_view AS SELECT seq FROM {database}.other")
+    faults.command(f"DROP TABLE {database}.other SYNC")
+    with pytest.raises(SetupError) as of_view:
+        ready.query(f"SELECT seq FROM {database}.audit_view")
+    faults.command(f"DROP TABLE {database}.audit_logs SYNC")
+    with pytest.raises(SetupError) as own:
+        ready.query(f"SELECT seq FROM {database}.audit_logs")
+
+    assert [60, 60] == [of_view.value.code, own.value.code]
+    assert "create it again, or change what reads it" in of_view.value.remedy
+    assert "audit-handler init" in own.value.remedy
+
+
 def test_too_many_partitions_is_a_data_error(ready: ClickHouse, faults: LoopbackClickHouse) -> None:
     faults.fault("error", code=252, text="Too many partitions for single INSERT block")
     with pytest.raises(DataError) as caught:

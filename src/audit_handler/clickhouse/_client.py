@@ -15,7 +15,11 @@ from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
 from audit_handler.clickhouse._engine import EngineClosed, engine
-from audit_handler.clickhouse._errors import mapped_errors
+from audit_handler.clickhouse._errors import (
+    mapped_errors,
+    mapped_errors_of_question,
+    with_own_remedy,
+)
 from audit_handler.clickhouse._insert import (
     insert_file,
     insert_lines,
@@ -163,7 +167,7 @@ class ClickHouse:
             "last_day": max(days),
         }
         try:
-            with self._errors():
+            with self._errors(mapped_errors_of_question):
                 found = {int(row[0]) for row in ask(client, query, [column], parameters)}
         except SetupError as exc:
             if exc.code not in _LOOK_UP_REFUSED or not self._is_said_by_clickhouse(exc.code):
@@ -260,14 +264,19 @@ class ClickHouse:
         return None if self._client is None else transport_of(self._client)
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(
+        self, mapped: Callable[..., AbstractContextManager[None]] = mapped_errors
+    ) -> Iterator[None]:
         try:
-            with self._inside(), mapped_errors(self._secrets, self._transport):
+            with self._inside(), mapped(self._secrets, self._transport):
                 yield
-        except SetupError:
+        except SetupError as exc:
             # An operator may have changed the table before the next attempt.
             self._columns.forget()
-            raise
+            fault = with_own_remedy(exc, self._target)
+            if fault is exc:
+                raise
+            raise fault from exc
 
     def _inside(self) -> AbstractContextManager[None]:
         return engine.use() if self._target.is_embedded else nullcontext()

@@ -27,17 +27,34 @@ from audit_handler.errors import (
     TransientError,
     ViewError,
 )
+from audit_handler.target import Target
 
-__all__ = ["mapped_errors", "quieten_driver", "shown", "sort_error"]
+__all__ = [
+    "mapped_errors",
+    "mapped_errors_of_question",
+    "quieten_driver",
+    "shown",
+    "sort_error",
+    "with_own_remedy",
+]
 
 _ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
 _KEY = re.compile(r"while reading the value of key (.+?)\)")
 # A Distributed table says how much it sent to each shard. Nothing was sent when it could not read
 # the rows itself.
 _SHARD = re.compile(r"Wrote [1-9]\d* blocks|DB::Exception: Received from ")
+# The table or database that is missing.
+_MISSING = re.compile(r"(?:Table|Database|table expression identifier) ['`]?([\w`.-]+)", re.ASCII)
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 _ENGINE_FILES = re.compile(
     r"Unable to open the chdb engine.*?filesystem error: (.*?)(?:, Stack trace|$)", re.DOTALL
+)
+_OTHERS_TABLE = (
+    "it is none of audit-handler's: create it again, or change what reads it, such as a view in "
+    "place of the audit table"
+)
+_UNANSWERED = (
+    "see the server's log; if a view stands in place of the table, see what it makes of the rows"
 )
 _UNKNOWN_HOST = "check the host in the dsn: this machine cannot resolve the name"
 _REFUSED = (
@@ -85,6 +102,25 @@ def mapped_errors(secrets: Collection[str], transport: Transport | None) -> Iter
         raise unread.as_error(shown(str(unread), secrets), is_insert=False) from exc
     finally:
         _mapping.is_on = False
+
+
+@contextmanager
+def mapped_errors_of_question(
+    secrets: Collection[str], transport: Transport | None
+) -> Iterator[None]:
+    """
+    Do as `mapped_errors`, for a question: an error that is about data says nothing about the rows
+    of an insert, so it is raised as a `TransientError`.
+    """
+    try:
+        with mapped_errors(secrets, transport):
+            yield
+    except (DataError, ViewError) as exc:
+        raise TransientError(
+            f"ClickHouse cannot answer a question about the table: {exc.problem}",
+            code=exc.code,
+            remedy=_UNANSWERED,
+        ) from exc
 
 
 # Whether this thread is in a call that raises its failure.
@@ -252,6 +288,26 @@ def _transport_remedy(reason: object) -> str:
     if isinstance(reason, ProtocolError | ConnectionError):
         return _BROKEN
     return _NO_TLS if isinstance(reason, SSLError) else ""
+
+
+def with_own_remedy(exc: SetupError, target: Target) -> SetupError:
+    """
+    Return *exc*, with another remedy if a table or database is missing that ``init`` does not
+    create.
+    """
+    if exc.code not in (Code.UNKNOWN_TABLE, Code.UNKNOWN_DATABASE):
+        return exc
+    found = _MISSING.search(exc.problem)
+    own = {target.table, f"{target.table}_local"}
+    names = {target.database, *own, *(f"{target.database}.{name}" for name in own)}
+    # A view has a remedy of its own.
+    if exc.remedy != SETUP_REMEDIES[exc.code] or found is None:
+        return exc
+    if found[1].replace("`", "").rstrip(".") in names:
+        return exc
+    return SetupError(
+        exc.problem, code=exc.code, remedy=_OTHERS_TABLE, is_ambiguous=exc.is_ambiguous
+    )
 
 
 def _http_status(text: str) -> int | None:
