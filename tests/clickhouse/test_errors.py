@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,14 +177,13 @@ def test_a_question_rejects_no_row(
     ready: ClickHouse, faults: LoopbackClickHouse, question: str
 ) -> None:
     """A view in place of the table may convert, and a broken connection of a shard is code 32."""
+    ask: Callable[[], object] = partial(ready.stored, "w", 1, 1, rows(1))
     if question == "DESCRIBE":
         ready.close()
+        ask = partial(ready.insert, rows(2), token="t")
     faults.fault("error", match=question, code=32, name="ATTEMPT_TO_READ_AFTER_EOF", text="x")
     with pytest.raises(TransientError) as caught:
-        if question == "DESCRIBE":
-            ready.insert(rows(2), token="t")
-        else:
-            ready.stored("w", 1, 1, rows(1))
+        ask()
 
     assert 32 == caught.value.code
     assert "cannot answer a question about the table: code 32" in str(caught.value)
