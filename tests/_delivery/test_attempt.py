@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 
 from audit_handler.errors import (
-<<<<<<< HEAD
-=======
     DataError,
     DeliveryError,
-    RejectedFull,
     SetupError,
-    SpoolError,
     TransientError,
->>>>>>> 926936a (fix(delivery): split unseen rows on ClickHouse's word only)
     UnconfirmedError,
     ViewError,
 )
@@ -156,11 +151,6 @@ def test_without_the_right_to_look_up_the_token_has_to_do(tmp_path: Path) -> Non
     assert 1 == len(set(bench.destination.tokens))
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("reads_files", [True, False])
-def test_only_an_engine_that_reads_files_gets_its_rows_in_a_file(
-    bench: Bench, reads_files: bool
-=======
 FORGED = DataError("code 27", code=27, row=2, is_ambiguous=True, may_be_forged=True)
 TOO_LARGE = DataError("HTTP status 413", is_ambiguous=True, is_too_large=True)
 FORGED_VIEW = ViewError("code 395", code=395, view="d.v", may_be_forged=True)
@@ -278,11 +268,9 @@ def test_the_rest_of_an_insert_keeps_its_token_when_the_look_up_is_refused(bench
     assert list(range(1, 11)) == bench.stored
 
 
-@pytest.mark.parametrize("names_row", [True, False])
-@pytest.mark.parametrize("bad", [(1,), (10,), (5,), (1, 10), (4, 5, 6), (2, 4, 6, 8), range(1, 11)])
-def test_bad_rows_are_set_aside_and_their_neighbours_stored(
-    bench: Bench, bad: tuple[int, ...], names_row: bool
->>>>>>> 926936a (fix(delivery): split unseen rows on ClickHouse's word only)
+@pytest.mark.parametrize("reads_files", [True, False])
+def test_only_an_engine_that_reads_files_gets_its_rows_in_a_file(
+    bench: Bench, reads_files: bool
 ) -> None:
     """For a server, one file for each of many rejected rows took half of the time."""
     bench.destination.reads_files = reads_files
