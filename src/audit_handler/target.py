@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping
+from binascii import b2a_base64
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from audit_handler.errors import ConfigurationError
 
-__all__ = ["Target", "require_identifier"]
+__all__ = ["Target", "is_identifier", "require_identifier"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-# Options of clickhouse-connect; those of proxies may contain a password.
-_SECRET_OPTIONS = frozenset({"access_token", "headers", "http_proxy", "https_proxy", "password"})
+# In the names of options that may contain a password or a token, also of those within another
+# option (settings, headers, chdb_options).
+_SECRET_OPTION = re.compile(
+    r"auth|cookie|credential|header|passw|pwd|prox|secret|token|key(?!_file|_path)", re.IGNORECASE
+)
+# Paths of files, and a path in front of ClickHouse.
+_NO_SECRETS = frozenset({"client_cert_key", "proxy_path", "token_provider"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +39,7 @@ class Target:
     host: str = ""
     port: int = 0
     path: str = ""
-    user: str = ""
+    user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     database: str = "audit_db"
     table: str = "audit_logs"
@@ -83,34 +90,83 @@ class Target:
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that no message or log line may contain, longest first."""
-        options = [value for name, value in self.client_options.items() if name in _SECRET_OPTIONS]
-        texts = [text for value in (self.password, *options) for text in _texts(value)]
-        found = {text.strip() for text in (*texts, *_logins(texts))}
-        return tuple(sorted(found - {""}, key=len, reverse=True))
+        texts = [text for text in (self.password, *_secret_texts(self.client_options)) if text]
+        logins = [*_logins(texts)]
+        if self.password:
+            logins += [(user, self.password) for user in {self.user, self.user or "default"}]
+        found = {*texts, *map(_base64, texts)}
+        for user, password in logins:
+            found.update((password, _base64(password), _base64(f"{user}:{password}")))
+        spelled = {each for text in found for each in _spellings(text)}
+        return tuple(sorted(spelled - {""}, key=len, reverse=True))
 
     def __str__(self) -> str:
         return f"{self.location} table {self.database}.{self.table}"
 
 
+def _secret_texts(options: Mapping[Any, Any], *, is_secret: bool = False) -> Iterator[str]:
+    """Yield the texts of the options that are secret by their names, at any depth."""
+    for name, value in options.items():
+        is_here = is_secret or (
+            name not in _NO_SECRETS and _SECRET_OPTION.search(str(name)) is not None
+        )
+        if isinstance(value, Mapping):
+            yield from _secret_texts(value, is_secret=is_here)
+        elif is_here:
+            yield from _texts(value)
+
+
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
-        for item in value.values():
+        yield from _secret_texts(value, is_secret=True)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
             yield from _texts(item)
+    elif isinstance(value, bytes):
+        yield value.decode("utf-8", errors="replace")
     elif isinstance(value, str):
         yield value
 
 
-def _logins(texts: list[str]) -> Iterator[str]:
-    """Yield the credentials in the addresses of proxies among *texts*."""
+def _logins(texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield user and password of the addresses of proxies among *texts*."""
     for text in texts:
-        login = text.partition("://")[2].rpartition("@")[0]
-        password = login.partition(":")[2]
-        yield from (login, password, unquote(password))
+        login, at, _ = text.partition("://")[2].rpartition("@")
+        if at:
+            user, colon, password = login.partition(":")
+            # Some put a token in the user's place.
+            yield user, password if colon else user
+            yield unquote(user), unquote(password if colon else user)
+
+
+def _base64(text: str) -> str:
+    return b2a_base64(text.encode("utf-8", errors="replace"), newline=False).decode("ascii")
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """Yield *text* as URLs, forms, JSON, HTML, SQL, Python and other encodings write it."""
+    text = " ".join(text.split())
+    url = quote(text, safe="", errors="replace")
+    yield from (text, url, url.replace("%20", "+"), quote(text, errors="replace"), url.lower())
+    yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    yield from (repr(text)[1:-1], text.replace("\\", "\\\\").replace("'", "\\'"))
+    html = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield from (html, html.replace('"', "&quot;").replace("'", "&#x27;"))
+    yield html.replace('"', "&#34;").replace("'", "&#39;")
+    if not text.isascii():
+        yield text.encode("utf-8", errors="replace").decode("latin-1")
+        yield text.encode("ascii", errors="replace").decode("ascii")
+        yield text.encode("utf-8", errors="replace").decode("ascii", errors="replace")
+
+
+def is_identifier(value: Any) -> bool:
+    """Return whether *value* is a plain name in SQL."""
+    return isinstance(value, str) and _IDENTIFIER.fullmatch(value) is not None
 
 
 def require_identifier(option: str, value: Any, *, shown: str | None = None) -> None:
     """Raise ConfigurationError unless *value* is a plain name in SQL."""
-    if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
+    if not is_identifier(value):
         raise ConfigurationError(
             f"{option}={shown or value!r} is not a plain SQL name; use letters, digits and _, and "
             "do not start with a digit",

@@ -140,7 +140,7 @@ def test_each_insert_attempt_is_timed_and_a_failed_one_says_why(
     durations = {
         key[1:]: (point.count, point.sum > 0.0, point.explicit_bounds[0])
         for key, point in points(reader).items()
-        if key[0] == "audit.export.duration"
+        if key[:2] == ("audit.export.duration", table)
     }
     assert {(table, ""): (2, True, 0.005), (table, "TransientError"): (2, True, 0.005)} == durations
 

@@ -73,7 +73,8 @@ def test_a_port_of_the_environment_completes_only_its_own_url() -> None:
 
 @pytest.mark.parametrize("port", ["https", "0", "65536", "1_0", "8123.0", "-1"])
 def test_a_port_that_is_none_is_named(port: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"CLICKHOUSE_PORT='{port}' is not a port"):
+    shown = f"={port}" if port.isdigit() else ""
+    with pytest.raises(ConfigurationError, match=f"^CLICKHOUSE_PORT{shown} is not a port"):
         resolved({"CLICKHOUSE_URL": "http://ch", "CLICKHOUSE_PORT": port})
 
 

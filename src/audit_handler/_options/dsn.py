@@ -1,6 +1,6 @@
 """
-Take a dsn apart. No error repeats any of it but the scheme: each other part may be a piece of a
-password, because an unescaped ``/``, ``?``, ``#`` or ``@`` in a password moves the borders.
+Take a dsn apart. No error repeats any of it: each part may be a piece of a password, because an
+unescaped ``/``, ``?``, ``#`` or ``@`` in a password moves the borders.
 
 So a dsn of a server has at most one ``@``, which stands before the host, and no ``#``.
 """
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from audit_handler.errors import ConfigurationError
+from audit_handler.target import is_identifier
 
 __all__ = ["DEFAULT_PORTS", "DSN_FORMS", "parse_dsn", "split_dsn"]
 
@@ -72,13 +73,13 @@ def split_dsn(dsn: str) -> dict[str, Any]:
     scheme, rest = found[1].lower(), found[2]
     if scheme == "chdb":
         return _embedded(rest)
-    if scheme.startswith(_OTHER_CLIENTS):
+    if other := next((each for each in _OTHER_CLIENTS if scheme.startswith(each)), ""):
         raise _Unreadable(
-            f"starts with {scheme}://, and audit-handler speaks HTTP",
+            f"starts as that of another client ({other}), and audit-handler speaks HTTP",
             f"use http:// and the HTTP port (8123), or https:// (8443): {DSN_FORMS}",
         )
     if scheme not in DEFAULT_PORTS:
-        raise _Unreadable(f"starts with {scheme}://")
+        raise _Unreadable("starts with a scheme that is unknown")
     return {"scheme": scheme, **_server(rest)}
 
 
@@ -111,6 +112,13 @@ def _server(rest: str) -> dict[str, Any]:
         )
     if database:
         fields["database"] = _decoded(database, "database")
+        if not is_identifier(fields["database"]):
+            # Neither the name: without the @, a piece of the password stands there.
+            raise _Unreadable(
+                "has a database that is not a plain SQL name",
+                "use letters, digits and _, and do not start with a digit; the form is "
+                f"{DSN_FORMS}",
+            )
     return fields
 
 

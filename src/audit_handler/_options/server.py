@@ -134,8 +134,10 @@ def _environment_port(environ: Mapping[str, str]) -> int:
     # int() would take other digits and underscores too.
     number = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
     if not 1 <= number <= 65_535:
+        # Another text may be a value that was meant for the variable of the password.
+        value = f"={text}" if re.fullmatch(r"[0-9]{1,5}", text) else ""
         raise ConfigurationError(
-            f"CLICKHOUSE_PORT={text!r} is not a port; use a number from 1 to 65535, such as 8443"
+            f"CLICKHOUSE_PORT{value} is not a port; use a number from 1 to 65535, such as 8443"
         )
     return number
 
@@ -156,14 +158,15 @@ def _environment_password(environ: Mapping[str, str]) -> tuple[str, str]:
         return "", ""
     try:
         text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as exc:
+    except (OSError, ValueError) as exc:
+        if isinstance(exc, UnicodeDecodeError):
+            problem, remedy = "is not UTF-8 text", "save it as UTF-8"
+        else:
+            problem = f"cannot be read: {getattr(exc, 'strerror', None) or 'it is no path'}"
+            remedy = "give the path of a file that this user may read, not the password itself"
+        # Without the path and the cause: the one may be the password, the other quotes the content.
         raise ConfigurationError(
-            f"CLICKHOUSE_PASSWORD_FILE={path} cannot be read: {exc.strerror}"
-        ) from exc
-    except UnicodeDecodeError:
-        # Without its cause, because that quotes the content.
-        raise ConfigurationError(
-            f"CLICKHOUSE_PASSWORD_FILE={path} is not UTF-8 text; save it as UTF-8"
+            f"the file of CLICKHOUSE_PASSWORD_FILE {problem}; {remedy}"
         ) from None
     return text, "CLICKHOUSE_PASSWORD_FILE"
 

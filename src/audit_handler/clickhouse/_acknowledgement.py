@@ -35,10 +35,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from audit_handler.clickhouse._shown import masked
 from audit_handler.errors import TransientError, UnconfirmedError
 
 __all__ = ["Answer", "ForeignAnswer", "require_acknowledgement"]
@@ -48,6 +49,8 @@ _OK = 200
 # Enough to recognize a page or a product by. Never more, because a page may quote the request.
 _SHOWN_WORDS = 60
 _SHOWN_NAME = 60
+# The page may be large, and only its beginning is shown.
+_READ = 1024
 
 _EXCEPTION = re.compile(rb"__exception__|Code: (\d+)\. DB::")
 _REDIRECT_REMEDY = (
@@ -71,6 +74,8 @@ class Answer:
     """The query id of the request."""
     body: bytes = b""
     """Empty while the body is still to be read."""
+    secrets: Collection[str] = ()
+    """Not shown, also if the answer repeats them."""
 
     @property
     def is_own(self) -> bool:
@@ -117,16 +122,16 @@ class Answer:
 
     def __str__(self) -> str:
         """
-        Return who answered, and how it began. May quote what the other side sent: pass it to
-        `shown`.
+        Return who answered, and how it began. It may quote what the other side sent: pass it to
+        `shown`. What is cut here was masked before.
         """
         parts = [f"HTTP status {self.status}"]
         if server := self.headers.get("Server"):
-            parts.append(f"from {server[:_SHOWN_NAME]}")
+            parts.append(f"from {masked(server, self.secrets)[:_SHOWN_NAME]}")
         if content_type := self.headers.get("Content-Type"):
-            parts.append(f"({content_type[:_SHOWN_NAME]})")
+            parts.append(f"({masked(content_type, self.secrets)[:_SHOWN_NAME]})")
         if self.is_redirect:
-            parts.append(f"to {_place(self.headers.get('Location', 'no address'))}")
+            parts.append(f"to {_place(self.headers.get('Location', 'no address'), self.secrets)}")
         words = self._words()
         return " ".join(parts) + (f", which begins {words!r}" if words else "")
 
@@ -134,7 +139,7 @@ class Answer:
         # The text of an exception may quote a row.
         if found := _EXCEPTION.search(self.body):
             return f"Code: {found[1].decode()}" if found[1] else "__exception__"
-        return " ".join(self.body.decode(errors="replace").split())[:_SHOWN_WORDS]
+        return masked(self.body[:_READ].decode(errors="replace"), self.secrets)[:_SHOWN_WORDS]
 
 
 class ForeignAnswer(Exception):  # a fact about an answer, mapped before anyone sees it
@@ -177,7 +182,7 @@ def _written_rows(summary: str) -> int | None:
         return None
 
 
-def _place(location: str) -> str:
+def _place(location: str, secrets: Collection[str]) -> str:
     """Return where *location* points to, without login and query."""
     try:
         parts = urlsplit(location)
@@ -185,6 +190,6 @@ def _place(location: str) -> str:
     except ValueError:
         return "an address that is not valid"
     if host is None:
-        return parts.path[:_SHOWN_NAME] or "no address"
+        return masked(parts.path, secrets)[:_SHOWN_NAME] or "no address"
     origin = f"{parts.scheme or 'http'}://{host}{f':{port}' if port else ''}"
-    return (origin + parts.path)[: 2 * _SHOWN_NAME]
+    return masked(origin + parts.path, secrets)[: 2 * _SHOWN_NAME]

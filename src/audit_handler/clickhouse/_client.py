@@ -16,8 +16,8 @@ from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
 from audit_handler.clickhouse._engine import EngineClosed, engine
 from audit_handler.clickhouse._errors import (
+    about_no_row,
     mapped_errors,
-    mapped_errors_of_question,
     with_own_remedy,
 )
 from audit_handler.clickhouse._insert import (
@@ -167,7 +167,7 @@ class ClickHouse:
             "last_day": max(days),
         }
         try:
-            with self._errors(mapped_errors_of_question):
+            with about_no_row(), self._errors():
                 found = {int(row[0]) for row in ask(client, query, [column], parameters)}
         except SetupError as exc:
             if exc.code not in _LOOK_UP_REFUSED or not self._is_said_by_clickhouse(exc.code):
@@ -246,7 +246,8 @@ class ClickHouse:
             TransientError, SetupError: See `audit_handler.errors`.
         """
         for statement in statements(self._target):
-            self.command(statement)
+            with about_no_row():
+                self.command(statement)
 
     def close(self) -> None:
         """Close the connection, or the engine. The next call opens it again."""
@@ -264,11 +265,9 @@ class ClickHouse:
         return None if self._client is None else transport_of(self._client)
 
     @contextmanager
-    def _errors(
-        self, mapped: Callable[..., AbstractContextManager[None]] = mapped_errors
-    ) -> Iterator[None]:
+    def _errors(self) -> Iterator[None]:
         try:
-            with self._inside(), mapped(self._secrets, self._transport):
+            with self._inside(), mapped_errors(self._secrets, self._transport):
                 yield
         except SetupError as exc:
             # An operator may have changed the table before the next attempt.

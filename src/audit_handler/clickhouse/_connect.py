@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit_handler.clickhouse._engine import engine
-from audit_handler.clickhouse._errors import mapped_errors
+from audit_handler.clickhouse._errors import about_no_row, mapped_errors
 from audit_handler.clickhouse._loading import load_driver
 from audit_handler.clickhouse._option_faults import is_about_options, option_fault
 from audit_handler.clickhouse._owner import opening
@@ -54,11 +54,13 @@ def _connect(target: Target, secrets: Collection[str]) -> Client:
     try:
         arguments = connect_arguments(target)
         if not target.is_embedded:
-            transport = Transport(target.client_options.get("pool_mgr") or pool_for(target))
+            transport = Transport(
+                target.client_options.get("pool_mgr") or pool_for(target), secrets
+            )
             arguments["pool_mgr"] = transport
         # After the import, which takes up to a second: other processes would wait for it.
         turn = opening(target.path) if target.is_embedded else nullcontext()
-        with turn, mapped_errors(secrets, transport):
+        with turn, about_no_row(), mapped_errors(secrets, transport):
             client: Client = driver.get_client(**arguments)
             return client
     except BaseException as exc:

@@ -19,6 +19,7 @@ from audit_handler.clickhouse._codes import (
     Code,
     HttpStatus,
 )
+from audit_handler.clickhouse._shown import mask_chain, masked, shown
 from audit_handler.clickhouse._transport import Transport
 from audit_handler.errors import (
     DataError,
@@ -30,10 +31,9 @@ from audit_handler.errors import (
 from audit_handler.target import Target
 
 __all__ = [
+    "about_no_row",
     "mapped_errors",
-    "mapped_errors_of_question",
     "quieten_driver",
-    "shown",
     "sort_error",
     "with_own_remedy",
 ]
@@ -76,12 +76,13 @@ _NO_TLS = (
 @contextmanager
 def mapped_errors(secrets: Collection[str], transport: Transport | None) -> Iterator[None]:
     """
-    Raise any error of the driver as one of our `DeliveryError`s, with none of *secrets* in its
-    text. The answer that *transport* (None if the engine is embedded) got last is named.
+    Raise any error of the driver as one of our `DeliveryError`s, with none of *secrets* in its text
+    or in those of its causes. The answer that *transport* (None if the engine is embedded) got last
+    is named.
     """
     from clickhouse_connect.driver.exceptions import Error  # loaded by the thread that uses it
 
-    _mapping.is_on = True
+    _mapping.secrets = secrets
     if transport is not None:
         transport.answer = (
             None  # an error before the request must not be blamed on an earlier answer
@@ -91,30 +92,30 @@ def mapped_errors(secrets: Collection[str], transport: Transport | None) -> Iter
     except ForeignAnswer as exc:
         raise exc.as_error(shown(str(exc), secrets), is_insert=False) from exc
     except (Error, OSError) as exc:
-        raise sort_error(exc, secrets, transport.answer if transport else None) from exc
+        fault = sort_error(exc, secrets, transport.answer if transport else None)
+        mask_chain(exc, secrets)
+        raise fault from exc
     except (DeliveryError, MemoryError):
         raise
     except Exception as exc:
+        mask_chain(exc, secrets)
         # The driver parses whatever answers: garbage can raise anything.
         if transport is None or transport.answer is None:
             raise
         unread = ForeignAnswer(transport.answer, "no ClickHouse answer can be read:")
         raise unread.as_error(shown(str(unread), secrets), is_insert=False) from exc
     finally:
-        _mapping.is_on = False
+        _mapping.secrets = None
 
 
 @contextmanager
-def mapped_errors_of_question(
-    secrets: Collection[str], transport: Transport | None
-) -> Iterator[None]:
+def about_no_row() -> Iterator[None]:
     """
-    Do as `mapped_errors`, for a question: an error that is about data says nothing about the rows
-    of an insert, so it is raised as a `TransientError`.
+    Raise a `DataError` and a `ViewError` as a `TransientError`: to anything but an insert, an error
+    that is about data says nothing about the rows.
     """
     try:
-        with mapped_errors(secrets, transport):
-            yield
+        yield
     except (DataError, ViewError) as exc:
         raise TransientError(
             f"ClickHouse cannot answer a question about the table: {exc.problem}",
@@ -123,13 +124,14 @@ def mapped_errors_of_question(
         ) from exc
 
 
-# Whether this thread is in a call that raises its failure.
+# Its *secrets* are those of the call that this thread is in, which raises its failure; else None.
 _mapping = threading.local()
 
 
 def quieten_driver() -> None:
     """
-    Silence the warnings of the driver and urllib3 about failures that we raise.
+    Silence the warnings of the driver and urllib3 about failures that we raise, and mask secrets in
+    what they log in our calls.
 
     The listener logs such a failure once, not with each retry of an outage. Warnings about the
     application's own use of both libraries stay. Call this once both are imported.
@@ -140,8 +142,11 @@ def quieten_driver() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    is_raised = str(record.msg).startswith(("Unexpected Http Driver Exception", "Retrying ("))
-    return not (is_raised and getattr(_mapping, "is_on", False))
+    secrets: Collection[str] | None = getattr(_mapping, "secrets", None)
+    if secrets is None:
+        return True
+    record.msg, record.args = masked(record.getMessage(), secrets), ()
+    return not record.msg.startswith(("Unexpected Http Driver Exception", "Retrying ("))
 
 
 def sort_error(
@@ -188,7 +193,8 @@ def _sort_code(
     is_from_shard = _SHARD.search(text) is not None
     # Something on the way may have made the error after the insert ran.
     may_be_forged = answer is not None and not answer.says(code)
-    cause = innermost_cause(text)
+    # Masked first, because a cause is a cut of the text.
+    cause = innermost_cause(masked(text, secrets))
     if cause.view:
         # Before the code: a view can fail with any code, and a retry would fail again.
         return ViewError(
@@ -313,11 +319,3 @@ def with_own_remedy(exc: SetupError, target: Target) -> SetupError:
 def _http_status(text: str) -> int | None:
     found = _HTTP_STATUS.search(text)
     return int(found[1]) if found else None
-
-
-def shown(text: str, secrets: Collection[str]) -> str:
-    """Return *text* on one line, cut to 300 characters, with *secrets* masked."""
-    line = " ".join(text.split())
-    for secret in secrets:
-        line = line.replace(secret, "***")
-    return "".join(c if c.isprintable() else "?" for c in line)[:300]

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from audit_handler.clickhouse._acknowledgement import ForeignAnswer, require_acknowledgement
-from audit_handler.clickhouse._errors import shown
 from audit_handler.clickhouse._loading import zstd
+from audit_handler.clickhouse._shown import shown
 from audit_handler.clickhouse._transport import transport_of
 from audit_handler.errors import UnconfirmedError
 

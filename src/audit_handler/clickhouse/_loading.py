@@ -16,7 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from audit_handler.clickhouse._errors import quieten_driver, shown
+from audit_handler.clickhouse._errors import quieten_driver
+from audit_handler.clickhouse._shown import shown
 from audit_handler.errors import SetupError
 
 __all__ = ["load_driver", "zstd"]

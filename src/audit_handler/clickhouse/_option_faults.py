@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from audit_handler.clickhouse._errors import shown
+from audit_handler.clickhouse._shown import shown
 from audit_handler.errors import DeliveryError, SetupError
 from audit_handler.target import Target
 

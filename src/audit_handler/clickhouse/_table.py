@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from audit_handler._reports import Reporter
 from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
-from audit_handler.clickhouse._errors import mapped_errors_of_question
+from audit_handler.clickhouse._errors import about_no_row, mapped_errors
 from audit_handler.clickhouse._limits import Limit, limit_of
 from audit_handler.clickhouse._transport import transport_of
 from audit_handler.errors import DataError, DeliveryError, SetupError
@@ -129,7 +129,7 @@ class InsertColumns:
     def _described(self, client: Client) -> Mapping[str, tuple[str, str]]:
         """Return the type, and the kind of default, of each column."""
         table = f"`{self._target.database}`.`{self._target.table}`"
-        with mapped_errors_of_question(self._secrets, transport_of(client)):
+        with about_no_row(), mapped_errors(self._secrets, transport_of(client)):
             rows = ask(client, f"DESCRIBE TABLE {table}", ["name", "type", "default_type"])
         return {row[0]: (row[1], row[2]) for row in rows}
 
@@ -153,7 +153,7 @@ class InsertColumns:
         database = self._target.database
         table = f"{self._target.table}_local" if self._target.cluster else self._target.table
         try:
-            with mapped_errors_of_question(self._secrets, transport_of(client)):
+            with about_no_row(), mapped_errors(self._secrets, transport_of(client)):
                 rows = ask(client, _ENGINE, ["engine_full"], {"database": database, "table": table})
         except DeliveryError as exc:
             # Any other error is transient: the next description asks again.

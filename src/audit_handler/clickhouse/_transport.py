@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,10 +25,15 @@ class Transport:
     Stands between the driver and *pool*, as its pool manager.
 
     The driver follows redirects, with a body that is empty by then, and believes every 2xx.
+
+    Args:
+        pool: Sends the requests.
+        secrets: Texts that the text of an answer does not show.
     """
 
-    def __init__(self, pool: PoolManager) -> None:
+    def __init__(self, pool: PoolManager, secrets: Collection[str] = ()) -> None:
         self._pool = pool
+        self._secrets = secrets
         self.answer: Answer | None = None
         """The last answer, or None if the last request has no answer."""
 
@@ -44,13 +50,17 @@ class Transport:
         response = self._pool.request(method, url, redirect=False, **options)
         is_whole = options.get("preload_content", True)
         answer = Answer(
-            response.status, response.headers, query_id, response.data if is_whole else b""
+            response.status,
+            response.headers,
+            query_id,
+            response.data if is_whole else b"",
+            self._secrets,
         )
         self.answer = answer
         if answer.is_foreign:
             if not is_whole:
                 body = response.read(_READ_BYTES, decode_content=False)
-                self.answer = Answer(response.status, response.headers, query_id, body)
+                self.answer = replace(answer, body=body)
             response.close()
             # An answer to another request would be followed by one more on the same connection.
             self._pool.clear()
