@@ -14,6 +14,7 @@ from audit_handler import AuditHandler
 from tests.faults.counting import Counting
 from tests.faults.staging import Application, Judge, Lines
 from tests.support.engines import Engine
+from tests.support.listening.shards import Shards
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import World
 from tests.support.verdicts import Verdict, report, verdict_on
@@ -49,15 +50,62 @@ def make_application(
 
 @pytest.fixture
 def make_counting(
-    make_handler: Callable[..., AuditHandler], log: logging.Logger
+    make_handler: Callable[..., AuditHandler], log: logging.Logger, lines: Lines
 ) -> Callable[..., Counting]:
     def make(dsn: str, **options: object) -> Counting:
         handler = make_handler(dsn, batch_size=50, **options)
         log.addHandler(handler)
         log.setLevel(logging.INFO)
-        return Counting(handler, log)
+        return Counting(handler, log, lines)
 
     return make
+
+
+@pytest.fixture
+def make_counting_on_shards(make_counting: Callable[..., Counting]) -> Callable[..., Counting]:
+    """
+    As `make_counting`, for a cluster: ``make_counting_on_shards(shards, database)``.
+
+    A shard that stops answering closes no connection: an insert ends by a short timeout.
+    """
+
+    def make(shards: Shards[Any], database: str) -> Counting:
+        return make_counting(
+            shards.dsn(database),
+            cluster="{cluster}",
+            create_table=False,
+            client_options={"send_receive_timeout": 5},
+        )
+
+    return make
+
+
+@pytest.fixture
+def judge_shards(judge: Judge) -> Callable[..., None]:
+    """The verdict on the rows of a cluster, which every shard must find whole."""
+
+    def judged(
+        row: str,
+        fault: str,
+        shards: Shards[Any],
+        database: str,
+        acknowledged: list[int],
+        times: int,
+    ) -> None:
+        on_shards = shards.local_counts(database)
+        assert len(acknowledged) == sum(on_shards)
+        assert all(on_shards)
+        for number, server in enumerate(shards.servers, start=1):
+            judge(
+                row,
+                f"{fault}, asked through shard {number}",
+                server,
+                f"{database}.audit_logs",
+                acknowledged,
+                trials=times,
+            )
+
+    return judged
 
 
 @pytest.fixture

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from audit_handler import AuditHandler
+from tests.faults.staging import Lines
 
 __all__ = ["Counting"]
+
+ServerT = TypeVar("ServerT")
 
 
 class Counting:
     """An application that audits one number after another on a thread, until it is told to stop."""
 
-    def __init__(self, handler: AuditHandler, log: logging.Logger) -> None:
+    def __init__(self, handler: AuditHandler, log: logging.Logger, lines: Lines) -> None:
         self.handler = handler
         self.acknowledged: list[int] = []
         self._log = log
+        self._lines = lines
         self._stop = threading.Event()
 
     def audit(self, number: int) -> None:
@@ -34,6 +39,27 @@ class Counting:
             },
         )
         self.acknowledged.append(number)
+
+    def outlive(
+        self,
+        victims: Iterable[ServerT],
+        break_: Callable[[ServerT], None],
+        heal: Callable[[ServerT], None],
+    ) -> None:
+        """
+        Audit while each of *victims* in turn is broken in the middle of an insert.
+
+        Each is healed when a delivery has failed, and the next is broken when one has succeeded
+        again. All rows are delivered when this returns.
+        """
+        with self.running():
+            for victim in victims:
+                self._wait_until_sending()
+                break_(victim)
+                self._lines.wait_until_delivery(self.handler, fails=True)
+                heal(victim)
+                self._lines.wait_until_delivery(self.handler, fails=False)
+        assert self.handler.flush(120.0)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -52,7 +78,7 @@ class Counting:
                 return
             self.audit(number)
 
-    def wait_until_sending(self) -> None:
+    def _wait_until_sending(self) -> None:
         """Return while a segment is under way to the server."""
         spool = self.handler.settings.spool_dir
         assert spool is not None

@@ -11,7 +11,9 @@ import re
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import pytest
@@ -106,6 +108,27 @@ class Lines(logging.Handler):
                 timeout,
             )
         assert is_there, f"not {count} times {pattern!r} in {self._lines}"
+
+    def wait_until_delivery(
+        self, handler: AuditHandler, *, fails: bool, timeout: float = 60.0
+    ) -> None:
+        """Wait until *handler* says that its deliveries fail, or succeed again."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._changed:
+                seen = len(self._lines)
+            # Not under our lock: who logs may hold the one that a status needs. The error is
+            # updated before its line, so a line that we have not seen ends the wait.
+            if bool(handler.status().last_error) is fails:
+                return
+            with self._changed:
+                has_more = self._changed.wait_for(
+                    partial(self._has_more_than, seen), deadline - time.monotonic()
+                )
+            assert has_more, f"delivery {'succeeds' if fails else 'fails'} still: {self._lines}"
+
+    def _has_more_than(self, seen: int) -> bool:
+        return len(self._lines) > seen
 
 
 class Judge(Protocol):

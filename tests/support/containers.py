@@ -16,6 +16,7 @@ import pytest
 
 from tests.support import images
 from tests.support.listening import NOT_HERE
+from tests.support.listening.containers import publish
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -121,7 +122,7 @@ def _server(
     container = DockerContainer(IMAGE, **named)
     container.with_env("CLICKHOUSE_PASSWORD", PASSWORD)
     container.with_env("CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT", "1")
-    container.with_exposed_ports(8123)
+    publish(container, 8123)
     if config is not None and network is not None:
         container.with_network(network).with_network_aliases(host)
         container.with_volume_mapping(config, "/etc/clickhouse-server/config.d/cluster.xml", "ro")

@@ -17,9 +17,17 @@ from tests.support.listening.image import DIRECTORY, HTTP_PORT, IMAGE, TCP_PORT
 from tests.support.listening.shards import Shards
 
 if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
     from testcontainers.core.network import Network
 
-__all__ = ["ListeningContainer", "TwoShardContainers"]
+__all__ = ["ListeningContainer", "TwoShardContainers", "publish"]
+
+
+def publish(container: DockerContainer, port: int, as_port: int | None = None) -> None:
+    """Let only this machine reach *port*, as *as_port* or as a free one."""
+    # The type knows no address. Without one, Docker listens on every address of this machine.
+    ports: dict[str, Any] = container.ports
+    ports[str(port)] = ("127.0.0.1", as_port)
 
 
 class ListeningContainer(Asked):
@@ -65,7 +73,7 @@ class ListeningContainer(Asked):
         self.port = free_port()
         self._network = network
         container = DockerContainer(IMAGE, hostname=host)
-        container.with_bind_ports(HTTP_PORT, self.port)
+        publish(container, HTTP_PORT, self.port)
         for name in ("config.xml", "users.xml"):
             container.with_volume_mapping(directory / name, f"{DIRECTORY}/{name}", "ro")
         if network is not None:
@@ -88,6 +96,15 @@ class ListeningContainer(Asked):
         container = self._docker()
         container.reload()
         return container.status in {"created", "running", "paused"}
+
+    def listens_on(self) -> list[tuple[str, int]]:
+        """Return the addresses and ports of this machine that lead to the server."""
+        self._docker().reload()
+        return [
+            (each["HostIp"], int(each["HostPort"]))
+            for published in self._docker().ports.values()
+            for each in published or ()
+        ]
 
     def said(self) -> str:
         output: bytes = self._docker().logs()
