@@ -378,7 +378,7 @@ class Fuzzer:
         elif framing != "none":
             headers["Content-Length"] = str(len(body) + 9 * (framing == "long"))
         lines = [f"HTTP/1.1 {status} So", *(f"{name}: {value}" for name, value in headers.items())]
-        raw = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+        raw: bytes = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
         return raw[: chance.randrange(1, len(raw))] if chance.random() < 0.2 else raw
 
     def _mixed(self, *, is_limit: bool) -> Answering:

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from logging.handlers import QueueListener
 
 from audit_handler._clock import Clock
-from audit_handler._delivery.attempt import Delivery
+from audit_handler._delivery.deliveries import Deliveries
 from audit_handler._delivery.metrics import register
-from audit_handler._delivery.rejection import TableSuspected
 from audit_handler._delivery.trouble import Trouble
 from audit_handler._reports import Reporter
 from audit_handler.clickhouse import Destination, EngineClosed
@@ -101,7 +100,7 @@ class Listener(QueueListener):
         self._retry_max = retry_max
         self._jitter = jitter
         self._trouble = Trouble(counters, spool)
-        self._begun: Delivery | None = None
+        self._deliveries = Deliveries(spool, destination, counters, self._trouble)
         self._next_adoption = 0.0
         # With an RLock, because a signal handler may call any method on top of a method that holds
         # it. Never held while a thread is started, joined or waited for, except by the listener's
@@ -241,17 +240,11 @@ class Listener(QueueListener):
         Returns:
             True if the segment needs no more work; False if the listener was stopped before.
         """
-        delivery = self._delivery(record)
+        delivery = self._deliveries.of(record)
         failures = unreadable = 0
         while self.state < State.STOPPING:
             try:
-                try:
-                    delivery.run()
-                except TableSuspected:
-                    if not self._are_later_rows_stored():
-                        raise
-                    delivery.trust_table()
-                    continue
+                self._deliveries.run(delivery)
             except EngineClosed:
                 return False
             except SegmentGone as exc:
@@ -282,37 +275,6 @@ class Listener(QueueListener):
                     self._trouble.clear()
                 return True
         return False
-
-    def _delivery(self, segment: Segment) -> Delivery:
-        """Return the delivery of *segment*; the one that began while another one was held back."""
-        begun, self._begun = self._begun, None
-        if begun is not None and begun.is_of(segment):
-            return begun
-        return Delivery(segment, self._spool, self._destination, self._counters, self._trouble)
-
-    def _are_later_rows_stored(self) -> bool:
-        """
-        Try the segment behind the one that the table rejects; return whether the table accepts it.
-
-        On disk, nothing tells that the later one was tried first: both are ``.sending``.
-        """
-        with self._spool.taken_later() as later:
-            if later is None:
-                return False
-            # Its outcome must not be forgotten: without a look-up it would be sent again.
-            delivery = self._begun = self._delivery(later)
-            try:
-                delivery.run()
-            except TableSuspected:
-                return False
-            except (SegmentGone, SegmentUnreadable):
-                # In doubt, the rows are set aside, where they can be replayed; waiting would be for
-                # ever.
-                return True
-            except Exception:
-                if not delivery.has_stored:
-                    raise
-            return True
 
     def _give_up(self, segment: Segment) -> bool:
         """
