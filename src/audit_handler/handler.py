@@ -314,7 +314,10 @@ class AuditHandler(logging.Handler):
             super().close()
             if pipeline is not None:
                 registry.note_closing(pipeline)
-                pipeline.close(timeout)
+                if registry.is_exiting():
+                    pipeline.drain()  # The exit hook waits, for all handlers at the same time.
+                else:
+                    pipeline.close(timeout)
             left = self._pipelines.left()
         except Exception:
             _logger.exception("A handler cannot be closed properly. Rows in the spool stay there")

@@ -2,17 +2,20 @@
 The registry: however a process ends or forks, each logger call that returned is stored once, by
 this process or by the next one.
 
-Every test runs real programs. Only they open chDB, and a loopback server that looks at the result:
-a process that has loaded it cannot fork safely, and pytest's process must be able to.
+Nearly every test runs real programs. Only they open chDB, and a loopback server that looks at the
+result: a process that has loaded it cannot fork safely, and pytest's process must be able to.
 """
 
 from __future__ import annotations
 
 import signal
+import weakref
 from pathlib import Path
 
 import pytest
 
+from audit_handler._process import registry
+from tests.support.doubles import SteppingClock
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import PRELUDE, World
 
@@ -340,3 +343,60 @@ def test_the_driver_and_the_engine_are_loaded_by_the_listener_alone(http_world: 
         assert not [t for t in threading.enumerate() if t.name.startswith("audit")]
         """
     )
+
+
+class Closing:
+    """What a handler has left to deliver; it takes all the time that it gets."""
+
+    def __init__(self, shutdown_timeout: float, clock: SteppingClock) -> None:
+        self.shutdown_timeout = shutdown_timeout
+        self._clock = clock
+        self.given: float | None = None
+
+    def close(self, timeout: float) -> bool:
+        self.given = timeout
+        self._clock.now += timeout
+        return False
+
+
+def test_the_end_takes_as_long_as_the_longest_shutdown_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each took its own, one after the other; and ten seconds if dictConfig had closed it."""
+    clock, calls = SteppingClock(), []
+    began = clock.now
+    closing = [Closing(timeout, clock) for timeout in (1.0, 3.0, 1.0)]
+    monkeypatch.setattr(registry, "SystemClock", lambda: clock)
+    monkeypatch.setattr(registry, "_all", weakref.WeakSet())
+    monkeypatch.setattr(registry, "_closing", weakref.WeakSet(closing))
+    monkeypatch.setattr(registry, "_last", [lambda: calls.append("end")])
+    monkeypatch.setattr(registry, "_is_exiting", False)
+    registry.close_all()
+
+    assert began + 3.0 == clock.now
+    assert None not in [each.given for each in closing]
+    assert ["end"] == calls
+
+
+def test_all_handlers_deliver_at_the_same_time_when_the_process_ends(http_world: World) -> None:
+    """A handler whose ClickHouse was away used up the time of those that came after it."""
+    acknowledged = http_world.run(
+        """
+        from audit_handler.clickhouse import ClickHouse
+        both, real = threading.Barrier(2), ClickHouse.insert
+        def meets(*arguments, **options):
+            both.wait(30)
+            return real(*arguments, **options)
+        ClickHouse.insert = meets
+        log.removeHandler(handler)
+        for _ in range(2):
+            log.addHandler(
+                AuditHandler(create_table=True, flush_interval_ms=600_000, shutdown_timeout=60)
+            )
+        audit(0)
+        """
+    )
+    (row,) = http_world.query(f"SELECT count() AS rows FROM {http_world.table}")
+
+    assert [0] == acknowledged
+    assert {"rows": 2} == row

@@ -56,6 +56,7 @@ class Pipeline:
         on_refused: Callable[[SpoolError], None],
         delivers: bool,
     ) -> None:
+        self.shutdown_timeout = settings.shutdown_timeout
         self._clock = clock
         self._next_start = 0.0
         self._is_warned = False
@@ -148,17 +149,21 @@ class Pipeline:
         self.listener.abandon()
         self.spool.abandon()
 
+    def drain(self) -> None:
+        """Begin to close: seal, and let the listener end by itself. Does not wait."""
+        self.spool.flush(0.0)
+        if self.listener.state is State.STOPPING:
+            return
+        if self.listener.retire():
+            self.spool.close()
+        else:
+            self.listener.drain()
+
     def close(self, timeout: float) -> bool:
         """Drain and stop within *timeout* seconds; return whether all rows are delivered."""
         deadline = self._clock.monotonic() + timeout
-        if self.listener.state is State.STOPPING:
-            return self.spool.flush(0.0)
-        if self.listener.retire():
-            is_flushed = self.spool.flush(0.0)
-            self.spool.close()
-            return is_flushed
-        self.listener.drain()
-        if _holds_logging_lock() or self.spool.is_busy:
+        self.drain()
+        if self.listener.state is not State.DRAINING or _holds_logging_lock() or self.spool.is_busy:
             # Waiting would be a deadlock: 1. the listener, or the driver, may need that lock to log
             # a line; 2. this is a signal handler on top of a put, and the listener waits for the
             # end of that put. The listener ends by itself.

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol
 
+from audit_handler._clock import SystemClock
 from audit_handler._reports import Reporter
 from audit_handler.status import Status
 
@@ -40,7 +41,10 @@ class Registered(Protocol):
         """Deliver the waiting rows; return whether all were delivered."""
 
     def close(self) -> bool:
-        """Deliver the waiting rows and stop; return whether all were delivered."""
+        """
+        Deliver the waiting rows and stop; return whether all were delivered. When the process is
+        ending, only begin that.
+        """
 
     def status(self) -> Status:
         """Return the counters."""
@@ -55,13 +59,11 @@ class Registered(Protocol):
 class Closing(Protocol):
     """A part of a closed handler that may still deliver."""
 
+    shutdown_timeout: float
+
     def close(self, timeout: float) -> bool:
         """Deliver the waiting rows within *timeout* seconds; return whether all were delivered."""
 
-
-# For handlers that a later dictConfig has closed. dictConfig holds logging's lock, so their `close`
-# did not wait.
-_CLOSING_SECONDS = 10.0
 
 # The sets survive importlib.reload: handlers created before it are still attached to their loggers.
 _all: weakref.WeakSet[Registered] = globals().get("_all", weakref.WeakSet())
@@ -118,22 +120,28 @@ def flush_all() -> bool:
 
 def close_all() -> None:
     """
-    Close each handler within its *shutdown_timeout*, and make the calls of `at_end`. Later records
-    stay in the spool.
+    Close all handlers, and make the calls of `at_end`. Later records stay in the spool.
+
+    All deliver at the same time, each for its *shutdown_timeout* from now on. So do those that a
+    later dictConfig has closed: it holds logging's lock, and their `close` did not wait.
     """
     global _is_exiting  # A fact about this process.
+    clock = SystemClock()
     try:
         _is_exiting = True
+        began = clock.monotonic()
+        known = handlers()
+        for handler in known:
+            handler.close()
         with _lock:
             closing = list(_closing)
         for each in closing:
             try:
-                each.close(_CLOSING_SECONDS)
+                each.close(max(0.0, began + each.shutdown_timeout - clock.monotonic()))
             except Exception:
                 # The other ones must be closed too.
                 _logger.exception("Audit rows of a closed handler may still be in the spool")
-        for handler in handlers():
-            handler.close()
+        for handler in known:
             handler.note_lost()
     finally:
         # Also after Ctrl-C: the process ends in any case.
