@@ -139,6 +139,7 @@ class DataError(DeliveryError):
         *,
         code: int | None = None,
         row: int | None = None,
+        table: str = "",
         key: str | None = None,
         is_ambiguous: bool = False,
         is_from_shard: bool = False,
@@ -152,6 +153,8 @@ class DataError(DeliveryError):
         Position of the first bad row in the insert, from 1, or None if the server did not report
         it.
         """
+        self.table = table
+        """The table that counts the rows, with its database, if the server named it."""
         self.key = key
         """The column whose value the server could not read, or None if it did not report it."""
         self.is_ambiguous = is_ambiguous or is_from_shard

@@ -214,6 +214,32 @@ def test_too_many_partitions_is_a_data_error(ready: ClickHouse, faults: Loopback
     assert caught.value.has_too_many_partitions
 
 
+@pytest.mark.parametrize(
+    ("table", "row", "is_from_shard"), [("audit_logs", 3, False), ("audit_logs_local", None, True)]
+)
+def test_a_row_that_a_shard_counts_is_not_taken_for_one_of_the_insert(
+    ready: ClickHouse,
+    faults: LoopbackClickHouse,
+    database: str,
+    table: str,
+    row: int | None,
+    is_from_shard: bool,
+) -> None:
+    """The shard on the server that got the insert says nothing of being one, now and then."""
+    where = f"{database}.{table} (38be3c71-5f63-4c7d-a67f-f6ac5a56f8b6)"
+    text = f"Constraint `c` for table {where} is violated at row 3. Expression: (x = 1)"
+    faults.fault("error", code=469, name="VIOLATED_CONSTRAINT", text=text)
+    with pytest.raises(DataError) as caught:
+        ready.insert(rows(2), token="t")
+
+    error = caught.value
+    assert (row, is_from_shard, is_from_shard) == (
+        error.row,
+        error.is_from_shard,
+        error.is_ambiguous,
+    )
+
+
 def test_a_wrong_password_is_named_without_it_and_works_once_it_is_right(
     tmp_path: Path, database: str, connect: Connect
 ) -> None:

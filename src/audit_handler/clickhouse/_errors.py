@@ -38,7 +38,10 @@ __all__ = [
     "with_own_remedy",
 ]
 
-_ROW = re.compile(r"\(at row (\d+)\)|violated at row (\d+)")
+_ROW = re.compile(r"\(at row (?P<row>\d+)\)")
+_VIOLATED = re.compile(
+    r"for table (?P<table>\S+) (?:\([0-9a-f-]+\) )?is violated at row (?P<row>\d+)"
+)
 _KEY = re.compile(r"while reading the value of key (.+?)\)")
 # A Distributed table says how much it sent to each shard. Nothing was sent when it could not read
 # the rows itself.
@@ -209,12 +212,14 @@ def _sort_code(
         # The server's text quotes the row, so our message leaves it out. The text goes to
         # rejected/, with the row.
         # A shard counts its own rows.
-        found = None if is_from_shard else _ROW.search(text)
+        violated = _VIOLATED.search(text)
+        found = None if is_from_shard else violated or _ROW.search(text)
         key = _KEY.search(text)
         return DataError(
             label,
             code=code,
-            row=int(found[1] or found[2]) if found else None,
+            row=int(found["row"]) if found else None,
+            table=violated["table"].replace("`", "") if violated else "",
             key=key[1] if key else None,
             is_ambiguous=may_be_forged or found is None,
             is_from_shard=is_from_shard,

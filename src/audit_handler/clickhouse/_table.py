@@ -118,12 +118,18 @@ class InsertColumns:
 
     @contextmanager
     def blamed(self, columns: Sequence[str]) -> Iterator[None]:
-        """Add to a `DataError` the user's *columns* that may be its reason."""
+        """
+        Add to a `DataError` the user's *columns* that may be its reason, and whether a table behind
+        this one raised it, which counts only its own rows.
+        """
         try:
             yield
         except DataError as exc:
             added = tuple(name for name in columns if name not in _OUR_NAMES)
             exc.added = added if exc.key is None else tuple({exc.key}.intersection(added))
+            if exc.table not in ("", f"{self._target.database}.{self._target.table}"):
+                # The shard on the server that got the insert; only others say that they are one.
+                exc.row, exc.is_from_shard, exc.is_ambiguous = None, True, True
             raise
 
     def _described(self, client: Client) -> Mapping[str, tuple[str, str]]:
