@@ -24,9 +24,10 @@ class ListeningError(Exception):
 
 
 class Asked(ABC):
-    """A server that is asked by HTTP as `ADMIN`. Any thread may use it."""
+    """A server that is asked by HTTP as *admin*. Any thread may use it."""
 
     port: int
+    admin: User = ADMIN
 
     @property
     @abstractmethod
@@ -39,8 +40,9 @@ class Asked(ABC):
     def said(self) -> str:
         """Return what the server wrote to stdout and stderr."""
 
-    def dsn(self, database: str = "audit_db", *, user: User = ADMIN, port: int = 0) -> str:
+    def dsn(self, database: str = "audit_db", *, user: User | None = None, port: int = 0) -> str:
         """Return the URL for the driver; *port* is that of a proxy in front of the server."""
+        user = user or self.admin
         login = f"{user.name}:{quote(user.password, safe='')}"
         return f"http://{login}@127.0.0.1:{port or self.port}/{database}"
 
@@ -92,7 +94,7 @@ class Asked(ABC):
 
     def _ask(self, sql: str, output: str) -> str:
         settings = f"/?default_format={output}&output_format_json_quote_64bit_integers=0"
-        headers = {"X-ClickHouse-User": ADMIN.name, "X-ClickHouse-Key": ADMIN.password}
+        headers = {"X-ClickHouse-User": self.admin.name, "X-ClickHouse-Key": self.admin.password}
         connection = HTTPConnection("127.0.0.1", self.port, timeout=QUERY_TIMEOUT)
         try:
             connection.request("POST", settings, sql.encode(), headers)

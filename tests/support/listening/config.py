@@ -81,6 +81,7 @@ def write_config(
     http_port: int,
     tcp_port: int,
     listen: str = "127.0.0.1",
+    admin: User = ADMIN,
     users: Iterable[User] = (),
     shards: Sequence[tuple[str, int]] = (),
     shard: int = 1,
@@ -90,11 +91,12 @@ def write_config(
 
     Args:
         listen: The address to listen on.
-        users: Users in addition to `ADMIN`.
+        admin: The user who may do everything, and as whom shards ask each other.
+        users: Further users.
         shards: Host and native port of each shard; by default, this server is the only one.
         shard: The number of this server's shard, from 1.
     """
-    everyone = [ADMIN, *users]
+    everyone = [admin, *users]
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.xml").write_text(
         _CONFIG.format(
@@ -104,7 +106,9 @@ def write_config(
             cluster=CLUSTER,
             shard=shard,
             shards="".join(
-                _SHARD.format(host=host, port=port, user=ADMIN.name, password=ADMIN.password)
+                _SHARD.format(
+                    host=host, port=port, user=admin.name, password=escape(admin.password)
+                )
                 for host, port in shards or [("127.0.0.1", tcp_port)]
             ),
         )

@@ -2,8 +2,9 @@
 Makes a Docker image of the listening server, from this machine's files: no registry is asked.
 
 ``make container`` runs it. It needs a running Docker, and chDB in this Python. The image holds this
-Python with its standard library, chDB, the shared libraries of both, and ``server.py``: 700 MB. It
-is no image of ClickHouse's makers, and its name and label say so.
+Python with its standard library, chDB, the shared libraries of both, and this package: 700 MB. Its
+directories are those of the official image, so compose files run with it. It is no image of
+ClickHouse's makers, and its name and label say so.
 """
 
 from __future__ import annotations
@@ -23,22 +24,24 @@ __all__ = ["DIRECTORY", "HTTP_PORT", "IMAGE", "TCP_PORT", "main"]
 
 IMAGE = "audit-handler/chdb-listener:made-here"
 LABEL = "chDB's listeners in Python, made by tests/support/listening/image.py; for tests only"
-DIRECTORY = "/server"
-"""Where a container expects ``config.xml`` and ``users.xml``."""
+DIRECTORY = "/etc/clickhouse-server"
+"""Where a container expects ``config.xml``, ``users.xml`` and ``config.d``."""
+DATA = "/var/lib/clickhouse"
 HTTP_PORT, TCP_PORT = 8123, 9000
 
-_SERVER = Path(__file__).with_name("server.py")
+_PACKAGE = Path(__file__).parent
+_ROOT = _PACKAGE.parents[2]
 _LEFT_OUT = {"site-packages", "test", "idlelib", "ensurepip", "lib2to3", "tkinter", "__pycache__"}
 
 
 def main() -> None:
     python = os.path.realpath(sys.executable)  # a virtual environment's is a link to its base's
-    environment = f"PYTHONHOME={sys.base_prefix} PYTHONPATH={_site_packages()}"
+    environment = f"PYTHONHOME={sys.base_prefix} PYTHONPATH={_site_packages()}:{_ROOT}"
     changes = [
         f"ENV {environment}",
         f"LABEL description={LABEL!r}",
         f"EXPOSE {HTTP_PORT} {TCP_PORT}",
-        f'ENTRYPOINT ["{python}", "{_SERVER}", "{DIRECTORY}"]',
+        f'ENTRYPOINT ["{python}", "-m", "tests.support.listening.entry"]',
     ]
     options = [option for change in changes for option in ("--change", change)]
     command = ["docker", "import", *options, "-", IMAGE]
@@ -55,7 +58,8 @@ def _write(output: IO[bytes], python: str) -> None:
         Path(python),
         Path(sysconfig.get_path("stdlib")),
         _site_packages() / "chdb",
-        _SERVER,
+        _PACKAGE,
+        *(directory / "__init__.py" for directory in _PACKAGE.parents[:2]),
     ]
     with tarfile.open(fileobj=output, mode="w|", dereference=True) as archive:
         for part in parts:
@@ -63,10 +67,13 @@ def _write(output: IO[bytes], python: str) -> None:
         for library in sorted(_libraries(parts)):
             if not any(Path(library).is_relative_to(part) for part in parts):
                 archive.add(library)
-        for directory in ("/tmp", DIRECTORY):
+        for directory in ("/tmp", DIRECTORY, DATA):
             entry = tarfile.TarInfo(directory)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
             archive.addfile(entry)
+        link = tarfile.TarInfo(f"{DIRECTORY}/data")  # where server.py puts the data
+        link.type, link.linkname = tarfile.SYMTYPE, DATA
+        archive.addfile(link)
 
 
 def _site_packages() -> Path:
