@@ -32,6 +32,7 @@ _ESCAPE = (
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,19})://(.*)", re.DOTALL)
 _SERVER = re.compile(r"(?:([^/?#@]*)@)?([^/?#@]*)(?:/([^?#@]*))?(?:\?([^#@]*))?")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\]|[\w.-]*)(?::([0-9]*))?", re.ASCII)
+_OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # Schemes of other clients, which speak the native protocol or the same HTTP.
 _OTHER_CLIENTS = ("clickhouse", "jdbc", "tcp", "native")
@@ -170,6 +171,11 @@ def _decoded(text: str, part: str) -> str:
 def _query(query: str) -> Mapping[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True)
     options = dict(pairs)
+    if not all(_OPTION.fullmatch(name) for name in options):
+        raise _Unreadable(
+            "has a query parameter that is no option of clickhouse-connect",
+            f"write name=value; and {_ESCAPE}",
+        )
     if len(options) < len(pairs):
         raise _Unreadable("has a query parameter twice", "give each once")
     if not all(options.values()):

@@ -89,7 +89,7 @@ def _mask_credentials(found: re.Match[str]) -> str:
 
 def _common_length(secret: str, line: str, start: int) -> int:
     """Return how many characters of *line* from *start* on are the beginning of *secret*."""
-    pairs = zip(secret, line[start : start + len(secret)], strict=False)
+    pairs = zip(secret, line[start:], strict=False)
     return next(
         (n for n, (a, b) in enumerate(pairs) if a != b), min(len(secret), len(line) - start)
     )
@@ -101,8 +101,10 @@ def _without_pieces(line: str, secrets: Collection[str]) -> str:
     for beginning in beginnings:
         start = line.find(beginning)
         while start >= 0:
-            size = max(_common_length(secret, line, start) for secret in secrets)
-            line = line[:start] + MASK + line[start + size :]
+            end = start + max(_common_length(secret, line, start) for secret in secrets)
+            # The rest of the word: a spelling within a spelling goes on otherwise.
+            rest = line[end:].partition(" ")
+            line = line[:start] + MASK + rest[1] + rest[2]
             start = line.find(beginning, start + len(MASK))
     end = _END.search(line).start()  # type: ignore[union-attr]  # it matches the empty text too
     last = max(
