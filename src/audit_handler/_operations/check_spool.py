@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit_handler.config import Settings
-from audit_handler.spool import Files, rejected, waiting
+from audit_handler.spool import Files, rejected, stranger_of, waiting
 
 __all__ = ["FAILED", "OK", "SKIPPED", "WARNING", "Finding", "check_spool"]
 
@@ -45,6 +45,15 @@ def check_spool(settings: Settings, files: Files) -> Iterator[Finding]:
         return
     try:
         yield _try_spool(settings, files, directory)
+        uid = stranger_of(directory)
+        if uid is not None:
+            yield Finding(
+                step="spool",
+                state=WARNING,
+                detail=f"{directory} belongs to another user, uid {uid}, who can move the rows in "
+                "it away",
+                remedy="give the directory to the application's user, or use another spool_dir",
+            )
         yield from _left_in_spool(settings, files, directory)
     except OSError as exc:
         yield Finding(

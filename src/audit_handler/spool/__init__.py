@@ -58,6 +58,7 @@ from audit_handler.spool._inventory import (
     waiting,
 )
 from audit_handler.spool._memory import MemoryFiles
+from audit_handler.spool._own import stranger_of
 from audit_handler.spool._recovery import adopt_dead_writers, has_leftovers, neglected_targets
 from audit_handler.spool._rejected import Reason, RejectedRows, rejected_directory
 from audit_handler.spool._segment import Segment, SegmentGone, SegmentUnreadable
@@ -85,5 +86,6 @@ __all__ = [
     "rejected",
     "rejected_directory",
     "spooled_rows",
+    "stranger_of",
     "waiting",
 ]

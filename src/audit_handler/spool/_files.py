@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from audit_handler.spool._locks import Lock, take_lock
-from audit_handler.spool._own import ForeignError, give_to_owner, is_own_directory, open_own
+from audit_handler.spool._own import (
+    ForeignError,
+    give_to_owner,
+    is_own_directory,
+    open_own,
+    report_stranger,
+)
 
 __all__ = ["DiskFiles", "Files", "Found", "write_whole"]
 
@@ -157,6 +163,7 @@ class DiskFiles:
                 f"it belongs to another user, uid {found.st_uid}; "
                 "run as that user, or use another spool_dir",
             )
+        report_stranger(path.parent)
         # Kubernetes opens a volume with an fsGroup to its group at each mount.
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and found.st_uid == user:
             path.chmod(0o700)

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from audit_handler._reports import Reporter
 
-__all__ = ["ForeignError", "give_to_owner", "is_own_directory", "open_own", "report_foreign"]
+__all__ = [
+    "ForeignError",
+    "give_to_owner",
+    "is_own_directory",
+    "open_own",
+    "report_foreign",
+    "report_stranger",
+    "stranger_of",
+]
 
 _logger = Reporter("audit_handler.spool")
 
@@ -99,6 +107,34 @@ def give_to_owner(path: Path, made: int | Path) -> None:
         if owner.st_uid != 0:
             with suppress(PermissionError):
                 os.chown(made, owner.st_uid, owner.st_gid)
+
+
+def stranger_of(directory: Path) -> int | None:
+    """
+    Return the uid of another user who owns *directory*, or the link to it; else None.
+
+    What is in it stays private, but that user can rename or replace it. Root's are no strangers',
+    and root works for others.
+    """
+    user = os.geteuid()
+    try:
+        owners = (directory.lstat().st_uid, directory.stat().st_uid)
+    except OSError:
+        return None
+    return next((uid for uid in owners if user and uid not in (user, 0)), None)
+
+
+def report_stranger(directory: Path) -> None:
+    """Log once that another user owns *directory*."""
+    uid = stranger_of(directory)
+    if uid is not None and directory not in _reported:
+        _reported.add(directory)
+        _logger.warning(
+            "%s belongs to another user, uid %d, who can move the rows in it away. The spool is "
+            "used; give the directory to this user, or use another spool_dir",
+            directory,
+            uid,
+        )
 
 
 def report_foreign(path: Path, exc: ForeignError) -> None:
