@@ -10,6 +10,7 @@ import pytest
 from audit_handler._operations.move import Delivered, deliver, remove_target, rename_target
 from audit_handler.errors import DataError, SpoolError, TransientError
 from audit_handler.spool import DiskFiles
+from tests.support.delivery import refuse_rows
 from tests.support.doubles import ScriptedDestination
 from tests.support.spools import leave_behind, make_spool, put_numbers
 
@@ -89,6 +90,16 @@ def test_a_row_that_clickhouse_rejects_is_counted_and_the_others_are_stored(old:
 
     assert Delivered(stored=2, rejected=1) == delivered
     assert 1 == len(list((old / "rejected").glob("*.ndjson")))
+
+
+def test_a_segment_of_bad_rows_does_not_keep_those_behind_it(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path, batch_size=20)
+    put_numbers(spool, 1, 40)
+    leave_behind(spool)
+    destination = ScriptedDestination()
+    destination.refuse = refuse_rows(*range(1, 21))
+
+    assert Delivered(stored=20, rejected=20) == deliver(DiskFiles(), tmp_path, destination)
 
 
 def test_rows_wait_where_clickhouse_fails_and_are_stored_once_later(old: Path) -> None:

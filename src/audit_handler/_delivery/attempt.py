@@ -51,12 +51,12 @@ class Delivery:
         spool: Spool,
         destination: Destination,
         counters: Counters,
-        trouble: Trouble | None = None,
+        trouble: Trouble,
     ) -> None:
         self._spool = spool
         self._destination = destination
         self._counters = counters
-        self._trouble = trouble or Trouble(counters, spool)
+        self._trouble = trouble
         self._segment = segment
         self._seqs = range(segment.first_seq, segment.last_seq + 1)
         # Attempted by a process that died: the outcome is unknown.

@@ -1,4 +1,4 @@
-"""Deliver segment after segment; decide whether the rows or the table is at fault."""
+"""Deliver segments in order, and try the one behind a segment that the table rejects as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,18 @@ __all__ = ["Deliveries"]
 
 
 class Deliveries:
-    """The deliveries of one listener. Belongs to the listener's thread."""
+    """
+    Delivers the segments of *spool*. Belongs to the thread that takes them.
+
+    A segment of which the table rejects every row is held back while the one behind it is tried. If
+    the table accepts rows of that one, those of the first one are bad, and are set aside.
+
+    Args:
+        spool: Has the segments.
+        destination: Stores them.
+        counters: Updated here.
+        trouble: Remembers rejected rows from one segment to the next.
+    """
 
     def __init__(
         self, spool: Spool, destination: Destination, counters: Counters, trouble: Trouble
@@ -33,23 +44,27 @@ class Deliveries:
 
     def run(self, delivery: Delivery) -> None:
         """
-        Run *delivery*. If the table rejects all of its rows, the segment behind it decides: rows of
-        that one are stored, so these are set aside; or the table is at fault.
+        Deliver the remaining rows of the segment that was taken last, as `Delivery.run` does.
 
         Raises:
-            TableSuspected: The table rejects the later rows too, or there are none.
-            Exception: What `Delivery.run` raises.
+            TableSuspected: The table rejects all of the rows, and accepts none behind them.
         """
-        try:
-            delivery.run()
-        except TableSuspected:
-            if not self._are_later_rows_stored():
-                raise
-            delivery.trust_table()
-            delivery.run()
+        while True:
+            try:
+                delivery.run()
+            except TableSuspected:
+                if not self._are_later_rows_stored():
+                    raise
+                delivery.trust_table()
+            else:
+                return
 
     def _are_later_rows_stored(self) -> bool:
-        # On disk, nothing tells that the later one was tried first: both are ``.sending``.
+        """
+        Try the segment behind the one that the table rejects; return whether the table accepts it.
+
+        On disk, nothing tells that the later one was tried first: both are ``.sending``.
+        """
         with self._spool.taken_later() as later:
             if later is None:
                 return False

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit_handler._clock import SystemClock
-from audit_handler._delivery.attempt import Delivery
+from audit_handler._delivery.deliveries import Deliveries
+from audit_handler._delivery.trouble import Trouble
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import SpoolError
 from audit_handler.spool import (
@@ -86,11 +87,12 @@ def deliver(files: Files, directory: Path, destination: Destination) -> Delivere
     """
     counters = Counters()
     spool = _spool_of(files, directory)
+    deliveries = Deliveries(spool, destination, counters, Trouble(counters, spool))
     try:
         spool.adopt()
         while (segment := spool.get(timeout=0.0)) is not None:
             try:
-                Delivery(segment, spool, destination, counters).run()
+                deliveries.run(deliveries.of(segment))
             except SegmentGone as exc:
                 raise SpoolError(
                     f"{segment.path} was removed by another process before its {segment.rows} rows "
