@@ -41,7 +41,24 @@ ENGINE = re.compile(
 )
 NUMBERS_A_TRIAL = 10_000
 # After so many trials, what they left is delivered: a backlog of one-row batches takes long.
-TRIALS_A_FINISH = 20
+TRIALS_A_FINISH = 28
+BATCHES = (1, 10_000)
+
+
+def ending(trial: int) -> list[str]:
+    """
+    Return the arguments of `ending_application` for *trial*.
+
+    The first trials have each way and each phase, one sweep has each pair, and two sweeps have each
+    pair with either size of batches. Only the delay is random.
+    """
+    lap, number = divmod(trial, len(WAYS))
+    sweep = lap // len(PHASES)
+    way, phase = list(WAYS)[number], list(PHASES)[(number + lap) % len(PHASES)]
+    batch = BATCHES[(lap + number // len(PHASES) + sweep) % len(BATCHES)]
+    chance = random.Random(trial)
+    delay = chance.choice([0.0, 0.002, 0.02, 0.2]) * chance.random()
+    return [way, phase, str(delay), str(batch), str(trial * NUMBERS_A_TRIAL)]
 
 
 def test_no_end_of_a_process_is_one_of_the_engine(
@@ -49,24 +66,20 @@ def test_no_end_of_a_process_is_one_of_the_engine(
 ) -> None:
     world = World(tmp_path, f"chdb://{tmp_path}/db", database, None)
     acknowledged: list[int] = []
-    ways = list(WAYS)
-    count = trials(20)
+    count = trials(len(WAYS))
     for trial in range(count):
-        chance = random.Random(trial)
-        way, phase = ways[trial % len(ways)], chance.choice(list(PHASES))
-        delay = chance.choice([0.0, 0.002, 0.02, 0.2]) * chance.random()
-        batch = chance.choice([1, 10_000])
-        ending = [way, phase, str(delay), str(batch), str(trial * NUMBERS_A_TRIAL)]
+        arguments = ending(trial)
         process = subprocess.run(
-            [sys.executable, ending_application.__file__, *ending],
+            [sys.executable, ending_application.__file__, *arguments],
             env=world.environment,
             capture_output=True,
             timeout=100,
             check=False,
         )
         said = process.stderr.decode()
-        assert process.returncode in EXIT_CODES.get(way, {0}), (ending, process.returncode, said)
-        assert not ENGINE.search(said), (ending, said)
+        expected = EXIT_CODES.get(arguments[0], {0})
+        assert process.returncode in expected, (arguments, process.returncode, said)
+        assert not ENGINE.search(said), (arguments, said)
         acknowledged += map(int, process.stdout.split())
         if trial % TRIALS_A_FINISH == TRIALS_A_FINISH - 1:
             world.finish()
