@@ -6,6 +6,7 @@ were acknowledged, each once.
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -30,7 +31,24 @@ FAILURES = (
     "timeout, not stored",
     "timeout, stored",
     "a view threw, stored",
+    "lost, half stored",
+    "page, stored",
+    "page, half stored",
+    "413, stored",
+    "413, not stored",
+    "413, half stored",
+    "forged, stored",
+    "forged, not stored",
+    "forged, half stored",
+    "forged view, not stored",
+    "forged view, half stored",
+    "a view of a shard, half stored",
 )
+# Only a table that remembers its tokens keeps these single.
+LATE = ("timeout, stored late", "lost, half stored, the rest late")
+# As many as a handler takes for a fault of the way.
+MOST_FORGED = 3
+REMEMBERED = 10_000
 MONTHS = ("2026-11", "2026-12")
 MAX_BYTES = 4_000
 
@@ -51,7 +69,10 @@ class Machine(RuleBasedStateMachine):
         self.next_number = 1
 
     @initialize(
-        window=st.sampled_from([0, 1, 100]),
+        window=st.sampled_from([0, 1, 100, REMEMBERED, REMEMBERED]),
+        shares=st.sampled_from([1, 2]),
+        by_shard=st.booleans(),
+        limit=st.sampled_from([math.inf, math.inf, 2]),
         bad=st.sets(st.integers(1, 60), max_size=6),
         bad_columns=st.sets(st.integers(1, 60), max_size=3),
         names_row=st.booleans(),
@@ -61,6 +82,9 @@ class Machine(RuleBasedStateMachine):
     def begin(
         self,
         window: int,
+        shares: int,
+        by_shard: bool,
+        limit: float,
         bad: set[int],
         bad_columns: set[int],
         names_row: bool,
@@ -68,8 +92,15 @@ class Machine(RuleBasedStateMachine):
         batch_size: int,
     ) -> None:
         self.world.table = Table(
-            window=window, bad=bad, bad_columns=bad_columns, names_row=names_row
+            window=window,
+            shares=shares,
+            by_shard=by_shard and shares == 2,
+            limit=limit,
+            bad=bad,
+            bad_columns=bad_columns,
+            names_row=names_row,
         )
+        self.remembers = window == REMEMBERED
         SimulatedFiles(self.world.disk, Process()).make_directory(TARGET)
         self.options: dict[str, Any] = {
             "fsync": fsync,
@@ -105,14 +136,31 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         number=processes,
-        failures=st.lists(st.sampled_from([*FAILURES, "ok"]), min_size=1, max_size=5),
+        failures=st.lists(st.sampled_from([*FAILURES, *LATE, "ok"]), min_size=1, max_size=5),
         look_ups=st.lists(st.sampled_from(["ok", "refused"]), max_size=3),
     )
     def deliver_with_failures(self, number: int, failures: list[str], look_ups: list[str]) -> None:
         app = self.app(number)
-        app.script.extend(failures)
+        app.script.clear()
+        for failure in failures:
+            is_forged = failure.startswith("forged,")
+            forged = sum(each.startswith("forged,") for each in app.script)
+            if (self.remembers or failure not in LATE) and not (
+                is_forged and forged == MOST_FORGED
+            ):
+                app.script.append(failure)
         app.look_ups.extend(look_ups)
         app.deliver(2)
+
+    @precondition(lambda self: self.remembers)
+    @rule(look_ups=st.integers(1, 6))
+    def take_the_grant_away(self, look_ups: int) -> None:
+        """Until an operator gives it again, the writer has its tokens alone."""
+        self.world.table.denials = look_ups
+
+    @rule()
+    def let_late_inserts_arrive(self) -> None:
+        self.world.table.let_all_arrive()
 
     @rule(number=processes)
     def flush(self, number: int) -> None:
@@ -120,6 +168,7 @@ class Machine(RuleBasedStateMachine):
         is_empty = app.spool.waiting_rows == 0
         assert app.spool.flush(0.0) or not is_empty
 
+    @precondition(lambda self: not self.remembers)
     @rule()
     def forget_tokens(self) -> None:
         self.world.table.forget_tokens()
@@ -208,6 +257,7 @@ class Machine(RuleBasedStateMachine):
             for app in self.apps:
                 app.close()
             App(self.world, Process()).close()
+            self.world.table.let_all_arrive()
             self.world.assert_whole()
         finally:
             logging.disable(logging.NOTSET)

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter, deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
@@ -22,6 +22,7 @@ from audit_handler.errors import (
     SetupError,
     SpoolError,
     TransientError,
+    UnconfirmedError,
     ViewError,
 )
 from audit_handler.spool import Spool
@@ -36,6 +37,9 @@ MONTH = "2026-11"
 
 _WRITER_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+# After how many inserts, lines, token, whether in standard columns only, shares.
+_Late = tuple[int, bytes, str, bool, Collection[int] | None]
+
 Row = tuple[str, int]
 """*writer_id* and *seq*."""
 
@@ -43,10 +47,13 @@ Row = tuple[str, int]
 class Table:
     """
     A table of ClickHouse, as measured: a token that it remembers drops whatever comes under it, and
-    one bad row refuses the insert.
+    one bad row refuses the insert. It has one share, or several that become visible one by one:
+    partitions or shards. Each has tokens of its own.
 
     Args:
-        window: Tokens remembered; 0 means that tokens are ignored.
+        window: Tokens remembered, of all shares together; 0 means that tokens are ignored.
+        shares: How many; a row is in the one of its number, modulo.
+        by_shard: Whether a bad row refuses only its share, which is a shard then.
         bad: Numbers of rows that it cannot take.
         bad_columns: Numbers of rows that it takes in the standard columns only.
         names_row: Whether it says which row is bad.
@@ -58,6 +65,8 @@ class Table:
         self,
         *,
         window: int = 0,
+        shares: int = 1,
+        by_shard: bool = False,
         bad: Iterable[int] = (),
         bad_columns: Iterable[int] = (),
         names_row: bool = True,
@@ -71,32 +80,61 @@ class Table:
         self.limit = limit
         self.rows: dict[Row, list[int]] = {}
         """The numbers under each *(writer_id, seq)*: one, if nothing is doubled."""
+        self.denials = 0
+        """Look-ups that are refused before the writer may SELECT."""
         self._window = window
-        self._tokens: deque[str] = deque(maxlen=window)
-        self._late: list[tuple[bytes, str]] = []
+        self.shares = shares
+        self.by_shard = by_shard
+        self._tokens: deque[tuple[str, int]] = deque(maxlen=window)
+        self._late: list[_Late] = []
 
-    def insert(self, lines: bytes, token: str, *, is_standard: bool) -> DeliveryError | None:
-        """Store rows, or return the refusal."""
+    def insert(
+        self,
+        lines: bytes,
+        token: str,
+        *,
+        is_standard: bool,
+        shares: Collection[int] | None = None,
+    ) -> DeliveryError | None:
+        """Store rows, of *shares* only, or return the refusal."""
         self.let_late_ones_arrive()
-        if token in self._tokens:
-            return None
+        return self._insert(lines, token, is_standard, shares)
+
+    def _insert(
+        self, lines: bytes, token: str, is_standard: bool, shares: Collection[int] | None
+    ) -> DeliveryError | None:
         refused = self.bad if is_standard else self.bad | self.bad_columns
         rows = [json.loads(line) for line in lines.splitlines()]
+        error: DataError | None = None
+        refusing: set[int] = set()
         for position, row in enumerate(rows, start=1):
-            if row["n"] in refused:
-                error = DataError("code 27", code=27, row=position if self.names_row else None)
+            share = row["n"] % self.shares
+            if row["n"] in refused and (token, share) not in self._tokens:
+                refusing.add(share)
+                place = position if self.names_row and not self.by_shard else None
+                error = error or DataError(
+                    "code 27", code=27, row=place, is_from_shard=self.by_shard
+                )
                 if not is_standard:
                     error.added = ("tenant",)
-                return error
-        for row in rows:
-            self.rows.setdefault((row["writer_id"], row["seq"]), []).append(row["n"])
-        self._tokens.append(token)
-        return None
+        if error is not None and not self.by_shard:
+            return error
+        wanted = set(range(self.shares) if shares is None else shares) - refusing
+        for share in sorted(wanted):
+            mine = [row for row in rows if row["n"] % self.shares == share]
+            if not mine or (token, share) in self._tokens:
+                continue
+            for row in mine:
+                self.rows.setdefault((row["writer_id"], row["seq"]), []).append(row["n"])
+            self._tokens.append((token, share))
+        return error
 
     def clone(self) -> Table:
         """Return a copy."""
         clone = Table(
             window=self._window,
+            shares=self.shares,
+            by_shard=self.by_shard,
             bad=self.bad,
             bad_columns=self.bad_columns,
             names_row=self.names_row,
@@ -105,20 +143,60 @@ class Table:
         )
         clone.rows = {row: list(numbers) for row, numbers in self.rows.items()}
         clone._tokens.extend(self._tokens)
+        clone.denials = self.denials
         clone._late = list(self._late)
         return clone
 
-    def insert_late(self, lines: bytes, token: str) -> None:
-        """Store rows when the next insert comes: the server is still at it."""
-        self._late.append((lines, token))
+    def insert_late(
+        self,
+        lines: bytes,
+        token: str,
+        *,
+        is_standard: bool = False,
+        shares: Collection[int] | None = None,
+        after: int = 1,
+    ) -> None:
+        """Store rows when the insert number *after* comes: the server is still at it."""
+        self._late.append((after, lines, token, is_standard, shares))
 
     def let_late_ones_arrive(self) -> None:
+        """Count one insert for those that are late."""
         late, self._late = self._late, []
-        for lines, token in late:
-            self.insert(lines, token, is_standard=False)
+        for after, *insert in late:
+            if after > 1:
+                self._late.append((after - 1, *insert))
+            else:
+                self._insert(*insert)
+
+    def let_all_arrive(self) -> None:
+        while self._late:
+            self.let_late_ones_arrive()
+
+    def is_seen(self) -> bool:
+        """Return whether a look-up is allowed; count it if not."""
+        if self.denials:
+            self.denials -= 1
+            return False
+        return self.can_look_up
 
     def forget_tokens(self) -> None:
         self._tokens.clear()
+
+
+def too_large() -> DataError:
+    """Return what a proxy says."""
+    return DataError("HTTP status 413", is_ambiguous=True, is_too_large=True)
+
+
+# What a writer may get as an answer, whatever became of its insert.
+_ANSWERS: dict[str, Callable[[], DeliveryError]] = {
+    "lost": lambda: TransientError("connection reset"),
+    "page": lambda: UnconfirmedError("a login page answered"),
+    "413": too_large,
+    "forged": lambda: DataError("code 27", code=27, row=1, is_ambiguous=True, may_be_forged=True),
+    "forged view": lambda: ViewError("code 6", code=6, view="d.v", may_be_forged=True),
+    "a view of a shard": lambda: ViewError("code 6", code=6, view="d.v", is_from_shard=True),
+}
 
 
 class _Destination:
@@ -150,9 +228,21 @@ class _Destination:
             assert path is not None
             assert lines == self._app.world.disk.file(path).content
             assert rows == len(lines.splitlines())
-            failure = self._table.insert(lines, token, is_standard=bool(without))
+            failure = self._table.insert(lines, token, is_standard=bool(without), shares=shares)
 
-        if outcome == "ok":
+        what, _, became = outcome.partition(", ")
+        shares = (0,) if became.startswith("half stored") else None
+        if self.refuses_size(lines):
+            failure = too_large()
+        elif what in _ANSWERS:
+            if became != "not stored":
+                self._app.process.step("insert", insert)
+            if became.endswith("the rest late"):
+                self._table.insert_late(
+                    lines, token, is_standard=bool(without), shares=(1,), after=2
+                )
+            failure = failure or _ANSWERS[what]()
+        elif outcome == "ok":
             self._app.process.step("insert", insert)
         elif outcome == "refused":
             failure = TransientError("connection refused", is_ambiguous=False)
@@ -181,7 +271,7 @@ class _Destination:
         self._app.process.step("look up")
         if self._app.look_ups and self._app.look_ups.popleft() != "ok":
             raise TransientError("connection refused", is_ambiguous=False)
-        if not self._table.can_look_up:
+        if not self._table.is_seen():
             return None
         return {
             seq for seq in range(first_seq, last_seq + 1) if (writer_id, seq) in self._table.rows
