@@ -8,15 +8,12 @@ is stored once when the fault has ended.
 from __future__ import annotations
 
 import gzip
-import logging
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
-from audit_handler import AuditHandler
 from tests.faults.staging import Application, Judge, Lines, trials
 from tests.support.fault_proxy import (
     Answering,
@@ -25,10 +22,9 @@ from tests.support.fault_proxy import (
     Reach,
     answering,
     cutting,
-    resetting,
+    message,
     without_headers,
 )
-from tests.support.listening import ListeningClickHouse
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect
 
@@ -78,14 +74,6 @@ def make_behind(
         return make_application(faults, dsn=dsn, **options)
 
     return make
-
-
-def message(status: int, body: bytes = b"", **headers: str) -> bytes:
-    """Return an HTTP answer with the length of its body."""
-    named = {"Content-Length": str(len(body))}
-    named |= {name.replace("_", "-"): value for name, value in headers.items()}
-    lines = [f"HTTP/1.1 {status} So", *(f"{name}: {value}" for name, value in named.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 # Each answer by name
@@ -249,52 +237,6 @@ def test_without_headers_and_without_a_look_up_rows_wait(
     assert not was_flushed
     fault = "ClickHouse's headers removed, and no grant to look up"
     judge(ANSWERS, fault, faults, app.table, app.acknowledged)
-
-
-# A real server
-
-ON_THE_WAY = {
-    **{
-        f"reset, {reach.value} of the insert arrived": Fault(resetting, "", reach)
-        for reach in Reach
-    },
-    "the acknowledgement is cut": Fault(cutting(200)),
-    "a redirect, executed": Fault(answering(NAMED["a redirect, 307"])),
-    "a redirect, not executed": Fault(answering(NAMED["a redirect, 307"]), "", Reach.NOTHING),
-    "a page, executed": Fault(answering(NAMED["a page, 200"])),
-    "a page, not executed": Fault(answering(NAMED["a page, 200"]), "", Reach.NOTHING),
-    "ClickHouse's headers removed": Fault(without_headers("X-ClickHouse")),
-}
-
-
-@pytest.mark.parametrize("is_async", [False, True], ids=["inserts", "async inserts"])
-def test_the_answers_of_a_real_server_are_lost_or_replaced(
-    listening: ListeningClickHouse,
-    make_handler: Callable[..., AuditHandler],
-    log: logging.Logger,
-    database: str,
-    judge: Judge,
-    is_async: bool,
-) -> None:
-    acknowledged: list[int] = []
-    with FaultProxy(listening.port) as proxy:
-        dsn = listening.dsn(database, port=proxy.port)
-        handler = make_handler(dsn, batch_size=50, async_insert=is_async)
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-        for name, each in ON_THE_WAY.items():
-            proxy.arm(replace(each, match="INSERT INTO"))
-            for number in range(len(acknowledged), len(acknowledged) + 60):
-                fields = {"resource_type": "number", "resource_id": str(number)}
-                log.info("n", extra={"action": "COUNT", **fields})
-                acknowledged.append(number)
-            assert handler.flush(), (name, handler.status().last_error)
-        met = len(proxy.met)
-        handler.close()
-
-    assert len(ON_THE_WAY) == met
-    fault = f"a real server behind a faulty proxy, {'async ' * is_async}inserts"
-    judge(ANSWERS, fault, listening, f"{database}.audit_logs", acknowledged, trials=met)
 
 
 # The fuzzer

@@ -27,6 +27,7 @@ __all__ = [
     "Reach",
     "answering",
     "cutting",
+    "message",
     "passing",
     "resetting",
     "without_headers",
@@ -83,6 +84,14 @@ def without_headers(start: str) -> Answering:
         return b"\r\n".join(kept) + blank + body
 
     return answer_without
+
+
+def message(status: int, body: bytes = b"", **headers: str) -> bytes:
+    """Return an HTTP answer with the length of its body."""
+    named = {"Content-Length": str(len(body))}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"HTTP/1.1 {status} So", *(f"{name}: {value}" for name, value in named.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 @dataclass(frozen=True)
