@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from tests.faults.disk import LOSSES, Crash, Fault, Process, SimulatedFiles, random_loss
-from tests.faults.world import TARGET, App, Table, World
+from tests.faults.table import Table
+from tests.faults.world import TARGET, App, World
 
 pytestmark = pytest.mark.once
 

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 )
 
 from tests.faults.disk import LOSSES, Crash, Fault, Process, SimulatedFiles
-from tests.faults.world import TARGET, App, Table, World
+from tests.faults.table import Table
+from tests.faults.world import TARGET, App, World
 
 pytestmark = pytest.mark.once
 

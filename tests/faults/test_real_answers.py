@@ -42,11 +42,6 @@ PAGE = b"<html><title>Please log in</title></html>"
 INSERT = "INSERT INTO"
 
 
-def replaced(status: int, reach: Reach, body: bytes = b"", **headers: str) -> Fault:
-    """Return the fault that a proxy answers instead of the server."""
-    return Fault(answering(message(status, body, **headers)), INSERT, reach)
-
-
 FAULTS = {
     "reset before the insert arrives": Fault(resetting, INSERT, Reach.NOTHING),
     "reset in the middle of the insert": Fault(resetting, INSERT, Reach.HALF),
@@ -54,16 +49,16 @@ FAULTS = {
     "the acknowledgement is cut": Fault(cutting(200), INSERT),
     "ClickHouse's headers removed": Fault(without_headers("X-ClickHouse"), INSERT),
     **{
-        f"{name}, {which}": replaced(*answer, **headers)
+        f"{name}, {which}": Fault(answering(said), INSERT, reach)
         for which, reach in {"stored": Reach.ALL, "not stored": Reach.NOTHING}.items()
-        for name, answer, headers in [
-            ("502 of a proxy", (502, reach, PAGE), {}),
-            ("504 of a proxy", (504, reach, PAGE), {}),
-            ("413 of a proxy", (413, reach, PAGE), {}),
-            ("a login page", (200, reach, PAGE), {"Content_Type": "text/html"}),
-            ("a redirect", (307, reach), {"Location": "http://127.0.0.1:1/"}),
-            ("a forged data error", (400, reach, PAGE), {"X_ClickHouse_Exception_Code": "27"}),
-        ]
+        for name, said in {
+            "502 of a proxy": message(502, PAGE),
+            "504 of a proxy": message(504, PAGE),
+            "413 of a proxy": message(413, PAGE),
+            "a login page": message(200, PAGE, Content_Type="text/html"),
+            "a redirect": message(307, Location="http://127.0.0.1:1/"),
+            "a forged data error": message(400, PAGE, X_ClickHouse_Exception_Code="27"),
+        }.items()
     },
 }
 
@@ -100,7 +95,7 @@ class Meeting:
         """
         handler = self._make(name)
         self._log.addHandler(handler)
-        acknowledged = []
+        acknowledged: list[int] = []
         for fault in faults:
             self.proxy.clear()
             self.proxy.arm(fault)
