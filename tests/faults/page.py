@@ -223,10 +223,10 @@ no result was left out.
 
 The faults are real: processes are killed with `kill -9`, sockets are reset, disks are full. The
 server is ClickHouse's own engine (chDB) behind a loopback port that speaks ClickHouse's HTTP
-interface and fails on request, before, during and after the execution of an insert. Two rows of
+interface and fails on request, before, during and after the execution of an insert. Some rows of
 the table are about real servers, ClickHouse's own HTTP and native listeners: one alone, and two as
-the shards of a cluster behind a Distributed table. A row is *acknowledged* when its logger call has
-returned. A *lost* row is acknowledged, but neither
+the shards of a cluster behind a Distributed table, in processes, and in Docker where it runs. A row
+is *acknowledged* when its logger call has returned. A *lost* row is acknowledged, but neither
 stored nor reported. A *duplicated* row is stored more than once.
 
 In addition, `make test` stops the spool at every single step of its work on the disk, in every
@@ -240,7 +240,8 @@ NOT_PROVEN = """\
 - **Replication, Keeper, quorum inserts.** The real servers are chDB's listeners, which have none of
   these. Set `AUDIT_TEST_CLICKHOUSE_URL` to run the tests that need no faults against your own
   server.
-- **A network between shards that breaks.** The shards were killed, not cut off.
+- **A network between shards that is slow or loses packets.** The shards were killed and paused; in
+  Docker they were also cut off.
 - **A power loss.** A simulated disk discards the data that was not synced; no real power was cut.
   No program can survive a disk that does not sync when it reports a sync.
 - **Network file systems.** The spool needs a local disk.
