@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from tests.support.listening.config import ADMIN, User
 
-__all__ = ["Asked", "ListeningError"]
+__all__ = ["Asked", "ListeningError", "Queried"]
 
 # A start takes 0.5 to 6 s; a loaded machine may need more. It ends before pytest-timeout.
 START_TIMEOUT = 60.0
@@ -23,8 +23,38 @@ class ListeningError(Exception):
     """Raised when the server did not start, or refused a query."""
 
 
-class Asked(ABC):
-    """A server that is asked by HTTP as *admin*. Any thread may use it."""
+class Queried(ABC):
+    """An engine that answers a statement with text."""
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """
+        Return the rows of a SELECT as dicts; 64-bit integers are ints.
+
+        Raises:
+            Exception: The engine's error, of the kind that the class names.
+        """
+        return [json.loads(line) for line in self._ask(sql, "JSONEachRow").splitlines()]
+
+    def command(self, sql: str) -> str:
+        """
+        Run a statement, and return its output, tab-separated, without the last newline.
+
+        Raises:
+            Exception: The engine's error, of the kind that the class names.
+        """
+        return self._ask(sql, "TabSeparated").removesuffix("\n")
+
+    @abstractmethod
+    def _ask(self, sql: str, output: str) -> str:
+        """Return the answer in the format *output*, with 64-bit integers as numbers."""
+
+
+class Asked(Queried):
+    """
+    A server that is asked by HTTP as *admin*. Any thread may use it.
+
+    The errors of `query` and `command` are `ListeningError`.
+    """
 
     port: int
     admin: User = ADMIN
@@ -73,24 +103,6 @@ class Asked(ABC):
             return False
         finally:
             connection.close()
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        """
-        Return the rows of a SELECT as dicts; 64-bit integers are ints.
-
-        Raises:
-            ListeningError: The engine's error.
-        """
-        return [json.loads(line) for line in self._ask(sql, "JSONEachRow").splitlines()]
-
-    def command(self, sql: str) -> str:
-        """
-        Run a statement, and return its output, tab-separated, without the last newline.
-
-        Raises:
-            ListeningError: The engine's error.
-        """
-        return self._ask(sql, "TabSeparated").removesuffix("\n")
 
     def _ask(self, sql: str, output: str) -> str:
         settings = f"/?default_format={output}&output_format_json_quote_64bit_integers=0"

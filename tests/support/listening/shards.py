@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 from audit_handler.schema import statements
 from audit_handler.target import Target
 from tests.support.listening import ListeningClickHouse, free_port
-from tests.support.listening.asked import Asked
+from tests.support.listening.asked import Asked, ListeningError
+from tests.support.listening.config import CLUSTER
 from tests.support.loopback.cluster import on_one_server, unreplicated
 
 __all__ = ["Shards", "TwoShards"]
@@ -28,11 +29,24 @@ class Shards(Generic[ServerT]):
         self.servers = servers
 
     def create_tables(self, database: str) -> None:
-        """Create the local and the Distributed table in *database* on both servers."""
+        """
+        Create the local and the Distributed table in *database* on each server.
+
+        Raises:
+            ListeningError: A server does not find the tables of all, by the names in its cluster.
+        """
         target = Target(scheme="http", host="127.0.0.1", database=database, cluster="{cluster}")
         for sql in statements(target):
             for server in self.servers:
                 server.command(unreplicated(on_one_server(sql)))
+        for server in self.servers:
+            hosts = server.query(
+                f"SELECT hostName() AS host, count() AS tables "
+                f"FROM clusterAllReplicas('{CLUSTER}', system.tables) "
+                f"WHERE database = '{database}' GROUP BY host, tcpPort()"
+            )
+            if [2] * len(self.servers) != [each["tables"] for each in hosts]:
+                raise ListeningError(f"{server!r} finds the tables of {hosts} alone")
 
     def local_counts(self, database: str) -> list[int]:
         """Return the number of rows that each shard holds."""

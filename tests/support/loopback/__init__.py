@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import quote
 
+from tests.support.listening.asked import Queried
+
 __all__ = ["LoggedRequest", "LoopbackClickHouse", "LoopbackError"]
 
 SERVER = Path(__file__).with_name("server.py")
@@ -60,9 +62,12 @@ class LoggedRequest(TypedDict):
     phase: str
 
 
-class LoopbackClickHouse:
+class LoopbackClickHouse(Queried):
     """
     The handle of one running server. Any thread may use it.
+
+    `query` and `command` go to the engine, without faults, users and the log; its errors are
+    `LoopbackError`.
 
     Use it as a context manager or call `stop`; the process also ends by itself with the process
     that started it.
@@ -325,29 +330,9 @@ class LoopbackClickHouse:
             )
         return found
 
-    # The engine, without faults, users and the log
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        """
-        Return the rows of a SELECT as dicts; 64-bit integers are ints.
-
-        Raises:
-            LoopbackError: The engine's error.
-        """
-        return [
-            json.loads(line)
-            for line in self._control("query", sql=sql, default_format="JSONEachRow").splitlines()
-        ]
-
-    def command(self, sql: str) -> str:
-        """
-        Run a statement, and return its output, tab-separated, without the last newline.
-
-        Raises:
-            LoopbackError: The engine's error.
-        """
-        printed: str = self._control("query", sql=sql, default_format="TabSeparated")
-        return printed.removesuffix("\n")
+    def _ask(self, sql: str, output: str) -> str:
+        answer: str = self._control("query", sql=sql, default_format=output)
+        return answer
 
     def _control(self, operation: str, deadline: float = CONTROL_TIMEOUT, **fields: Any) -> Any:
         # http.client, because urllib.request reads proxies from the environment.
