@@ -49,6 +49,7 @@ ORDER = (
     "two applications",
     "the dsn changes",
     "clock",
+    "foreign files",
     "a logging configuration",
     "a level, filter",
     "a backfill",

@@ -18,7 +18,13 @@ from audit_handler.spool import (
     neglected_targets,
     spooled_rows,
 )
+from tests.faults.staging import Application, Judge, Lines
+from tests.support.loopback import LoopbackClickHouse
 from tests.support.spools import make_spool, put_numbers
+
+FOREIGN = "foreign files in the spool"
+
+MakeApplication = Callable[..., Application]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -182,3 +188,57 @@ def test_root_leaves_files_that_the_application_can_use(tmp_path: Path) -> None:
 
     assert [OURS] == adopted(tmp_path / "target")
     assert {ATTACKER} == {path.lstat().st_uid for path in tmp_path.rglob("*")}
+
+
+def plant(app: Application, kind: str) -> Path:
+    """Plant a row of *kind* beside the writers of the application, and return its path."""
+    # Made aside: no process may adopt it before it is foreign.
+    spool = app.handler.settings.spool_dir
+    assert spool is not None
+    aside = dead_writer(spool.with_name("aside"), PLANTED)
+    row = row_of(PLANTED).replace(b"}", b',"resource_type":"number","resource_id":"7"}')
+    secret = spool.with_name("secret")
+    secret.write_bytes(row)
+    segment = aside / SEGMENT
+    segment.write_bytes(row)
+    if kind == "another user's directory":
+        give_away(aside)
+    elif kind == "another user's file":
+        os.chown(segment, ATTACKER, ATTACKER)
+    else:
+        segment.unlink()
+        {"a link": symlink, "a hard link": hard_link}[kind](segment, secret)
+    planted = spool / app.handler.settings.target.directory_name / PLANTED
+    aside.rename(planted)
+    return planted / SEGMENT
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a link",
+        "a hard link",
+        pytest.param("another user's file", marks=needs_root),
+        pytest.param("another user's directory", marks=needs_root),
+    ],
+)
+def test_planted_rows_are_not_stored_and_the_own_ones_are(
+    kind: str,
+    faults: LoopbackClickHouse,
+    make_application: MakeApplication,
+    lines: Lines,
+    judge: Judge,
+) -> None:
+    before = make_application(faults)
+    before.audit(30)
+    planted = plant(before, kind)
+    before.log.removeHandler(before.handler)
+    before.handler.close(30.0)
+    after = make_application(faults)
+    after.acknowledged = before.acknowledged
+    after.audit(30)
+    assert after.handler.flush()
+
+    assert os.path.lexists(planted)
+    assert lines.matching("is left where it is")
+    judge(FOREIGN, kind, faults, after.table, after.acknowledged)
