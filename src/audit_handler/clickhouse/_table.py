@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ _ENGINE = (
     "SELECT engine_full FROM system.tables "
     "WHERE database = {database:String} AND name = {table:String}"
 )
+# A Distributed table, and the local table behind it.
+_FRONT = re.compile(r"Distributed\('[^']*', '([^']*)', '([^']*)'")
 _OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))
 
 
@@ -159,8 +162,10 @@ class InsertColumns:
         database = self._target.database
         table = f"{self._target.table}_local" if self._target.cluster else self._target.table
         try:
-            with about_no_row(), mapped_errors(self._secrets, transport_of(client)):
-                rows = ask(client, _ENGINE, ["engine_full"], {"database": database, "table": table})
+            rows = self._engine(client, database, table)
+            if rows and (front := _FRONT.match(rows[0][0])):
+                database, table = front[1] or database, front[2]
+                rows = self._engine(client, database, table)
         except DeliveryError as exc:
             # Any other error is transient: the next description asks again.
             self._has_asked_for_retention = isinstance(exc, SetupError)
@@ -177,6 +182,11 @@ class InsertColumns:
                 table,
                 ttl,
             )
+
+    def _engine(self, client: Client, database: str, table: str) -> list[list[str]]:
+        """Return the engine with its TTL, in one row; no row if this user does not see it."""
+        with about_no_row(), mapped_errors(self._secrets, transport_of(client)):
+            return ask(client, _ENGINE, ["engine_full"], {"database": database, "table": table})
 
     def _warn_of_older_layout(self) -> None:
         _logger.warning(
