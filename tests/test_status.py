@@ -212,7 +212,7 @@ def test_a_status_keeps_the_columns_that_were_skipped_when_it_was_made() -> None
         target="t",
         rows_emitted=3,
         max_spool_bytes=200,
-        max_rejected_bytes=None,
+        max_rejected_bytes=100,
         now=50.0,
     )
     counters.skipped_columns = {"due": 4}

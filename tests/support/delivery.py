@@ -10,6 +10,7 @@ from typing import Any
 from audit_handler import AuditHandler
 from audit_handler._delivery.attempt import Delivery
 from audit_handler._delivery.listener import Listener
+from audit_handler._delivery.trouble import Trouble
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
 from audit_handler.spool import Spool
@@ -78,7 +79,8 @@ class Bench:
         """Return the delivery of the next segment."""
         segment = self.spool.get(0.0)
         assert segment is not None
-        return Delivery(segment, self.spool, self.destination, self.counters)
+        trouble = Trouble(self.counters, self.spool)
+        return Delivery(segment, self.spool, self.destination, self.counters, trouble)
 
     @property
     def stored(self) -> list[int]:
