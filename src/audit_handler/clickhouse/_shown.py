@@ -80,11 +80,8 @@ def _is_unsafe(text: str, secrets: Collection[str]) -> bool:
 
 
 def _mask_credentials(found: re.Match[str]) -> str:
-    return (
-        found["before"] + MASK
-        if found["before"]
-        else (found["key"] + MASK if found["key"] else f"{found['scheme']}{MASK}@")
-    )
+    kept = found["before"] or found["key"] or found["scheme"]
+    return f"{kept}{MASK}@" if found["scheme"] else f"{kept}{MASK}"
 
 
 def _common_length(secret: str, line: str, start: int) -> int:
