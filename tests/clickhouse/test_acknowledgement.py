@@ -238,8 +238,9 @@ def test_a_proxy_is_asked_for_its_limit_with_a_request_that_stores_nothing(
 
     assert (False, True, False) == (is_free, is_limited, is_broken)
     assert 10 == count(listening, database)
-    bodies = {each.partition(b"\r\n\r\n")[2] for each in asked}
-    assert (4, 1) == (len(asked), len(bodies))
+    heads, bodies = zip(*(each.split(b"\r\n\r\n", 1) for each in asked), strict=True)
+    assert (4, 1) == (len(asked), len(set(bodies)))
+    assert len(heads[0]) < min(map(len, heads[1:]))  # some proxies count them too
 
 
 @pytest.mark.parametrize("code", [47, 164, 497])

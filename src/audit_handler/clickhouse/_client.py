@@ -187,7 +187,9 @@ class ClickHouse:
         """
         try:
             with self._errors():
-                post_to_nothing(self._connected(), self._table, lines, self._settings)
+                post_to_nothing(
+                    self._connected(), self._table, self._columns.names, lines, self._settings
+                )
         except DataError as exc:
             return exc.is_too_large
         except DeliveryError:
