@@ -37,11 +37,11 @@ PHASES: dict[str, tuple[str, str] | None] = {
     "closing": None,
 }
 # In a trial with batches of one row, an insert for each of them takes about as long as the end may.
-ROWS = {1: 100}
+ROWS = {1: 20}
 USUAL_ROWS = 400
 # Numbers for those that audit beside the main thread.
 BESIDE = 1_000
-AT_MOST_BESIDE = 200
+AT_MOST_BESIDE = 40
 PATIENCE_SECONDS = 2.0
 
 log = logging.getLogger("shop")

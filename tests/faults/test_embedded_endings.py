@@ -42,6 +42,7 @@ ENGINE = re.compile(
 NUMBERS_A_TRIAL = 10_000
 # After so many trials, what they left is delivered: a backlog of one-row batches takes long.
 TRIALS_A_FINISH = 28
+FINISHES = 10
 BATCHES = (1, 10_000)
 
 
@@ -59,6 +60,14 @@ def ending(trial: int) -> list[str]:
     chance = random.Random(trial)
     delay = chance.choice([0.0, 0.002, 0.02, 0.2]) * chance.random()
     return [way, phase, str(delay), str(batch), str(trial * NUMBERS_A_TRIAL)]
+
+
+def finish(world: World) -> None:
+    """Deliver what the trials left; on a busy machine that takes longer than one end may."""
+    for _ in range(FINISHES):
+        world.finish()
+        if not [path for path in (world.directory / "spool").rglob("*.*") if path.is_file()]:
+            return
 
 
 def test_no_end_of_a_process_is_one_of_the_engine(
@@ -82,8 +91,8 @@ def test_no_end_of_a_process_is_one_of_the_engine(
         assert not ENGINE.search(said), (arguments, said)
         acknowledged += map(int, process.stdout.split())
         if trial % TRIALS_A_FINISH == TRIALS_A_FINISH - 1:
-            world.finish()
-    world.finish()
+            finish(world)
+    finish(world)
 
     with world.server() as server:
         judge(
