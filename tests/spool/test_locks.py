@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -36,6 +37,26 @@ def test_a_lock_that_is_released_or_not_available_leaves_no_file_open(tmp_path: 
     lock.release()
 
     assert before == open_files()
+
+
+def test_a_disk_that_reports_an_error_at_the_release_ends_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listener releases the locks of dead writers between two segments."""
+    lock, close = take_lock(tmp_path / "lock"), os.close
+
+    def close_and_fail(handle: int) -> None:
+        close(handle)
+        raise OSError(errno.EIO, "Input/output error")
+
+    assert lock is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", close_and_fail)
+        lock.release()
+
+    again = take_lock(tmp_path / "lock")
+    assert again is not None
+    again.release()
 
 
 def test_a_lock_in_a_removed_directory_is_not_found(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ class Lock(Protocol):
     """A lock that is held until it is released or its process ends, however it ends."""
 
     def release(self) -> None:
-        """Release the lock. Has no effect in a forked child: the parent keeps the lock."""
+        """
+        Release the lock. Has no effect in a forked child: the parent keeps the lock. Raises no
+        OSError: a closed file is unlocked, whatever the disk says.
+        """
 
 
 class _DescriptorLock:
@@ -34,7 +37,8 @@ class _DescriptorLock:
             with suppress(OSError):
                 fcntl.flock(self._handle, fcntl.LOCK_UN)
             _handles.discard(self._handle)
-            os.close(self._handle)
+            with suppress(OSError):
+                os.close(self._handle)
 
 
 _handles: set[int] = set()
