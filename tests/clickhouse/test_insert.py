@@ -53,10 +53,10 @@ def test_async_insert_waits_for_the_acknowledgement(
 def test_a_file_is_named_with_its_settings_and_every_value_is_quoted() -> None:
     client = create_autospec(Client, instance=True)
     settings = {"async_insert": 0, "insert_deduplication_token": "it's:1-2"}
-    insert_file(client, "`db`.`t`", ("seq", "message"), Path("/a\\b/1.ready"), settings)
+    insert_file(client, "`db`.`t`", ("seq", "a`b\\c"), Path("/a\\b/1.ready"), settings)
 
     client.command.assert_called_once_with(
-        "INSERT INTO `db`.`t` (`seq`, `message`) FROM INFILE '/a\\\\b/1.ready' "
+        "INSERT INTO `db`.`t` (`seq`, `a\\`b\\\\c`) FROM INFILE '/a\\\\b/1.ready' "
         "COMPRESSION 'none' SETTINGS async_insert = 0, insert_deduplication_token = 'it\\'s:1-2' "
         "FORMAT JSONEachRow",
         use_database=False,

@@ -9,7 +9,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-__all__ = ["ask"]
+__all__ = ["ask", "changeable"]
+
+# A user's profile may cut answers short without a word. What is cut from a look-up would be sent
+# again.
+_WHOLE_ANSWER = {
+    "limit": 0,
+    "offset": 0,
+    "max_result_rows": 0,
+    "max_result_bytes": 0,
+    "read_overflow_mode": "throw",
+    "result_overflow_mode": "throw",
+    "timeout_overflow_mode": "throw",
+    "skip_unavailable_shards": 0,
+}
+
+
+def changeable(client: Client, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of *settings* that the server knows and that the user may change."""
+    known = client.server_settings
+    return {name: value for name, value in settings.items() if _may_change(known.get(name))}
+
+
+def _may_change(setting: Any) -> bool:
+    return setting is not None and not setting.readonly
 
 
 def ask(
@@ -32,7 +55,8 @@ def ask(
     Raises:
         ValueError: The answer is none of ClickHouse's to this question.
     """
-    body = client.raw_query(sql, dict(parameters or {}), fmt="JSONCompact")
+    settings = changeable(client, _WHOLE_ANSWER)
+    body = client.raw_query(sql, dict(parameters or {}), settings=settings, fmt="JSONCompact")
     try:
         found = json.loads(body)
         names = [column["name"] for column in found["meta"]]

@@ -22,6 +22,7 @@ from audit_handler.clickhouse._errors import (
 )
 from audit_handler.clickhouse._insert import (
     insert_file,
+    block_settings,
     insert_lines,
     insert_settings,
     post,
@@ -123,7 +124,7 @@ class ClickHouse:
         client = self._prepared()
         columns = [name for name in self._columns.names if name not in without]
         rows = lines.count(b"\n") if rows is None else rows
-        settings = {**self._settings, "insert_deduplication_token": token}
+        settings = {**self._settings, **block_settings(client), "insert_deduplication_token": token}
         if ignores_views:
             settings["materialized_views_ignore_errors"] = 1
         with self._columns.blamed(columns), self._errors():

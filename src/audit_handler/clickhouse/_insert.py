@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from audit_handler.clickhouse._acknowledgement import ForeignAnswer, require_acknowledgement
+from audit_handler.clickhouse._ask import changeable
 from audit_handler.clickhouse._loading import zstd
 from audit_handler.clickhouse._shown import shown
 from audit_handler.clickhouse._transport import transport_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 __all__ = [
+    "block_settings",
     "compress",
     "insert_file",
     "insert_lines",
@@ -24,6 +26,19 @@ __all__ = [
     "post",
     "post_to_nothing",
 ]
+
+# ClickHouse's defaults: a segment has at most 8 MiB.
+_BLOCK_SETTINGS = {
+    "max_insert_block_size": 1_048_449,
+    "max_insert_block_size_bytes": 0,
+    "min_insert_block_size_rows": 1_048_449,
+    "min_insert_block_size_bytes": 268_402_944,
+    "use_strict_insert_block_limits": 0,
+    "input_format_max_block_size_bytes": 0,
+    "insert_deduplicate": 1,
+    # Replaces `insert_deduplicate` since ClickHouse 26.2.
+    "deduplicate_insert": "enable",
+}
 
 
 # Characters of the settings that only an insert has: above all its token.
@@ -43,8 +58,8 @@ def insert_settings(*, async_insert: bool) -> dict[str, Any]:
         # One view after the other: then a view that fails leaves all rows of the insert stored. In
         # parallel they may be stored or not.
         "parallel_view_processing": 0,
-        # One block for each segment: otherwise a retry could store half of it again. It is also
-        # faster at 10,000 rows.
+        # One block for each segment: of several, a bad row leaves some stored. It is also faster at
+        # 10,000 rows.
         "input_format_parallel_parsing": 0,
         # A bad row fails its insert, whatever the dsn, client_options or the user's profile say.
         "input_format_allow_errors_num": 0,
@@ -55,6 +70,15 @@ def insert_settings(*, async_insert: bool) -> dict[str, Any]:
     if async_insert:
         settings |= {"wait_for_async_insert": 1, "async_insert_deduplicate": 1}
     return settings
+
+
+def block_settings(client: Client) -> dict[str, Any]:
+    """
+    Return the settings that make one block of each insert, and let its token count, for a user
+    whose profile has others. Settings that the server does not know, or that the user may not
+    change, are left out.
+    """
+    return changeable(client, _BLOCK_SETTINGS)
 
 
 def post(
@@ -135,7 +159,7 @@ def insert_file(
     Insert the rows of the file *path*, which the embedded engine reads in place. The driver returns
     no count of them; an insert that fails raises.
     """
-    names = ", ".join(f"`{name}`" for name in columns)
+    names = ", ".join(map(_identifier, columns))
     values = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
     source = f"INFILE {_literal(str(path))} COMPRESSION 'none' SETTINGS {values}"
     client.command(
@@ -147,6 +171,10 @@ def compress(data: bytes) -> bytes:
     """Compress with zstd level 1, to a tenth. Level 3 is slower and gains nothing on JSON rows."""
     compressed: bytes = zstd().compress(data, level=1)
     return compressed
+
+
+def _identifier(name: str) -> str:
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _literal(value: object) -> str:

@@ -1,0 +1,90 @@
+"""Users whose profile changes how ClickHouse reads inserts and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from audit_handler.clickhouse import ClickHouse
+from audit_handler.errors import DataError
+from tests.support.listening import ListeningClickHouse
+from tests.support.listening.config import User
+from tests.support.tables import Connect, count, rows
+
+pytestmark = [pytest.mark.integration, pytest.mark.once]
+
+_ALL = ["GRANT ALL ON *.*"]
+SMALL_BLOCKS = User(
+    name="small_blocks",
+    password="made-up",
+    grants=_ALL,
+    settings={
+        "max_insert_block_size": 10,
+        "min_insert_block_size_rows": 10,
+        "min_insert_block_size_bytes": 0,
+    },
+)
+CUT_ANSWERS = User(
+    name="cut_answers",
+    password="made-up",
+    grants=_ALL,
+    settings={"max_result_rows": 20, "result_overflow_mode": "break", "max_block_size": 10},
+)
+NO_TOKENS = User(
+    name="no_tokens",
+    password="made-up",
+    grants=_ALL,
+    settings={"deduplicate_insert": "disable", "insert_deduplicate": 0},
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningClickHouse]:
+    users = [SMALL_BLOCKS, CUT_ANSWERS, NO_TOKENS]
+    with ListeningClickHouse(tmp_path_factory.mktemp("profiles"), users=users) as server:
+        yield server
+
+
+def connected(
+    server: ListeningClickHouse, connect: Connect, database: str, user: User
+) -> ClickHouse:
+    clickhouse = connect(server.dsn(database, user=user))
+    clickhouse.create_table()
+    return clickhouse
+
+
+@pytest.mark.parametrize("bad", [{"agent_id": "stranger"}, {"due": "never"}])
+def test_a_bad_row_leaves_nothing_stored_whatever_the_block_size(
+    server: ListeningClickHouse, connect: Connect, database: str, bad: dict[str, str]
+) -> None:
+    """The rows before it would be stored twice: the rest of them goes under another token."""
+    clickhouse = connected(server, connect, database, SMALL_BLOCKS)
+    server.command(
+        f"ALTER TABLE {database}.audit_logs ADD COLUMN due Date, "
+        "ADD CONSTRAINT known CHECK agent_id != 'stranger'"
+    )
+    with pytest.raises(DataError) as raised:
+        clickhouse.insert(rows(*range(1, 101)) + rows(101, **bad) + rows(102), token="w:1-102")
+
+    assert (0, 101) == (count(server, database), raised.value.row)
+
+
+def test_a_look_up_is_never_cut_short(
+    server: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connected(server, connect, database, CUT_ANSWERS)
+    lines = rows(*range(1, 1_001))
+    clickhouse.insert(lines, token="w:1-1000")
+
+    assert set(range(1, 1_001)) == clickhouse.stored("w", 1, 1_000, lines)
+
+
+def test_a_token_counts_for_every_user(
+    server: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connected(server, connect, database, NO_TOKENS)
+    for _ in range(2):
+        clickhouse.insert(rows(1, 2), token="w:1-2")
+
+    assert 2 == count(server, database)
