@@ -41,6 +41,22 @@ def test_stored_rows_can_be_looked_up(engine: Engine, connect: Connect, database
     assert set() == clickhouse.stored("w2", 1, 9, rows(*range(1, 10)))
 
 
+def test_rows_are_found_in_a_table_that_counts_days_in_another_zone(
+    engine: Engine, connect: Connect, database: str
+) -> None:
+    clickhouse = connect(engine.dsn(database))
+    clickhouse.create_table()
+    for zone, hour in (("Asia/Tokyo", "20"), ("America/Los_Angeles", "04")):
+        engine.command(
+            f"ALTER TABLE {database}.audit_logs DROP CONSTRAINT IF EXISTS date_matches_time, "
+            f"MODIFY COLUMN event_date DEFAULT toDate(event_time, '{zone}')"
+        )
+        lines = rows(int(hour), event_time=f"2026-11-23 {hour}:00:00.000000")
+        clickhouse.insert(lines, token=zone)
+
+        assert {int(hour)} == clickhouse.stored("w", int(hour), int(hour), lines)
+
+
 def test_a_missing_table_is_named_with_the_command_and_used_once_it_is_there(
     faults: LoopbackClickHouse, connect: Connect, database: str
 ) -> None:

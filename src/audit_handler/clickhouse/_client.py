@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from audit_handler._reports import Reporter
@@ -21,8 +22,8 @@ from audit_handler.clickhouse._errors import (
     with_own_remedy,
 )
 from audit_handler.clickhouse._insert import (
-    insert_file,
     block_settings,
+    insert_file,
     insert_lines,
     insert_settings,
     post,
@@ -47,6 +48,7 @@ _logger = Reporter("audit_handler.clickhouse")
 _DAY = re.compile(
     rb'^\{"writer_id":"[^"]*","seq":\d+,"event_time":"(\d{4}-\d\d-\d\d)', re.MULTILINE
 )
+_ONE_DAY = timedelta(days=1)
 # Errors of a look-up by a user without SELECT, under a profile that forbids it, or on a table
 # without the columns.
 _LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCESS_DENIED})
@@ -152,7 +154,7 @@ class ClickHouse:
         client = self._prepared()
         if self._columns.is_older:
             return None
-        days = [day.decode() for day in _DAY.findall(lines)] or ["1970-01-01", "2149-06-06"]
+        first_day, last_day = _days_of(lines)
         column = f"seq_{uuid.uuid4().hex}"
         query = (
             f"SELECT seq AS {column} FROM {self._table} "  # noqa: S608  # checked identifiers; the values are bound
@@ -164,8 +166,8 @@ class ClickHouse:
             "writer_id": writer_id,
             "first_seq": first_seq,
             "last_seq": last_seq,
-            "first_day": min(days),
-            "last_day": max(days),
+            "first_day": first_day,
+            "last_day": last_day,
         }
         try:
             with about_no_row(), self._errors():
@@ -300,3 +302,15 @@ class ClickHouse:
         if self._client is None:
             self._client = connect(self._target, self._secrets)
         return self._client
+
+
+def _days_of(lines: bytes) -> tuple[str, str]:
+    """
+    Return the first and the last day on which the rows *lines* may be: a table of the user may
+    count days in another zone than UTC.
+    """
+    days = [day.decode() for day in _DAY.findall(lines)]
+    if not days:
+        return "1970-01-01", "2149-06-06"
+    first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
+    return str(first - _ONE_DAY), str(last + _ONE_DAY)
