@@ -149,6 +149,36 @@ def test_a_segment_is_held_back_while_a_later_one_is_tried(
     assert later == (queue.take_adopted() or queue.take_sealed())
 
 
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_the_newest_segment_can_be_tried_and_keeps_its_place(
+    queue: SegmentQueue, is_adopted: bool
+) -> None:
+    names = ["own", "own", "own"] if not is_adopted else ["dead", "dead", "dead"]
+    waiting = [segment(name, 1 + 10 * place) for place, name in enumerate(names)]
+    if is_adopted:
+        adopt(queue, *waiting)
+    for each in waiting if not is_adopted else ():
+        queue.add(each)
+    first = queue.take_adopted() or queue.take_sealed()
+    newest = queue.hold(newest=True)
+    queue.add(segment("own", 41))
+    queue.resume()
+
+    assert waiting[2] == newest
+    assert waiting[0] == first == queue.taken.segment
+    rest = [queue.take_adopted() or queue.take_sealed() for _ in range(3)]
+    assert [*waiting[1:], segment("own", 41)] == rest
+
+
+def test_the_only_later_segment_is_not_the_newest_one_too(queue: SegmentQueue) -> None:
+    queue.add(segment("own", 1))
+    queue.add(segment("own", 11))
+    queue.take_sealed()
+
+    assert None is queue.hold(newest=True)
+    assert segment("own", 1) == queue.taken.segment
+
+
 def test_without_a_later_segment_none_is_held_back(queue: SegmentQueue) -> None:
     queue.add(segment("own", 1))
     queue.take_sealed()

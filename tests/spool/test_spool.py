@@ -200,3 +200,15 @@ def test_a_flush_seals_the_rows_behind_a_held_segment(spool: Spool) -> None:
     with spool.taken_later() as later:
         assert later is not None
         assert [4] == numbers(spool, later)
+
+
+def test_the_newest_rows_are_sealed_to_be_tried(tmp_path: Path) -> None:
+    """Behind segments of bad rows, a few good ones decide before they fill a segment."""
+    clock = SteppingClock()
+    spool = make_spool(tmp_path / "target", clock=clock)
+    put_numbers(spool, 1, 7)
+    assert spool.get(0.0) is not None
+    clock.now += 10.0
+    with spool.taken_later(newest=True) as later:
+        assert later is not None
+        assert [7] == numbers(spool, later)

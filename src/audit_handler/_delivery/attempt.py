@@ -76,11 +76,6 @@ class Delivery:
         """Note that the table accepts rows: then those that it rejects are bad."""
         self._rejection.is_table_trusted = True
 
-    def is_of(self, segment: Segment) -> bool:
-        """Return whether this is the delivery of *segment*."""
-        mine = self._segment
-        return (mine.writer_id, mine.first_seq) == (segment.writer_id, segment.first_seq)
-
     def run(self) -> None:
         """
         Deliver the remaining rows. When this returns, each row is stored, or set aside with the

@@ -1,4 +1,4 @@
-"""Deliver segments in order, and try the one behind a segment that the table rejects as a whole."""
+"""Deliver segments in order; if the table rejects all rows of one, let later ones decide why."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class Deliveries:
     """
     Delivers the segments of *spool*. Belongs to the thread that takes them.
 
-    A segment of which the table rejects every row is held back while the one behind it is tried. If
-    the table accepts rows of that one, those of the first one are bad, and are set aside.
+    A segment of which the table rejects every row is held back while later ones are tried: the next
+    one and the newest. If the table accepts rows of those, the rows of the first one are bad, and
+    are set aside; otherwise the table is at fault.
 
     Args:
         spool: Has the segments.
@@ -33,21 +34,23 @@ class Deliveries:
         self._destination = destination
         self._counters = counters
         self._trouble = trouble
-        self._begun: Delivery | None = None
+        # Those of later segments that were tried first. Their outcomes must not be forgotten:
+        # without a look-up their rows would be sent again.
+        self._begun: dict[tuple[str, int], Delivery] = {}
 
     def of(self, segment: Segment) -> Delivery:
         """Return the delivery of *segment*; the one that began while another one was held back."""
-        begun, self._begun = self._begun, None
-        if begun is not None and begun.is_of(segment):
-            return begun
-        return Delivery(segment, self._spool, self._destination, self._counters, self._trouble)
+        begun = self._begun.pop((segment.writer_id, segment.first_seq), None)
+        return begun or Delivery(
+            segment, self._spool, self._destination, self._counters, self._trouble
+        )
 
     def run(self, delivery: Delivery) -> None:
         """
         Deliver the remaining rows of the segment that was taken last, as `Delivery.run` does.
 
         Raises:
-            TableSuspected: The table rejects all of the rows, and accepts none behind them.
+            TableSuspected: The table rejects all of the rows, and accepts none of later ones.
         """
         while True:
             try:
@@ -60,19 +63,26 @@ class Deliveries:
                 return
 
     def _are_later_rows_stored(self) -> bool:
-        """
-        Try the segment behind the one that the table rejects; return whether the table accepts it.
+        # Of many segments with bad rows, each one is decided by the same later one. The newest one
+        # is another one at each call, as long as rows come.
+        return (
+            any(begun.has_stored for begun in self._begun.values())
+            or self._is_later_stored(newest=False)
+            or self._is_later_stored(newest=True)
+        )
 
-        On disk, nothing tells that the later one was tried first: both are ``.sending``.
-        """
-        with self._spool.taken_later() as later:
+    def _is_later_stored(self, *, newest: bool) -> bool:
+        # On disk, nothing tells that the later one was tried first: both are ``.sending``.
+        with self._spool.taken_later(newest=newest) as later:
             if later is None:
                 return False
-            # Its outcome must not be forgotten: without a look-up it would be sent again.
-            delivery = self._begun = self.of(later)
+            delivery = self.of(later)
+            self._begun[later.writer_id, later.first_seq] = delivery
             try:
                 delivery.run()
             except TableSuspected:
+                # Nothing of it is known: it begins again.
+                del self._begun[later.writer_id, later.first_seq]
                 return False
             except (SegmentGone, SegmentUnreadable):
                 # In doubt, the rows are set aside, where they can be replayed; waiting would be for

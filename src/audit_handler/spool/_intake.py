@@ -165,13 +165,16 @@ class Intake:
         if self._syncs_every_row:
             self.group_commit.wait_for(self.last_seq)
 
-    def seal_if_due(self, is_closing: bool, flush_seq: int) -> float | None:
+    def seal_if_due(
+        self, is_closing: bool, flush_seq: int, *, although_others_wait: bool = False
+    ) -> float | None:
         """
         Seal the open segment if it is old enough or awaited, unless a sealed one waits.
 
         Args:
             is_closing: No more rows will come.
             flush_seq: The last row for which a flush waits.
+            although_others_wait: Seal it although a sealed one waits.
 
         Returns:
             Monotonic seconds at which the open segment will be due, if there is one.
@@ -180,7 +183,9 @@ class Intake:
             OSError: A file operation failed; the next call tries again.
         """
         writer = self.writer
-        if writer is None or not writer.open_rows or self._queue.sealed:
+        if writer is None or not writer.open_rows:
+            return None
+        if self._queue.sealed and not although_others_wait:
             return None
         due = writer.open_since + self._flush_interval
         is_awaited = is_closing or flush_seq > self._queue.finished_seq

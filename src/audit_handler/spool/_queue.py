@@ -68,22 +68,28 @@ class SegmentQueue:
         self.taken.segment = segments.popleft()
         return self.taken.segment
 
-    def hold(self) -> Segment | None:
-        """Hold the taken segment back, and take the one behind it, if there is one."""
-        held = self.taken.segment
-        later = self.take_adopted() or self.take_sealed()
-        if later is not None:
-            self.held = held
-        return later
+    def hold(self, *, newest: bool = False) -> Segment | None:
+        """
+        Hold the taken segment back, and take the one behind it, or the newest one behind that; each
+        keeps its place. None if there is none.
+        """
+        waiting = [*self.adopted.segments, *self.sealed]
+        if len(waiting) <= newest:
+            return None
+        self.held, self.taken.segment = self.taken.segment, waiting[-1 if newest else 0]
+        return self.taken.segment
 
     def resume(self) -> None:
-        """Put the later segment back to the front, and take the held one again."""
+        """Take the held segment again; the later one waits in its place."""
         later = self.taken.segment
         if self.held is None or later is None:
             return
         segments = self.adopted.segments if later.writer_id in self.adopted else self.sealed
-        # Under its new name: rows of it may be stored.
-        segments.appendleft(later)
+        for place, segment in enumerate(segments):
+            if (segment.writer_id, segment.first_seq) == (later.writer_id, later.first_seq):
+                # Under its new name: rows of it may be stored.
+                segments[place] = later
+                break
         self.taken.segment, self.held = self.held, None
 
     def finish(self) -> None:

@@ -243,16 +243,19 @@ class Spool:
             self._queue.finish()
 
     @contextmanager
-    def taken_later(self) -> Iterator[Segment | None]:
+    def taken_later(self, *, newest: bool = False) -> Iterator[Segment | None]:
         """
-        Hold the taken segment back inside this block, and yield the one behind it, or None.
+        Hold the taken segment back inside this block, and yield the one behind it, or the newest
+        one behind that; None if there is none.
 
-        After the block the taken segment is the held one again, and the other one comes next.
+        After the block the taken segment is the held one again, and the other one has its place.
         """
         with self.lock:
             with self._reentry.changing():
-                self._intake.seal_if_due(self._is_closing, self._flush_seq)
-            later = self._queue.hold()
+                self._intake.seal_if_due(
+                    self._is_closing, self._flush_seq, although_others_wait=newest
+                )
+            later = self._queue.hold(newest=newest)
         try:
             yield later
         finally:
