@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from audit_handler._operations.replay import Replayed, replay
-from audit_handler.errors import DataError, SpoolError, TransientError
+from audit_handler.errors import DataError, SpoolError, TransientError, ViewError
 from audit_handler.spool import DiskFiles
 from tests.support.doubles import ScriptedDestination
 
@@ -91,3 +91,18 @@ def test_a_second_replay_raises_and_changes_nothing(tmp_path: Path) -> None:
         lock.release()
 
     assert path.exists()
+
+
+@pytest.mark.parametrize("can_look_up", [True, False])
+def test_a_row_that_names_a_view_itself_stays_with_its_reason(
+    tmp_path: Path, can_look_up: bool
+) -> None:
+    """Only an insert that ignores views shows that it is no view's fault."""
+    path = reject(tmp_path, 1)
+    named = ViewError("code 691", code=691, view="d.v", may_be_forged=True)
+    destination = ScriptedDestination(named, DataError("code 691", code=691))
+    destination.can_look_up = can_look_up
+
+    assert Replayed(stored=0, known=0, refused=1) == replay(DiskFiles(), tmp_path, destination)
+    assert path.exists()
+    assert ["w:1-1", "w:1-1"] == destination.tokens

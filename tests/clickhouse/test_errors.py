@@ -14,7 +14,13 @@ import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.errors import DataError, DeliveryError, SetupError, TransientError
+from audit_handler.errors import (
+    DataError,
+    DeliveryError,
+    SetupError,
+    TransientError,
+    ViewError,
+)
 from tests.support.commands import environment_with
 from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
@@ -320,6 +326,37 @@ def test_a_directory_of_chdb_is_locked_only_where_another_process_has_it(tmp_pat
     assert "SetupError" == told[1].split()[0]
     assert "Not a directory" in told[1]
     assert "a directory that this user may create" in told[1]
+
+
+@pytest.mark.parametrize(
+    "column_type",
+    ["Enum8('a' = 1)", "Decimal(9, 2)", "UInt8", "Map(String, UInt8)", "IPv4", "Date"],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "(at row 1)",
+        "(at 1) (while reading the value of key level)",
+        "for table a.b is violated at row 1",
+        ": while pushing to view a.b (c)",
+    ],
+)
+def test_a_value_that_an_error_quotes_names_no_row_and_no_view(
+    engine: Engine, connect: Connect, database: str, column_type: str, value: str
+) -> None:
+    clickhouse = connect(engine.dsn(database))
+    clickhouse.create_table()
+    engine.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN mark {column_type}")
+    lines = rows(1) + rows(2, mark=value) + rows(3)
+    with pytest.raises((DataError, ViewError)) as first:
+        clickhouse.insert(lines, token="t")
+    # Only an insert that ignores views shows whether there is such a view.
+    with pytest.raises(DataError) as second:
+        clickhouse.insert(lines, token="t", ignores_views=True)
+
+    assert isinstance(first.value, DataError) or first.value.may_be_forged
+    assert (2, "mark") == (second.value.row, second.value.key)
+    assert 0 == count(engine, database)
 
 
 @pytest.mark.parametrize(("code", "kind"), [(60, SetupError), (27, DataError)])

@@ -84,6 +84,33 @@ def test_views_throw(
     judge(VIEW, f"code {code}, {how}", faults, app.table, app.acknowledged)
 
 
+@pytest.mark.parametrize("may_look", [True, False], ids=["look-up", "no look-up"])
+def test_a_value_names_a_view_that_no_one_has(
+    faults: LoopbackClickHouse,
+    make_application: MakeApplication,
+    judge: Judge,
+    may_look: bool,
+) -> None:
+    """ClickHouse quotes the value in its error; rows were lost, or never delivered."""
+    app = make_application(faults)
+    app.audit(1)
+    assert app.handler.flush()
+    faults.command(f"ALTER TABLE {app.table} ADD COLUMN grade Enum8('a' = 1)")
+    if not may_look:
+        faults.deny(app.look_up)
+    try:
+        app.audit(50, grade="a")
+        app.audit(1, grade=": while pushing to view x.y (z)")
+        app.audit(50, grade="a")
+        assert app.handler.flush()
+    finally:
+        faults.deny()
+
+    assert 102 == app.handler.status().rows_stored
+    how = "looked up" if may_look else "no look-up"
+    judge(COLUMN, f"its value names a view, {how}", faults, app.table, app.acknowledged)
+
+
 @pytest.mark.parametrize("is_broken", [False, True])
 def test_twenty_addresses_that_the_column_cannot_hold_are_in_front_of_good_rows(
     faults: LoopbackClickHouse,

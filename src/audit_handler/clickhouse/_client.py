@@ -17,6 +17,7 @@ from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
 from audit_handler.clickhouse._engine import EngineClosed, engine
 from audit_handler.clickhouse._errors import (
+    Sent,
     about_no_row,
     mapped_errors,
     with_own_remedy,
@@ -129,7 +130,7 @@ class ClickHouse:
         settings = {**self._settings, **block_settings(client), "insert_deduplication_token": token}
         if ignores_views:
             settings["materialized_views_ignore_errors"] = 1
-        with self._columns.blamed(columns), self._errors():
+        with self._columns.blamed(columns), self._errors(Sent(lines, ignores_views)):
             self._columns.check(lines, columns)
             if not self._target.is_embedded:
                 post(client, self._table, columns, lines, rows, settings, self._secrets)
@@ -270,9 +271,9 @@ class ClickHouse:
         return None if self._client is None else transport_of(self._client)
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self, sent: Sent | None = None) -> Iterator[None]:
         try:
-            with self._inside(), mapped_errors(self._secrets, self._transport):
+            with self._inside(), mapped_errors(self._secrets, self._transport, sent or Sent()):
                 yield
         except SetupError as exc:
             # An operator may have changed the table before the next attempt.

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from audit_handler.clickhouse._acknowledgement import Answer, ForeignAnswer
 from audit_handler.clickhouse._cause import innermost_cause
@@ -31,6 +32,7 @@ from audit_handler.errors import (
 from audit_handler.target import Target
 
 __all__ = [
+    "Sent",
     "about_no_row",
     "mapped_errors",
     "quieten_driver",
@@ -76,8 +78,27 @@ _NO_TLS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What an insert sent. An error may quote any value of it, with words of ClickHouse's own."""
+
+    lines: bytes = b""
+    ignores_views: bool = False
+    """Whether it asks ClickHouse to ignore views that fail."""
+
+    @property
+    def may_name_a_view(self) -> bool:
+        """Whether a view that an error names may stand in the value of a row."""
+        return b"pushing" in self.lines
+
+
+_NOTHING = Sent()
+
+
 @contextmanager
-def mapped_errors(secrets: Collection[str], transport: Transport | None) -> Iterator[None]:
+def mapped_errors(
+    secrets: Collection[str], transport: Transport | None, sent: Sent = _NOTHING
+) -> Iterator[None]:
     """
     Raise any error of the driver as one of our `DeliveryError`s, with none of *secrets* in its text
     or in those of its causes. The answer that *transport* (None if the engine is embedded) got last
@@ -95,7 +116,7 @@ def mapped_errors(secrets: Collection[str], transport: Transport | None) -> Iter
     except ForeignAnswer as exc:
         raise exc.as_error(shown(str(exc), secrets), is_insert=False) from exc
     except (Error, OSError) as exc:
-        fault = sort_error(exc, secrets, transport.answer if transport else None)
+        fault = sort_error(exc, secrets, transport.answer if transport else None, sent)
         mask_chain(exc, secrets)
         raise fault from exc
     except (DeliveryError, MemoryError):
@@ -153,7 +174,10 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def sort_error(
-    exc: Exception, secrets: Collection[str], answer: Answer | None = None
+    exc: Exception,
+    secrets: Collection[str],
+    answer: Answer | None = None,
+    sent: Sent = _NOTHING,
 ) -> DeliveryError:
     """
     Return *exc* as a `TransientError`, `SetupError`, `DataError` or `ViewError`, with a text
@@ -161,13 +185,14 @@ def sort_error(
 
     Args:
         answer: The answer that *exc* is about, if there is one.
+        sent: The insert that *exc* is about, if it is about one.
     """
     from clickhouse_connect.driver.exceptions import ProgrammingError
 
     code: int | None = getattr(exc, "code", None)
     text = str(exc)
     if code is not None:
-        return _sort_code(code, getattr(exc, "name", None), text, secrets, answer)
+        return _sort_code(code, getattr(exc, "name", None), text, secrets, answer, sent)
     # The application may have switched the driver's texts off.
     if status := answer.status if answer and answer.status >= 300 else _http_status(text):
         return _sort_status(status, shown(str(answer or f"HTTP status {status}"), secrets))
@@ -190,7 +215,12 @@ def _sort_status(status: int, said: str) -> DeliveryError:
 
 
 def _sort_code(
-    code: int, name: str | None, text: str, secrets: Collection[str], answer: Answer | None
+    code: int,
+    name: str | None,
+    text: str,
+    secrets: Collection[str],
+    answer: Answer | None,
+    sent: Sent,
 ) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
     is_from_shard = _SHARD.search(text) is not None
@@ -198,30 +228,32 @@ def _sort_code(
     may_be_forged = answer is not None and not answer.says(code)
     # Masked first, because a cause is a cut of the text.
     cause = innermost_cause(masked(text, secrets))
-    if cause.view:
+    # A row may name a view that no one has. The same error although views are ignored is no view's.
+    is_quoted = bool(cause.view) and sent.may_name_a_view
+    if cause.view and not (is_quoted and sent.ignores_views):
         # Before the code: a view can fail with any code, and a retry would fail again.
         return ViewError(
             f"{label}: {shown(cause.text, secrets)}",
             code=code,
             view=shown(cause.view, secrets),
             is_from_shard=is_from_shard,
-            may_be_forged=may_be_forged,
+            may_be_forged=may_be_forged or is_quoted,
         )
     has_too_many_partitions = code == Code.TOO_MANY_PARTS and "Too many partitions" in text
     if code in DATA_CODES or has_too_many_partitions:
         # The server's text quotes the row, so our message leaves it out. The text goes to
         # rejected/, with the row.
         # A shard counts its own rows.
-        violated = _VIOLATED.search(text)
-        found = None if is_from_shard else violated or _ROW.search(text)
-        key = _KEY.search(text)
+        violated = _VIOLATED.search(text) if code == Code.VIOLATED_CONSTRAINT else None
+        found = None if is_from_shard else violated or _last(_ROW, text)
+        key = _last(_KEY, text)
         return DataError(
             label,
             code=code,
             row=int(found["row"]) if found else None,
             table=violated["table"].replace("`", "") if violated else "",
             key=key[1] if key else None,
-            is_ambiguous=may_be_forged or found is None,
+            is_ambiguous=may_be_forged or is_quoted or found is None,
             is_from_shard=is_from_shard,
             has_too_many_partitions=has_too_many_partitions,
             may_be_forged=may_be_forged,
@@ -233,6 +265,11 @@ def _sort_code(
         # ClickHouse sends no query id with most of them, so anything on the way could say the same.
         return SetupError(problem, code=code, remedy=remedy, is_ambiguous=answer is not None)
     return TransientError(problem, code=code, remedy=TRANSIENT_REMEDIES.get(code, ""))
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """Return the last match: a value that *text* quotes stands before ClickHouse's own words."""
+    return max(pattern.finditer(text), key=re.Match.start, default=None)
 
 
 def _sort_driver_refusal(text: str, secrets: Collection[str]) -> DeliveryError:
