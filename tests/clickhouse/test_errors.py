@@ -159,6 +159,9 @@ def test_an_insert_too_large_for_a_proxy_is_to_be_split(
         (999, TransientError),
         (319, TransientError),
         (123_456, TransientError),
+        # Without the number of a row: a shard died, or a disk failed.
+        (32, TransientError),
+        (33, TransientError),
         (60, SetupError),
         (81, SetupError),
         (497, SetupError),

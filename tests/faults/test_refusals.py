@@ -85,6 +85,36 @@ def test_views_throw(
 
 
 @pytest.mark.parametrize("may_look", [True, False], ids=["look-up", "no look-up"])
+def test_a_shard_that_dies_again_and_again_rejects_no_row(
+    faults: LoopbackClickHouse,
+    make_application: MakeApplication,
+    judge: Judge,
+    may_look: bool,
+) -> None:
+    """The code and the text are those of a real shard that is killed in the middle of an insert."""
+    app = make_application(faults)
+    app.audit(1)
+    assert app.handler.flush()
+    text = (
+        "Attempt to read after eof: while receiving packet from 127.0.0.1:24545, local address: "
+        "127.0.0.1:55654: Insertion status:\nWrote {} blocks and {} rows on shard 1 replica 0"
+    )
+    for blocks in (0, 1, 0):
+        faults.fault("error", code=32, text=text.format(blocks, blocks), execute=bool(blocks))
+    if not may_look:
+        faults.deny(app.look_up)
+    try:
+        app.audit(1)
+        assert app.handler.flush()
+    finally:
+        faults.deny()
+
+    assert [] == rejected(app)
+    how = "looked up" if may_look else "no look-up"
+    judge(VIEW, f"a shard dies three times, {how}", faults, app.table, app.acknowledged)
+
+
+@pytest.mark.parametrize("may_look", [True, False], ids=["look-up", "no look-up"])
 def test_a_value_names_a_view_that_no_one_has(
     faults: LoopbackClickHouse,
     make_application: MakeApplication,

@@ -16,6 +16,7 @@ __all__ = [
     "HTTP_SETUP_REMEDIES",
     "SETUP_REMEDIES",
     "TRANSIENT_REMEDIES",
+    "TRUNCATION_CODES",
     "Code",
     "HttpStatus",
 ]
@@ -175,6 +176,10 @@ DATA_CODES = frozenset(
         Code.UNICODE_ERROR,
     }
 )
+
+# Data errors only with the number of a row. Without one, a shard died in the middle of an insert,
+# the request was cut on the way, or the server's disk failed.
+TRUNCATION_CODES = frozenset({Code.ATTEMPT_TO_READ_AFTER_EOF, Code.CANNOT_READ_ALL_DATA})
 
 _TABLE = (
     "create the database and table with: audit-handler init (or run sql/node/*.sql with "

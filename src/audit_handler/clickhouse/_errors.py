@@ -17,6 +17,7 @@ from audit_handler.clickhouse._codes import (
     HTTP_SETUP_REMEDIES,
     SETUP_REMEDIES,
     TRANSIENT_REMEDIES,
+    TRUNCATION_CODES,
     Code,
     HttpStatus,
 )
@@ -246,6 +247,8 @@ def _sort_code(
         # A shard counts its own rows.
         violated = _VIOLATED.search(text) if code == Code.VIOLATED_CONSTRAINT else None
         found = None if is_from_shard else violated or _last(_ROW, text)
+        if found is None and code in TRUNCATION_CODES:
+            return TransientError(f"{label}: {shown(cause.text, secrets)}", code=code)
         key = _last(_KEY, text)
         return DataError(
             label,
