@@ -84,6 +84,32 @@ def test_views_throw(
     judge(VIEW, f"code {code}, {how}", faults, app.table, app.acknowledged)
 
 
+def test_a_view_of_a_table_that_keeps_no_rows_throws(
+    faults: LoopbackClickHouse, make_application: MakeApplication, judge: Judge
+) -> None:
+    """The rows would be nowhere: only the view writes them to a table."""
+    app = make_application(faults)
+    app.audit(1)
+    assert app.handler.flush()
+    kept, landing = f"{app.database}.kept", app.table
+    faults.command(f"RENAME TABLE {app.table} TO {kept}")
+    faults.command(f"CREATE TABLE {landing} AS {kept} ENGINE = Null")
+    moved = f"{app.database}.moved"
+    view = f"CREATE MATERIALIZED VIEW {moved} TO {kept} AS SELECT * {{}} FROM {landing}"
+    refusing = "REPLACE (toString(throwIf(agent_id = 'stranger')) AS agent_id)"
+    faults.command(view.format(refusing))
+    app.audit(10)
+    app.audit(1, agent_id="stranger")
+    app.audit(10)
+    assert not app.handler.flush(3.0)
+    assert "does not keep the rows" in app.handler.status().last_error
+    faults.command(f"DROP TABLE {moved}")
+    faults.command(view.format(""))
+
+    assert app.handler.flush()
+    judge(VIEW, "the table keeps no rows", faults, kept, app.acknowledged)
+
+
 @pytest.mark.parametrize("may_look", [True, False], ids=["look-up", "no look-up"])
 def test_a_shard_that_dies_again_and_again_rejects_no_row(
     faults: LoopbackClickHouse,

@@ -36,6 +36,7 @@ _LOOK_UP = (
     "let the rows be looked up: grant SELECT(writer_id, seq, event_date) to the user of the dsn, "
     "or upgrade the table with: audit-handler init"
 )
+_NOT_KEPT = "fix the view; give the audit table an engine that keeps rows, such as MergeTree"
 
 
 class Delivery:
@@ -151,8 +152,22 @@ class Delivery:
                     # ClickHouse also answers so when it drops rows because it knows the token.
                     self._todo[0] = replace(unsure, is_believed=True)
                     continue
+                if part.ignores_views:
+                    self._require_kept(part, content)
                 self._todo.pop(0)
                 self._accept(part)
+
+    def _require_kept(self, part: Part, content: bytes) -> None:
+        """
+        Raise SetupError unless the rows of *part* are in the table itself. One with the engine Null
+        keeps no rows: those that a view refuses would be nowhere.
+        """
+        stored = self._stored(part, content)
+        if stored is None or stored.issuperset(part.seqs):
+            return
+        self._todo[0] = replace(part, is_unsure=True, ignores_views=False)
+        problem = "a materialized view fails, and the table itself does not keep the rows"
+        raise SetupError(problem, remedy=_NOT_KEPT)
 
     def _insert(self, part: Part, content: bytes) -> None:
         segment = self._segment
@@ -183,9 +198,7 @@ class Delivery:
         Return the rows of *part* that ClickHouse does not have, as a part or none; all of them as
         unseen if it rejects the look-up.
         """
-        first, last = part.seqs[0], part.seqs[-1]
-        lines = self._lines(Part(range(first, last + 1)), content)
-        stored = self._destination.stored(self._segment.writer_id, first, last, lines)
+        stored = self._stored(part, content)
         if stored is None:
             if part.is_believed:
                 self._accept(part)
@@ -194,6 +207,11 @@ class Delivery:
         missing = part.rest(stored)
         self._counters.rows_stored += len(part.seqs) - sum(len(rest.seqs) for rest in missing)
         return missing
+
+    def _stored(self, part: Part, content: bytes) -> set[int] | None:
+        first, last = part.seqs[0], part.seqs[-1]
+        lines = self._lines(Part(range(first, last + 1)), content)
+        return self._destination.stored(self._segment.writer_id, first, last, lines)
 
     def _require_refused(self, part: Part, rest: Part, content: bytes, exc: DataError) -> None:
         """
