@@ -294,3 +294,16 @@ def test_rows_that_a_throwing_view_left_stored_are_not_split(tmp_path: Path) -> 
 
     assert list(range(1, 11)) == bench.stored
     assert 1 == len(bench.destination.tokens)
+
+
+def test_rows_that_a_row_policy_hides_are_not_sent_again(tmp_path: Path) -> None:
+    """The token has dropped them, so they are stored: under another one they would be doubled."""
+    bench = Bench(tmp_path, (TIMEOUT, True))
+    bench.destination.remembers_tokens = True
+    bench.destination.hidden = {4, 5}
+    put_numbers(bench.spool, 1, 10)
+    bench.deliver()
+
+    assert list(range(1, 11)) == bench.stored
+    assert 1 == len(set(bench.destination.tokens))
+    assert 10 == bench.counters.rows_stored

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import DataError
 from tests.support.listening import ListeningClickHouse
-from tests.support.listening.config import User
+from tests.support.listening.config import ADMIN, User
 from tests.support.tables import Connect, count, rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.once]
@@ -88,3 +88,18 @@ def test_a_token_counts_for_every_user(
         clickhouse.insert(rows(1, 2), token="w:1-2")
 
     assert 2 == count(server, database)
+
+
+def test_a_row_policy_is_seen(
+    start_listening: Callable[..., ListeningClickHouse], connect: Connect, database: str
+) -> None:
+    policy = f"<{database}><audit_logs><filter>agent_id = 'me'</filter></audit_logs></{database}>"
+    limited = User(name="limited", password="made-up", grants=_ALL, databases=policy)
+    server = start_listening(users=[limited])
+    everything = connected(server, connect, database, ADMIN)
+    some = connect(server.dsn(database, user=limited))
+    lines = rows(1, agent_id="me") + rows(2)
+    some.insert(lines, token="w:1-2")
+
+    assert ({1}, {1, 2}) == (some.stored("w", 1, 2, lines), everything.stored("w", 1, 2, lines))
+    assert (True, False) == (some.hides_rows(), everything.hides_rows())

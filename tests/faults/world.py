@@ -132,6 +132,9 @@ class _Destination:
             seq for seq in range(first_seq, last_seq + 1) if (writer_id, seq) in self._table.rows
         }
 
+    def hides_rows(self) -> bool:
+        return False
+
     def refuses_size(self, lines: bytes) -> bool:
         return len(lines.splitlines()) > self._table.limit
 

@@ -58,6 +58,8 @@ class ScriptedDestination:
         """Whether the tokens of stored rows are known."""
         self.look_ups: list[tuple[int, int]] = []
         self.can_look_up = True
+        self.hidden: set[int] = set()
+        """Numbers of the rows that a row policy hides."""
         self.limit: float = math.inf
         """Rows of the largest insert that a proxy on the way lets through."""
         self.is_closed = False
@@ -105,7 +107,10 @@ class ScriptedDestination:
         wanted = {first_seq + index: line for index, line in enumerate(lines.splitlines())}
         assert all(writer_id.encode() in line for line in wanted.values())
         assert len(wanted) == last_seq - first_seq + 1
-        return {seq for seq, line in wanted.items() if line in self.rows}
+        return {seq for seq, line in wanted.items() if line in self.rows} - self.hidden
+
+    def hides_rows(self) -> bool:
+        return bool(self.hidden)
 
     def refuses_size(self, lines: bytes) -> bool:
         return len(lines.splitlines()) > self.limit

@@ -212,6 +212,7 @@ class Timed:
         self._monotonic = monotonic
         self.reads_files = destination.reads_files
         self.stored = destination.stored
+        self.hides_rows = destination.hides_rows
         self.refuses_size = destination.refuses_size
         self.close = destination.close
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
-import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from audit_handler._reports import Reporter
 from audit_handler.clickhouse._acknowledgement import ForeignAnswer
-from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._connect import connect
 from audit_handler.clickhouse._engine import EngineClosed, engine
@@ -30,6 +26,7 @@ from audit_handler.clickhouse._insert import (
     post,
     post_to_nothing,
 )
+from audit_handler.clickhouse._look_up import days_of, hides_rows, stored_seqs
 from audit_handler.clickhouse._table import InsertColumns
 from audit_handler.clickhouse._transport import Transport, transport_of
 from audit_handler.errors import DataError, DeliveryError, SetupError
@@ -45,11 +42,6 @@ __all__ = ["ClickHouse"]
 
 _logger = Reporter("audit_handler.clickhouse")
 
-# The start of each row of NDJSON, as this package writes it.
-_DAY = re.compile(
-    rb'^\{"writer_id":"[^"]*","seq":\d+,"event_time":"(\d{4}-\d\d-\d\d)', re.MULTILINE
-)
-_ONE_DAY = timedelta(days=1)
 # Errors of a look-up by a user without SELECT, under a profile that forbids it, or on a table
 # without the columns.
 _LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCESS_DENIED})
@@ -155,34 +147,34 @@ class ClickHouse:
         client = self._prepared()
         if self._columns.is_older:
             return None
-        first_day, last_day = _days_of(lines)
-        column = f"seq_{uuid.uuid4().hex}"
-        query = (
-            f"SELECT seq AS {column} FROM {self._table} "  # noqa: S608  # checked identifiers; the values are bound
-            "WHERE writer_id = {writer_id:String} "
-            "AND seq BETWEEN {first_seq:UInt64} AND {last_seq:UInt64} "
-            "AND event_date BETWEEN {first_day:Date} AND {last_day:Date}"
-        )
-        parameters = {
-            "writer_id": writer_id,
-            "first_seq": first_seq,
-            "last_seq": last_seq,
-            "first_day": first_day,
-            "last_day": last_day,
-        }
+        days = days_of(lines)
         try:
             with about_no_row(), self._errors():
-                found = {int(row[0]) for row in ask(client, query, [column], parameters)}
+                found = stored_seqs(client, self._table, writer_id, first_seq, last_seq, days)
         except SetupError as exc:
             if exc.code not in _LOOK_UP_REFUSED or not self._is_said_by_clickhouse(exc.code):
                 raise
-            # The next call asks again: the user may have the grant by then.
-            was_possible, self._may_look_up = self._may_look_up, False
-            if was_possible:
-                self._warn_of_look_up(exc)
+            self._warn_of_look_up(exc)
             return None
         self._may_look_up = True
         return found
+
+    def hides_rows(self) -> bool:
+        """
+        Return whether a row policy hides rows of the table from this user's look-ups.
+
+        Raises:
+            TransientError: See `audit_handler.errors`.
+        """
+        client = self._prepared()
+        try:
+            with about_no_row(), self._errors():
+                is_hidden = hides_rows(client, self._table)
+        except SetupError:
+            return False
+        if is_hidden:
+            self._warn_of_look_up("a row policy hides rows from it")
+        return is_hidden
 
     def refuses_size(self, lines: bytes) -> bool:
         """
@@ -204,13 +196,16 @@ class ClickHouse:
         answer = self._transport.answer if self._transport else None
         return answer is None or answer.says(code)
 
-    def _warn_of_look_up(self, exc: SetupError) -> None:
-        _logger.warning(
-            "rows cannot be looked up before they are sent again (%s). Until this is fixed, "
-            "only the deduplication token prevents duplicates, and a table may forget it. "
-            "Grant SELECT(writer_id, seq, event_date) to the user of the dsn",
-            exc,
-        )
+    def _warn_of_look_up(self, problem: object) -> None:
+        # The next call asks again: the user may have the grant by then.
+        was_possible, self._may_look_up = self._may_look_up, False
+        if was_possible:
+            _logger.warning(
+                "rows cannot be looked up before they are sent again (%s). Until this is fixed, "
+                "only the deduplication token prevents duplicates, and a table may forget it. "
+                "Grant SELECT(writer_id, seq, event_date) on all rows to the user of the dsn",
+                problem,
+            )
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """
@@ -303,15 +298,3 @@ class ClickHouse:
         if self._client is None:
             self._client = connect(self._target, self._secrets)
         return self._client
-
-
-def _days_of(lines: bytes) -> tuple[str, str]:
-    """
-    Return the first and the last day on which the rows *lines* may be: a table of the user may
-    count days in another zone than UTC.
-    """
-    days = [day.decode() for day in _DAY.findall(lines)]
-    if not days:
-        return "1970-01-01", "2149-06-06"
-    first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
-    return str(first - _ONE_DAY), str(last + _ONE_DAY)

@@ -25,12 +25,14 @@ class User:
     Attributes:
         grants: Statements without ``TO``, such as ``GRANT INSERT ON audit_db.*``.
         settings: The settings of the user's profile, such as ``{"readonly": 1}``.
+        databases: The row policies, as the XML inside of ``<databases>``.
     """
 
     name: str
     password: str
     grants: Sequence[str]
     settings: Mapping[str, object] = field(default_factory=dict)
+    databases: str = ""
 
 
 ADMIN = User(name="audit_admin", password="made-up", grants=["GRANT ALL ON *.* WITH GRANT OPTION"])
@@ -71,7 +73,7 @@ _USER = """
         <{name}>
             <password>{password}</password><networks><ip>::/0</ip></networks>
             <profile>{name}</profile><quota>default</quota>
-            <grants>{grants}</grants>
+            <grants>{grants}</grants><databases>{databases}</databases>
         </{name}>"""
 
 
@@ -120,6 +122,7 @@ def write_config(
                 _USER.format(
                     name=user.name,
                     password=escape(user.password),
+                    databases=user.databases,
                     grants="".join(f"<query>{escape(grant)}</query>" for grant in user.grants),
                 )
                 for user in everyone
