@@ -190,7 +190,7 @@ def test_a_question_rejects_no_row(
     if question == "DESCRIBE":
         ready.close()
         ask = partial(ready.insert, rows(2), token="t")
-    faults.fault("error", match=question, code=6, name="ATTEMPT_TO_READ_AFTER_EOF", text="x")
+    faults.fault("error", match=question, code=6, name="CANNOT_PARSE_TEXT", text="x")
     with pytest.raises(TransientError) as caught:
         ask()
 
