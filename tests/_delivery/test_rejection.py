@@ -165,6 +165,23 @@ def test_a_rejected_row_without_space_is_dropped_and_counted(
     assert "dropped" in caplog.text
 
 
+def test_the_log_quotes_no_row_that_is_dropped_without_space(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ClickHouse's own text quotes it."""
+    bench = Bench(tmp_path)
+    bench.spool = bench.new_spool(max_rejected_bytes=10)
+    refusal = DataError("code 469", code=469, row=1)
+    refusal.__cause__ = ValueError("Column values: agent_email = 'kim@example.org'")
+    bench.destination.refuse = lambda lines: refusal if b'"n":1}' in lines else None
+    put_numbers(bench.spool, 1, 3)
+    bench.deliver()
+
+    assert "They are dropped" in caplog.text
+    assert "code 469" in caplog.text
+    assert "kim@" not in caplog.text
+
+
 def test_another_file_that_is_missing_costs_no_segment(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

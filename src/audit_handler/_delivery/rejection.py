@@ -177,7 +177,8 @@ class Rejection:
                 "rejected/ has no space for them",
                 len(seqs),
                 segment.rows,
-                self._rejected[seqs[0]],
+                # Not the reason, which quotes the row.
+                self._said,
             )
             return
         self._counters.rows_rejected += len(seqs)
