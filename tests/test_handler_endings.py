@@ -396,6 +396,38 @@ def test_a_signal_handlers_first_audit_in_the_middle_of_a_fork_is_taken(world: W
     world.assert_whole(acknowledged)
 
 
+def test_a_finalizer_at_the_end_of_the_interpreter_is_audited(world: World) -> None:
+    """Formatting the time, and a template of a regular expression, imported modules there."""
+    acknowledged = world.run(
+        """
+        class Resource:
+            def __init__(self):
+                # The names of the program are gone when the finalizer runs.
+                self.log, self.write = log, os.write
+
+            def __del__(self):
+                for number, extra in enumerate([
+                    {},
+                    {"event_time": "2026-11-23T03:04:05Z"},
+                    {"request_body": "https://user:hunter2@host/"},
+                    {"new_value": {"at": self}, "ip_address": "10.0.0.1:80"},
+                ]):
+                    self.log.info("n", extra={
+                        "action": "COUNT", "resource_type": "number", "resource_id": str(number),
+                        **extra,
+                    })
+                    self.write(1, b"%d\\n" % number)
+
+        # Modules are cleared after the exit hooks.
+        sys.modules["a_module"] = Resource()
+        """
+    )
+    world.finish()
+
+    assert [0, 1, 2, 3] == acknowledged
+    world.assert_whole(acknowledged)
+
+
 def test_a_closed_handler_lives_until_its_listener_has_delivered(
     faults: LoopbackClickHouse, database: str, tmp_path: Path
 ) -> None:

@@ -61,7 +61,8 @@ _FORM_PART = re.compile(
 
 def without_userinfo(text: str) -> str:
     """Return *text* with the passwords in its URLs redacted."""
-    return _USERINFO.sub(rf"\g<1>{REDACTED}", text)
+    # A function, because a template imports a module, which fails at the end of the interpreter.
+    return _USERINFO.sub(lambda found: found[1] + REDACTED, text)
 
 
 class SecretsInText:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,9 @@ _NUMBERS = (float, int)
 # Digits to the right of the seconds in seconds, milliseconds, microseconds and nanoseconds. At most
 # one of them gives a time from 1971 to a day ahead: the bands are disjoint until the year 2969.
 _UNITS = (0, 3, 6, 9)
+# Unix seconds at which two clocks of Windows begin, FILETIME in 1601 and .NET in the year 1. Their
+# ticks of 100 nanoseconds are today as large as the nanoseconds of 1974 and of 1990.
+_TICKS_SINCE = (-11_644_473_600, -62_135_596_800)
 
 _DIGITS = re.compile(r"(\d{1,19})(?:[.,](\d+))?", re.ASCII)
 # Milliseconds of 1976, or 202511230304: the 23rd of November 2025, 03:04. Nothing tells which.
@@ -56,7 +59,7 @@ _MONTHS = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # both sides of the subtraction are UTC
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Times:
@@ -117,7 +120,8 @@ class Times:
         second = int(unix_seconds)
         cached, text = self._second
         if cached != second:
-            text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+            # Not strftime: it imports a module, which fails at the end of the interpreter.
+            text = datetime.fromtimestamp(second, timezone.utc).isoformat(" ")[:19]
             # One tuple, so that no thread sees the second of one moment with the text of another.
             self._second = (second, text)
         # Rounded, because a float holds 0.123456 as 0.1234559, but never into the next second.
@@ -159,7 +163,7 @@ class Times:
 
     def _of_digits(self, whole: str, fraction: str) -> str | None:
         """Return the text of a number of any of the units, exactly."""
-        if _UNCLEAR.fullmatch(whole):
+        if _UNCLEAR.fullmatch(whole) or self._may_be_ticks(int(whole)):
             return None
         for unit in _UNITS:
             point = len(whole) - unit
@@ -169,7 +173,14 @@ class Times:
                 return found
         return None
 
+    def _may_be_ticks(self, number: float) -> bool:
+        return number > 1e17 and any(  # Smaller ones are ticks of before 1971.
+            self.is_stored(number / 10_000_000 + begin) for begin in _TICKS_SINCE
+        )
+
     def _of_float(self, number: float) -> str | None:
+        if self._may_be_ticks(number):
+            return None
         for unit in _UNITS:
             seconds = number / 10**unit
             if self.is_stored(seconds):
@@ -200,4 +211,4 @@ def _with_number_of_month(text: str) -> str:
 
 def _since_epoch(year: int, month: int, day: int) -> int:
     """Return the Unix seconds of a day's start. Raises ValueError if there is no such day."""
-    return (datetime(year, month, day) - _EPOCH) // timedelta(seconds=1)  # noqa: DTZ001
+    return (date(year, month, day).toordinal() - _EPOCH) * 86_400
