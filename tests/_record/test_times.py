@@ -138,6 +138,12 @@ NOT_READ = [
     Decimal("1e999999"),
     Decimal("NaN"),
     13_377_376_800_000_000,
+    # 2026 as FILETIME of Windows and as ticks of .NET, or nanoseconds of 1974 and of 1990.
+    134_398_766_451_234_567,
+    "134398766451234567",
+    1.3439876645123456e17,
+    639_157_598_451_234_567,
+    Decimal(639_157_598_451_234_567),
     b"2026",
     (2026, 11, 23),
 ]
@@ -162,6 +168,9 @@ def test_an_unclear_time_is_kept_and_never_guessed(given_time: Any) -> None:
 def test_each_number_has_one_unit(unit: int, moment: int) -> None:
     # These milliseconds of 1976 may also be a day, an hour and a minute of 1970 to 2099.
     assume(unit != 10**3 or not 197_000_000 <= moment < 210_000_000)
+    # These nanoseconds of 1973 and 1974, 1989 and 1990 may also be ticks of 1971 to 2026.
+    assume(unit != 10**9 or not 116_760_096 <= moment < 135_000_000)
+    assume(unit != 10**9 or not 621_671_328 <= moment < 640_000_000)
     expected = datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.000000")
 
     assert expected == Times(NOW.timestamp).read(moment * unit)
