@@ -211,6 +211,14 @@ class TestOthers:
 
         assert ({URL: "a"}, []) == resolved({}, {})
 
+    def test_a_directory_is_ignored(self) -> None:
+        """Docker makes one when it mounts a file that is missing."""
+        Path(".env").mkdir()
+
+        found, lines = resolved({}, {})
+        assert {} == found
+        assert [f"{Path('.env').absolute()} is ignored: it is a directory"] == lines
+
     def test_a_pipe_does_not_hang_the_command(self) -> None:
         os.mkfifo(".env", 0o600)
 

@@ -74,11 +74,13 @@ def _values(say: Callable[[str], object]) -> dict[str, str]:
     except OSError as exc:
         say(f"{_FILE.absolute()} is ignored: {exc.strerror}")
         return {}
+    found = os.fstat(descriptor)
+    # Before the file object, which takes no directory: Docker makes one of a missing file.
+    if problem := _problem(descriptor, found, owners | {found.st_uid}):
+        os.close(descriptor)
+        say(f"{_FILE.absolute()} is ignored: {problem}")
+        return {}
     with os.fdopen(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
-        if problem := _problem(descriptor, found, owners | {found.st_uid}):
-            say(f"{_FILE.absolute()} is ignored: {problem}")
-            return {}
         try:
             text = stream.read().decode("utf-8")
         except UnicodeDecodeError:
@@ -92,7 +94,7 @@ def _values(say: Callable[[str], object]) -> dict[str, str]:
 
 def _problem(descriptor: int, found: os.stat_result, owners: Collection[int]) -> str:
     if not stat.S_ISREG(found.st_mode):
-        return "it is not a file"
+        return "it is a directory" if stat.S_ISDIR(found.st_mode) else "it is not a file"
     if not hasattr(os, "geteuid"):
         return ""
     if not {*owners} <= {os.geteuid(), 0}:
