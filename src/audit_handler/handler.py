@@ -124,7 +124,7 @@ class AuditHandler(logging.Handler):
         Return a handler with *settings*, without reading the environment.
 
         Raises:
-            ConfigurationError: *spool_dir* cannot be created.
+            ConfigurationError: *spool_dir* cannot be used.
         """
         handler = cls.__new__(cls)
         logging.Handler.__init__(handler)
@@ -146,13 +146,15 @@ class AuditHandler(logging.Handler):
         self._reset()
         try:
             self._files.make_directory(self._directory)
+            leaves_rows = has_leftovers(self._files, self._directory)
         except OSError as exc:
             raise ConfigurationError(
-                f"spool_dir={settings.spool_dir} cannot be created ({exc.strerror}); give a "
-                "writable local directory, or 'memory' for a spool that does not survive a crash"
+                f"spool_dir={settings.spool_dir} cannot be used ({exc.filename}: {exc.strerror}); "
+                "give a writable local directory, or 'memory' for a spool that does not survive a "
+                "crash"
             ) from exc
         registry.register(self)
-        if has_leftovers(self._files, self._directory):
+        if leaves_rows:
             # Rows of a dead process wait here. Their delivery must not depend on our first audit
             # event.
             self._opened()

@@ -20,7 +20,9 @@ from audit_handler.spool import (
     RejectedRows,
     adopt_dead_writers,
     neglected_targets,
+    rejected,
     spooled_rows,
+    waiting,
 )
 from audit_handler.target import Target
 from tests.support.other_users import (
@@ -153,7 +155,57 @@ def test_a_target_directory_of_another_user_stops_the_start(shared: Path, kind: 
     problem, _ = as_user(APPLICATION, lambda: started(spool))
 
     reason = "it is a link" if kind == "link" else f"it belongs to another user, uid {STRANGER}"
-    assert f"spool_dir={spool} cannot be created ({reason}" in problem
+    assert f"spool_dir={spool} cannot be used ({path}: {reason}" in problem
+
+
+def test_a_target_that_a_run_as_root_has_made_stops_the_start_and_is_named(
+    shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The start ended in a traceback; the check was fine, and the inventory said: no row waits."""
+    spool = shared / "spool"
+    settings = Settings.resolve({"dsn": "http://127.0.0.1:1", "spool_dir": spool}, {})
+    target = spool / settings.target.directory_name
+    spool.mkdir(mode=0o777)
+    spool.chmod(0o777)
+    target.mkdir(mode=0o700)
+    leave_row(target, OURS)
+
+    def looked() -> list[str]:
+        assert [] == list(waiting(DiskFiles(), spool))
+        assert [] == list(rejected(DiskFiles(), spool))
+        return [record.getMessage() for record in caplog.records]
+
+    problem, _ = as_user(APPLICATION, lambda: started(spool))
+    states = as_user(
+        APPLICATION,
+        lambda: [(each.state, each.detail) for each in check_spool(settings, DiskFiles())],
+    )
+    reports = as_user(APPLICATION, looked)
+
+    reason = f"{target}: it belongs to another user, uid 0, and this user may not use it"
+    assert f"spool_dir={spool} cannot be used ({reason}; give it to this user" in problem
+    ((state, detail),) = states
+    assert ("failed", True) == (state, reason in detail)
+    assert [f"{target} in the spool cannot be read: Permission denied"] == [
+        report.partition(". ")[0] for report in reports
+    ]
+
+
+def test_a_writer_of_a_run_as_root_is_reported(
+    shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its rows waited without a word."""
+    target = shared / "spool" / "target"
+    as_user(APPLICATION, lambda: open_to_all(target))
+    leave_row(target, OURS)
+
+    def looked() -> list[str]:
+        assert [] == adopted(target)
+        return [record.getMessage() for record in caplog.records]
+
+    assert [f"{target / OURS} in the spool cannot be read: Permission denied"] == [
+        report.partition(". ")[0] for report in as_user(APPLICATION, looked)
+    ]
 
 
 def test_rows_of_another_user_are_not_adopted_or_exported(shared: Path) -> None:

@@ -59,13 +59,23 @@ def check_spool(settings: Settings, files: Files) -> Iterator[Finding]:
         yield Finding(
             step="spool",
             state=FAILED,
-            detail=f"{directory}: {exc.strerror or exc}",
+            detail=f"{_named(settings, directory, exc)}: {exc.strerror or exc}",
             remedy="give spool_dir a local directory (no NFS) that the application's user may "
             "write to, and run this check as that user",
         )
 
 
+def _named(settings: Settings, directory: Path, exc: OSError) -> Path:
+    """Return the directory of the target if *exc* is about it, else that of the spool."""
+    own = directory / settings.target.directory_name
+    return own if exc.filename == str(own) else directory
+
+
 def _try_spool(settings: Settings, files: Files, directory: Path) -> Finding:
+    own = directory / settings.target.directory_name
+    if os.path.lexists(own):
+        # It may belong to root, after a run as root.
+        files.make_directory(own)
     # If the directory is missing, the handler will create it: try the nearest parent that exists.
     there = next(path for path in (directory, *directory.parents) if path.exists())
     trial = there / f".check-{os.getpid()}"

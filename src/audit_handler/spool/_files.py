@@ -115,6 +115,9 @@ class Files(Protocol):
         """
 
 
+_HAS_EFFECTIVE_IDS = os.access in os.supports_effective_ids
+
+
 def write_whole(files: Files, path: Path, content: bytes, *, is_synced: bool) -> Path:
     """Write *content* to *path*, all or nothing. Replace the file of an interrupted attempt."""
     temporary = path.with_name(f".{path.name}.tmp")
@@ -162,6 +165,15 @@ class DiskFiles:
                 path,
                 f"it belongs to another user, uid {found.st_uid}; "
                 "run as that user, or use another spool_dir",
+            )
+        # Made by a run as root: its mode is 0700, unlike that of a volume with an fsGroup.
+        if found.st_uid != user and not os.access(
+            path, os.R_OK | os.W_OK | os.X_OK, effective_ids=_HAS_EFFECTIVE_IDS
+        ):
+            raise ForeignError(
+                path,
+                f"it belongs to another user, uid {found.st_uid}, and this user may not use it; "
+                "give it to this user with chown -R, or use another spool_dir",
             )
         report_stranger(path.parent)
         # Kubernetes opens a volume with an fsGroup to its group at each mount.

@@ -10,7 +10,7 @@ from typing import Any
 
 from audit_handler.spool._files import Files, Found
 from audit_handler.spool._layout import LOCK_NAME, is_writer_name, readable_names
-from audit_handler.spool._own import ForeignError, report_foreign
+from audit_handler.spool._own import ForeignError, report_foreign, report_unreadable
 from audit_handler.spool._rejected import RejectedRows, files_of
 from audit_handler.spool._segment import is_segment_name
 
@@ -79,7 +79,7 @@ def waiting(files: Files, spool_directory: Path) -> Iterator[WaitingWriter]:
 
 def rejected(files: Files, spool_directory: Path) -> Iterator[RejectedBatch]:
     """Yield every batch of rejected rows, for all targets."""
-    for name in readable_names(files, spool_directory):
+    for name in _names(files, spool_directory):
         rows = RejectedRows(files, spool_directory / name)
         sizes: Mapping[str, Found] = {}
         for path in _batches(rows):
@@ -136,9 +136,9 @@ def _row(line: bytes) -> dict[str, Any]:
 
 
 def _writers(files: Files, spool_directory: Path) -> Iterator[Path]:
-    for target in readable_names(files, spool_directory):
+    for target in _names(files, spool_directory):
         # The names first: files that stand beside the targets are nothing to report.
-        names = readable_names(files, spool_directory / target)
+        names = _names(files, spool_directory / target)
         if not names or not files.is_own(spool_directory / target):
             continue
         for name in names:
@@ -149,13 +149,24 @@ def _writers(files: Files, spool_directory: Path) -> Iterator[Path]:
 
 def _segments(files: Files, directory: Path) -> Iterator[tuple[bytes, float]]:
     """Yield, in order, the whole lines of each segment and the time of its last write."""
-    for name in readable_names(files, directory):
+    for name in _names(files, directory):
         path = directory / name
         if is_segment_name(name):
             found = _read(files, path)
             # It may be removed, or not written yet.
             if found and found[0]:
                 yield found
+
+
+def _names(files: Files, directory: Path) -> list[str]:
+    """Return the names in *directory*; none if it cannot be read, which is reported once."""
+    try:
+        return files.names(directory)
+    except PermissionError as exc:
+        report_unreadable(directory, exc)
+    except OSError:
+        pass  # No directory, or it was removed.
+    return []
 
 
 def _read(files: Files, path: Path) -> tuple[bytes, float] | None:
@@ -166,6 +177,9 @@ def _read(files: Files, path: Path) -> tuple[bytes, float] | None:
         return None
     except ForeignError as exc:
         report_foreign(path, exc)
+        return None
+    except PermissionError as exc:
+        report_unreadable(path, exc)
         return None
     return content[: content.rfind(b"\n") + 1], since
 

@@ -17,6 +17,7 @@ __all__ = [
     "open_own",
     "report_foreign",
     "report_stranger",
+    "report_unreadable",
     "stranger_of",
 ]
 
@@ -144,6 +145,18 @@ def report_foreign(path: Path, exc: ForeignError) -> None:
         _logger.warning(
             "%s in the spool is not used: %s. It is left where it is. Find out who put it there; "
             "if its rows are this application's, run as its owner, else remove it.",
+            path,
+            exc.strerror,
+        )
+
+
+def report_unreadable(path: Path, exc: OSError) -> None:
+    """Log once that *path* cannot be read."""
+    if path not in _reported:
+        _reported.add(path)
+        _logger.warning(
+            "%s in the spool cannot be read: %s. Rows in it stay there, and are not counted. Run "
+            "as its owner, or give it to this user.",
             path,
             exc.strerror,
         )

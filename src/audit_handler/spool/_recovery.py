@@ -12,7 +12,7 @@ from audit_handler._reports import Reporter
 from audit_handler.spool._adopted import Adopted
 from audit_handler.spool._files import Files
 from audit_handler.spool._layout import LOCK_NAME, is_writer_name, readable_names
-from audit_handler.spool._own import ForeignError, report_foreign
+from audit_handler.spool._own import ForeignError, report_foreign, report_unreadable
 from audit_handler.spool._segment import OPEN, READY, UNREADABLE, Segment, is_segment_name
 
 __all__ = ["adopt_dead_writers", "has_leftovers", "neglected_targets"]
@@ -102,6 +102,9 @@ def adopt_dead_writers(
             lock = files.lock(directory / LOCK_NAME)
         except ForeignError as exc:
             report_foreign(directory / LOCK_NAME, exc)
+            continue
+        except PermissionError as exc:
+            report_unreadable(directory, exc)
             continue
         except OSError:
             continue  # Just removed by its own process.
