@@ -161,8 +161,10 @@ def test_a_rejected_row_without_space_is_dropped_and_counted(
         bench.counters.rows_rejected,
         bench.spool.waiting_rows,
     )
-    assert "rejects 1 of 10 rows" in caplog.text
+    assert "rejects 1 of 10 rows: code 27. They" in caplog.text
     assert "dropped" in caplog.text
+    # The server's message, which the reasons hold, quotes values of the row.
+    assert "Reason(" not in caplog.text
 
 
 def test_the_log_quotes_no_row_that_is_dropped_without_space(

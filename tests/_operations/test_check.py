@@ -147,6 +147,20 @@ def test_a_test_row_that_the_server_rejects_names_the_remedy(
     assert ("failed", True) == (found.state, "grant INSERT on the table" in found.remedy)
 
 
+def test_a_test_row_that_a_constraint_rejects_names_the_remedy(
+    dsn: str, faults: LoopbackClickHouse
+) -> None:
+    table = f"{dsn.rpartition('/')[2]}.audit_logs"
+    faults.command(f"ALTER TABLE {table} ADD CONSTRAINT no_checks CHECK action != 'AUDIT_CHECK'")
+    found = findings(dsn, sends_row=True)["test row"]
+
+    assert ("failed", "ClickHouse rejects it: code 469 (VIOLATED_CONSTRAINT)") == (
+        found.state,
+        found.detail,
+    )
+    assert "constraints of the table" in found.remedy
+
+
 def test_a_page_that_answers_instead_of_clickhouse_is_named_with_the_remedy(
     faults: LoopbackClickHouse, dsn: str
 ) -> None:

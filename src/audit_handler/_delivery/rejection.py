@@ -188,7 +188,7 @@ class Rejection:
         self._rejected.clear()
         _logger.error(
             "ClickHouse rejects %d of %d rows: %s. They are in %s, with the reasons in the file "
-            "beside it",
+            "beside it. Fix the reason, then run: audit-handler replay",
             len(seqs),
             segment.rows,
             self._said,

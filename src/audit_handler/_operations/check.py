@@ -16,7 +16,7 @@ from audit_handler._operations.check_server import ServerSteps
 from audit_handler._operations.check_spool import FAILED, OK, SKIPPED, WARNING, Finding, check_spool
 from audit_handler._operations.check_table import TableSteps
 from audit_handler.config import Settings
-from audit_handler.errors import DeliveryError, SetupError
+from audit_handler.errors import DataError, DeliveryError, SetupError
 from audit_handler.spool import Files
 
 __all__ = ["Connection", "Finding", "check"]
@@ -119,7 +119,16 @@ def _send_row(
         "message": "a test row of: audit-handler check",
     }
     line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
-    connection.insert(line, token=f"{writer_id}:1-1")
+    try:
+        connection.insert(line, token=f"{writer_id}:1-1")
+    except DataError as exc:
+        yield Finding(
+            step="test row",
+            state=FAILED,
+            detail=f"ClickHouse rejects it: {exc.problem}",
+            remedy="compare the columns and constraints of the table with sql/node/2_table.sql",
+        )
+        return
     if is_older:
         detail = "stored; the layout of 2025 has no column to find it by"
         yield Finding(step="test row", state=OK, detail=detail)
