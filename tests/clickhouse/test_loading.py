@@ -56,7 +56,9 @@ for _ in range(2):
 """
 
 
-@pytest.mark.parametrize("zone", ["Foo/Bar", "CET-1CEST", "<+03>-3", "../../etc/passwd"])
+@pytest.mark.parametrize(
+    "zone", ["Foo/Bar", "CET-1CEST", "<+03>-3", "../../etc/passwd", "right/UTC"]
+)
 def test_a_time_zone_that_the_engine_cannot_load_is_named(zone: str) -> None:
     """It was reported as an engine that is not installed, or as a type registered twice."""
     lines = said_by(LOADS_TWICE, TZ=zone).splitlines()

@@ -57,7 +57,7 @@ def checked(
             )
         if name in _OBJECTS:
             raise ConfigurationError(
-                f"the dsn has the query parameter {name}, which is not a text; give it in "
+                f"the dsn has the query parameter {name}, which is not text; give it in "
                 "client_options",
                 option="dsn",
             )

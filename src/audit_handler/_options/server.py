@@ -51,7 +51,7 @@ def resolve_target(
         raise ConfigurationError(_no_dsn(environ), option="dsn")
     if not isinstance(dsn, str):
         raise ConfigurationError(
-            f"the dsn is not a text but {type(dsn).__name__}; use {DSN_FORMS}", option="dsn"
+            f"the dsn is not text but {type(dsn).__name__}; use {DSN_FORMS}", option="dsn"
         )
     client_options = given.pop("client_options", {})
     if not isinstance(client_options, Mapping):
@@ -126,7 +126,7 @@ def _environment_port(environ: Mapping[str, str]) -> int:
     if _SERVICE_LINK.match(text):
         _logger.warning(
             "CLICKHOUSE_PORT is ignored: Kubernetes or Docker set it for a service named "
-            "clickhouse. The default port is used; another one belongs into CLICKHOUSE_URL"
+            "clickhouse. The default port is used; write another one into CLICKHOUSE_URL"
         )
         return 0
     if not text:

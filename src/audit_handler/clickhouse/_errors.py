@@ -56,7 +56,7 @@ _ENGINE_FILES = re.compile(
     r"Unable to open the chdb engine.*?filesystem error: (.*?)(?:, Stack trace|$)", re.DOTALL
 )
 _OTHERS_TABLE = (
-    "it is none of audit-handler's: create it again, or change what reads it, such as a view in "
+    "audit-handler did not create it: create it again, or change what reads it, such as a view in "
     "place of the audit table"
 )
 _UNANSWERED = (

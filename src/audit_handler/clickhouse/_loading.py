@@ -85,7 +85,8 @@ def _import_fault(exc: ImportError) -> SetupError:
             "chdb:// needs chDB", remedy="install it with: pip install 'audit-handler[embedded]'"
         )
     zone = os.environ.get("TZ", "")
-    if zone and not _is_zone(zone):
+    # It knows no zones with leap seconds, such as right/Europe/Berlin, which are files too.
+    if zone and (not _is_zone(zone) or "load time zone" in str(cause)):
         return SetupError(
             f"chDB cannot load the time zone of the environment, TZ={shown(zone, ())!r}",
             remedy="set TZ to a name such as UTC or Europe/Berlin, and start the program again",
