@@ -258,3 +258,18 @@ def test_a_refused_look_up_is_believed_only_from_clickhouse(
         ready.stored("w", 1, 1, rows(1))
 
     assert ready.can_look_up
+
+
+def test_a_proxy_that_gives_queries_other_ids_is_named(
+    listening: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    """Such as chproxy, which also drops the settings of the insert."""
+
+    def rename(_request: bytes, answer: bytes) -> bytes:
+        return re.sub(rb"(?i)(x-clickhouse-query-id: )[^\r]*", rb"\g<1>17A2B3", answer)
+
+    with FaultProxy(listening.port) as proxy:
+        clickhouse = connect(listening.dsn(database, port=proxy.port))
+        proxy.arm(Fault(rename, times=None, closes=False))
+        with pytest.raises(TransientError, match="as chproxy does"):
+            clickhouse.insert(rows(1), token="t")

@@ -62,6 +62,12 @@ _FOREIGN_REMEDY = (
     "ClickHouse's answers on with their X-ClickHouse headers"
 )
 
+_RENAMED_REMEDY = (
+    "the answer has the query id of another request. If this stays, a proxy gives queries ids of "
+    "its own, as chproxy does, and may drop settings and the tokens that prevent duplicates: let "
+    "the dsn lead past it"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -94,6 +100,11 @@ class Answer:
         if "X-ClickHouse-Exception-Code" in self.headers or self.status >= 400:
             return False  # an error, whoever says so
         return self.status != _OK or "html" in self.headers.get("Content-Type", "").lower()
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether the answer has the query id of another request."""
+        return self._name is not None and not self.is_own
 
     @property
     def is_redirect(self) -> bool:
@@ -147,7 +158,10 @@ class ForeignAnswer(Exception):  # a fact about an answer, mapped before anyone 
 
     def __init__(self, answer: Answer, problem: str = "ClickHouse did not answer, but") -> None:
         super().__init__(f"{problem} {answer}")
-        self.remedy = _REDIRECT_REMEDY if answer.is_redirect else _FOREIGN_REMEDY
+        if answer.is_redirect:
+            self.remedy = _REDIRECT_REMEDY
+        else:
+            self.remedy = _RENAMED_REMEDY if answer.is_renamed else _FOREIGN_REMEDY
 
     def as_error(self, said: str, *, is_insert: bool) -> TransientError:
         """Return this as an error with the text *said*."""
