@@ -72,6 +72,12 @@ def test_a_url_of_the_environment_gets_no_credentials_of_the_file(names: list[st
     assert "s3cret" not in lines[0]
 
 
+@pytest.mark.parametrize("file", [{URL: "http://h"}, {URL: "http://h", PORT: "8124"}])
+def test_a_service_link_of_kubernetes_is_no_source(file: dict[str, str]) -> None:
+    """Each command advised to remove a variable that no person had set."""
+    assert (file, []) == resolved(file, {PORT: "tcp://10.0.0.1:8123"})
+
+
 def test_variables_that_the_environment_sets_too_are_overridden_silently() -> None:
     file = {URL: "a", PASSWORD: "b"}
 

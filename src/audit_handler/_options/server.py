@@ -19,7 +19,7 @@ from audit_handler._reports import Reporter
 from audit_handler.errors import ConfigurationError
 from audit_handler.target import Target
 
-__all__ = ["TARGET_VARIABLES", "resolve_target"]
+__all__ = ["TARGET_VARIABLES", "is_service_link", "resolve_target"]
 
 TARGET_VARIABLES: Mapping[str, str] = {
     "database": "CLICKHOUSE_DATABASE",
@@ -30,7 +30,7 @@ TARGET_VARIABLES: Mapping[str, str] = {
 _logger = Reporter("audit_handler.config")
 
 # Kubernetes and Docker set NAME_PORT to this form for a service or a link with that name.
-_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
+_SERVICE_LINK = re.compile(r"\s*(tcp|udp|sctp)://")
 
 
 def resolve_target(
@@ -120,10 +120,15 @@ def _name_table(
             fields[option] = default
 
 
+def is_service_link(port: str) -> bool:
+    """Return whether *port* is what Kubernetes or Docker set for a service, and no port."""
+    return _SERVICE_LINK.match(port) is not None
+
+
 def _environment_port(environ: Mapping[str, str]) -> int:
     """Return the port of the environment; 0 if there is none that was meant for us."""
     text = given_in(environ, "CLICKHOUSE_PORT")
-    if _SERVICE_LINK.match(text):
+    if is_service_link(text):
         _logger.warning(
             "CLICKHOUSE_PORT is ignored: Kubernetes or Docker set it for a service named "
             "clickhouse. The default port is used; write another one into CLICKHOUSE_URL"

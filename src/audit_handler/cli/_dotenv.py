@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from audit_handler._options.server import is_service_link
 from audit_handler.errors import ConfigurationError
 
 __all__ = ["completed"]
@@ -22,7 +23,8 @@ __all__ = ["completed"]
 _FILE = Path(".env")
 _URL = "CLICKHOUSE_URL"
 _CREDENTIALS = ("CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_PASSWORD_FILE")
-_SERVER = (_URL, "CLICKHOUSE_PORT", *_CREDENTIALS)
+_PORT = "CLICKHOUSE_PORT"
+_SERVER = (_URL, _PORT, *_CREDENTIALS)
 
 
 def completed(
@@ -41,6 +43,9 @@ def completed(
         ConfigurationError: The file is not UTF-8 text.
     """
     file = _values(say)
+    if not file.keys().isdisjoint(_SERVER) and is_service_link(environ.get(_PORT, "")):
+        # Nothing that a person has set, or could remove.
+        environ = {name: text for name, text in environ.items() if name != _PORT}
     names = _CREDENTIALS if has_dsn else _SERVER
     given = [name for name in names if environ.get(name, "").strip()]
     in_file = [name for name in names if name in file]
