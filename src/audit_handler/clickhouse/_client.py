@@ -182,10 +182,11 @@ class ClickHouse:
         asked with a request that stores nothing.
         """
         try:
+            # The names of the columns count too, and a new connection does not know them yet.
+            client = self._prepared()
             with self._errors():
-                post_to_nothing(
-                    self._connected(), self._table, self._columns.names, lines, self._settings
-                )
+                settings = {**self._settings, **block_settings(client)}
+                post_to_nothing(client, self._table, self._columns.names, lines, settings)
         except DataError as exc:
             return exc.is_too_large
         except DeliveryError:

@@ -19,6 +19,9 @@ __all__ = ["Transport", "pool_for", "transport_of"]
 # Of a page, this much is read to say what answered.
 _READ_BYTES = 1024
 
+# HTTP statuses from here on are errors.
+_ERRORS = 400
+
 
 class Transport:
     """
@@ -65,6 +68,10 @@ class Transport:
             # An answer to another request would be followed by one more on the same connection.
             self._pool.clear()
             raise ForeignAnswer(self.answer)
+        if answer.status >= _ERRORS and not answer.is_own:
+            # A proxy that refuses a request may end the connection without saying so. The next
+            # request would be reset, and an insert whose outcome is unknown is not split.
+            self._pool.clear()
         return response
 
     def clear(self) -> None:
