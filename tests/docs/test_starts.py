@@ -118,7 +118,7 @@ CASES: dict[str, Callable[[], object]] = {
     "the target of a materialized view on": lambda: innermost_cause(
         "Code: 60. DB::Exception: Target table 'a.b' of view 'a.c' doesn't exist. (UNKNOWN_TABLE)"
     ),
-    "audit-handler did not create it": lambda: with_own_remedy(
+    "did not create it: create it again": lambda: with_own_remedy(
         SetupError(
             "code 60: Table a.b does not exist",
             code=60,
