@@ -126,6 +126,28 @@ def test_a_rest_that_a_known_token_dropped_goes_under_a_token_of_its_own(bench: 
     assert 10 == bench.counters.rows_stored
 
 
+def test_a_replica_that_is_behind_does_not_double_the_rows_it_lacks(bench: Bench) -> None:
+    """The token is known to all replicas; this one shows one of two partitions."""
+    segment = _store_half(bench)
+    token = f"{segment.writer_id}:1-10"
+    bench.destination.script = [TIMEOUT]
+    bench.destination.dropped_tokens = {token}
+    look_up = bench.destination.stored
+    lines = segment.path.read_bytes().splitlines()
+
+    def stored_when_it_caught_up(*asked: Any) -> set[int] | None:
+        if len(bench.destination.look_ups) == 4:
+            bench.destination.rows = dict.fromkeys(lines)
+        return look_up(*asked)
+
+    bench.destination.stored = stored_when_it_caught_up  # type: ignore[assignment, method-assign]
+    bench.listener().handle(segment)
+
+    assert [token, token] == bench.destination.tokens
+    assert list(range(1, 11)) == bench.stored
+    assert 10 == bench.counters.rows_stored
+
+
 def test_a_segment_that_a_dead_process_had_attempted_is_looked_up_first(bench: Bench) -> None:
     put_numbers(bench.spool, 1, 20)
     segment = bench.spool.get(0.0)

@@ -31,11 +31,16 @@ __all__ = ["Delivery"]
 # way. Servers before 23.4 (ClickHouse#47813) and some proxies send no query id with any error.
 _DOUBTED_ERRORS = 3
 
+# So often rows are looked up that ClickHouse drops as stored but does not show, before they go
+# under another token: a quarter of a minute with the default waits. A replica may be behind.
+_LOOK_UPS = 8
+
 _PROXY = "let proxies on the way pass ClickHouse's answers on, with their X-ClickHouse headers"
 _LOOK_UP = (
     "let the rows be looked up: grant SELECT(writer_id, seq, event_date) to the user of the dsn, "
     "or upgrade the table with: audit-handler init"
 )
+_BEHIND = "see whether a replica is behind, in system.replication_queue"
 _NOT_KEPT = "fix the view; give the audit table an engine that keeps rows, such as MergeTree"
 
 
@@ -65,6 +70,7 @@ class Delivery:
         self._rows: list[bytes] = []
         self._rejection = Rejection(segment, self._todo, spool, counters, self._trouble)
         self._doubted = 0
+        self._look_ups = 0
         self.unconfirmed: UnconfirmedError | None = None
         """What answered instead of ClickHouse to an insert whose rows were then found stored."""
 
@@ -205,11 +211,22 @@ class Delivery:
                 return []
             return [part.unseen()]
         missing = part.rest(stored)
-        if missing and part.is_believed and self._destination.hides_rows():
-            self._accept(part)
-            return []
+        if missing and part.is_believed:
+            if self._destination.hides_rows():
+                self._accept(part)
+                return []
+            self._wait_for_replicas(missing)
         self._counters.rows_stored += len(part.seqs) - sum(len(rest.seqs) for rest in missing)
         return missing
+
+    def _wait_for_replicas(self, missing: list[Part]) -> None:
+        """Raise TransientError unless the rows were looked up often enough."""
+        self._look_ups += 1
+        if self._look_ups < _LOOK_UPS:
+            rows = sum(len(part.seqs) for part in missing)
+            problem = f"ClickHouse drops {rows} rows as stored, and does not show them yet"
+            raise TransientError(problem, remedy=_BEHIND)
+        self._look_ups = 0
 
     def _stored(self, part: Part, content: bytes) -> set[int] | None:
         first, last = part.seqs[0], part.seqs[-1]
