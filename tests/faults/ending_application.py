@@ -32,7 +32,7 @@ PHASES: dict[str, tuple[str, str] | None] = {
     "connecting": ("_connect", "connect_arguments"),
     "creating": ("_client", "statements"),
     "inserting": ("_client", "insert_file"),
-    "looking up": ("_client", "ask"),
+    "looking up": ("_look_up", "ask"),
     "at any moment": None,
     "closing": None,
 }

@@ -20,7 +20,8 @@ from tests.support.delivery import refuse_strangers
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.programs import World
 
-pytestmark = pytest.mark.once
+# `make faults` has a hundred rounds.
+pytestmark = [pytest.mark.once, pytest.mark.timeout(1_800)]
 
 MakeApplication = Callable[..., Application]
 
