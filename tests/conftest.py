@@ -42,10 +42,14 @@ from tests.support.tables import Connect, target_of
 
 _numbers = itertools.count(1)
 
-# A shell ignores SIGINT for what it runs in the background, and every program that a test starts
-# and interrupts would inherit that.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell ignores SIGINT for what it runs in the background, and nohup ignores SIGHUP; every program
+# that a test starts and interrupts would inherit that.
+for _signal, _default in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _default)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

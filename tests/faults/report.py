@@ -10,15 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from tests.faults import results
 
 __all__ = ["main"]
 
@@ -86,15 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdicts.sort(key=lambda verdict: (_place(verdict["row"]), verdict["fault"]))
     totals = {name: sum(verdict[name] for verdict in verdicts) for name in COUNTS}
     report = {
-        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "seconds": round(time.monotonic() - began, 1),
         "passed": status == 0,
         "totals": totals,
         "faults": verdicts,
     }
-    given.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    results.write(given.output, report)
     sys.stdout.write(_table(report))
     return status or int(bool(totals["lost"] or totals["doubled"]))
 

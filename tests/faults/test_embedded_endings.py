@@ -21,7 +21,8 @@ from tests.support.programs import World
 
 ENDINGS = "embedded chDB, and the end of its process"
 
-pytestmark = pytest.mark.once
+# `make faults` has a hundred trials.
+pytestmark = [pytest.mark.once, pytest.mark.timeout(1_800)]
 
 # What is not in here ends with 0.
 EXIT_CODES = {
