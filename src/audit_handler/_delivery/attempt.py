@@ -144,9 +144,11 @@ class Delivery:
                 self._todo[0] = replace(unsure, is_believed=is_believed, ignores_views=True)
             except DataError as exc:
                 lines = partial(self._lines, content=content)
-                missing = self._missing(unsure, content) if exc.is_ambiguous else [part]
-                for rest in missing if exc.is_ambiguous else ():
-                    self._require_refused(part, rest, content, exc)
+                missing = [part]
+                if exc.is_ambiguous:
+                    missing = self._missing(unsure, content)
+                    for rest in missing:
+                        self._require_refused(part, rest, content, exc)
                 if missing and len(missing[0].seqs) < len(part.seqs):
                     # The row that the server named is one of all of them.
                     exc.row = None
@@ -218,6 +220,7 @@ class Delivery:
             writer_id = self._segment.writer_id
             if missing[0].token(writer_id) != part.token(writer_id):
                 self._wait_for_replicas(missing)
+        self._look_ups = 0
         self._counters.rows_stored += len(part.seqs) - sum(len(rest.seqs) for rest in missing)
         return missing
 
@@ -228,7 +231,6 @@ class Delivery:
             rows = sum(len(part.seqs) for part in missing)
             problem = f"ClickHouse drops {rows} rows as stored, and does not show them yet"
             raise TransientError(problem, remedy=_BEHIND)
-        self._look_ups = 0
 
     def _stored(self, part: Part, content: bytes) -> set[int] | None:
         first, last = part.seqs[0], part.seqs[-1]

@@ -285,12 +285,10 @@ class ClickHouse:
     def _prepared(self) -> Client:
         """Return a connected client, after the columns of the table are known."""
         client = self._connected()
-        if not self._columns.are_settled:
-            if self._create_table:
-                self.create_table()
-            with self._inside():
-                self._columns.read(client)
-        elif self._columns.are_due:
+        are_unknown = not self._columns.are_settled
+        if are_unknown and self._create_table:
+            self.create_table()
+        if are_unknown or self._columns.are_due:
             with self._inside():
                 self._columns.read(client)
         return client

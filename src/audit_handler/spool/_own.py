@@ -128,38 +128,36 @@ def stranger_of(directory: Path) -> int | None:
 def report_stranger(directory: Path) -> None:
     """Log once that another user owns *directory*."""
     uid = stranger_of(directory)
-    if uid is not None and directory not in _reported:
-        _reported.add(directory)
-        _logger.warning(
-            "%s belongs to another user, uid %d, who can move the rows in it away. The spool is "
-            "used; give the directory to this user, or use another spool_dir",
+    if uid is not None:
+        _warn_once(
             directory,
-            uid,
+            f"belongs to another user, uid {uid}, who can move the rows in it away. The spool is "
+            "used; give the directory to this user, or use another spool_dir",
         )
 
 
 def report_foreign(path: Path, exc: ForeignError) -> None:
     """Log once that *path* is left alone."""
-    if path not in _reported:
-        _reported.add(path)
-        _logger.warning(
-            "%s in the spool is not used: %s. It is left where it is. Find out who put it there; "
-            "if its rows are this application's, run as its owner, else remove it.",
-            path,
-            exc.strerror,
-        )
+    _warn_once(
+        path,
+        f"in the spool is not used: {exc.strerror}. It is left where it is. Find out who put it "
+        "there; if its rows are this application's, run as its owner, else remove it.",
+    )
 
 
 def report_unreadable(path: Path, exc: OSError) -> None:
     """Log once that *path* cannot be read."""
+    _warn_once(
+        path,
+        f"in the spool cannot be read: {exc.strerror}. Rows in it stay there, and are not counted. "
+        "Run as its owner, or give it to this user.",
+    )
+
+
+def _warn_once(path: Path, problem: str) -> None:
     if path not in _reported:
         _reported.add(path)
-        _logger.warning(
-            "%s in the spool cannot be read: %s. Rows in it stay there, and are not counted. Run "
-            "as its owner, or give it to this user.",
-            path,
-            exc.strerror,
-        )
+        _logger.warning("%s %s", path, problem)
 
 
 def _is_ours(path: Path, uid: int) -> bool:
