@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ NO_TABLE = SetupError("code 60: no such table; run audit-handler init", code=60)
 def refuse_strangers(server: LoopbackClickHouse, handler: AuditHandler) -> None:
     """Create the table of *handler*, with a constraint that rejects the *agent_id* ``stranger``."""
     target = handler.settings.target
-    ClickHouse(target, create_table=True, async_insert=False).create_table()
+    with closing(ClickHouse(target, create_table=True, async_insert=False)) as clickhouse:
+        clickhouse.create_table()
     server.command(
         f"ALTER TABLE {target.database}.{target.table} "
         "ADD CONSTRAINT known CHECK agent_id != 'stranger'"
