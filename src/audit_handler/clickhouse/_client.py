@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from audit_handler._reports import Reporter
@@ -122,7 +123,30 @@ class ClickHouse:
         settings = {**self._settings, **block_settings(client), "insert_deduplication_token": token}
         if ignores_views:
             settings["materialized_views_ignore_errors"] = 1
-        with self._columns.blamed(columns), self._errors(Sent(lines, ignores_views)):
+        send = partial(self._send, client, columns, lines, rows, path)
+        try:
+            send(settings)
+        except DataError as exc:
+            if not settings["async_insert"]:
+                raise
+            # The server gathers the rows of many writers, and one bad row fails them all: the row
+            # that it names may be another writer's.
+            if exc.is_ambiguous:
+                exc.row = None
+                raise
+            send({**settings, "async_insert": 0})
+
+    def _send(
+        self,
+        client: Client,
+        columns: Sequence[str],
+        lines: bytes,
+        rows: int,
+        path: Path | None,
+        settings: dict[str, Any],
+    ) -> None:
+        sent = Sent(lines, ignores_views="materialized_views_ignore_errors" in settings)
+        with self._columns.blamed(columns), self._errors(sent):
             self._columns.check(lines, columns)
             if not self._target.is_embedded:
                 post(client, self._table, columns, lines, rows, settings, self._secrets)
