@@ -305,7 +305,9 @@ def opened(path):
     return clickhouse
 
 first = opened(sys.argv[1])
-if len(sys.argv) > 2:
+if sys.argv[2:] == ["another"]:
+    opened(sys.argv[1] + "2")
+elif len(sys.argv) > 2:
     subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]])
 """
 
@@ -321,7 +323,11 @@ def test_a_directory_of_chdb_is_locked_only_where_another_process_has_it(tmp_pat
             text=True,
             timeout=100,
         ).stdout
-        for arguments in ([f"{tmp_path}/db", OPENS_TWICE], [f"{tmp_path}/file/db"])
+        for arguments in (
+            [f"{tmp_path}/db", OPENS_TWICE],
+            [f"{tmp_path}/file/db"],
+            [f"{tmp_path}/db", "another"],
+        )
     ]
 
     assert "SetupError" == told[0].split()[0]
@@ -329,6 +335,9 @@ def test_a_directory_of_chdb_is_locked_only_where_another_process_has_it(tmp_pat
     assert "SetupError" == told[1].split()[0]
     assert "Not a directory" in told[1]
     assert "a directory that this user may create" in told[1]
+    assert "TransientError" == told[2].split()[0]
+    assert f"chDB has the database {tmp_path}/db open in this process" in told[2]
+    assert "another process" not in told[2]
 
 
 @pytest.mark.parametrize(

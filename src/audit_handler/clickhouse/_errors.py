@@ -55,6 +55,7 @@ _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 _ENGINE_FILES = re.compile(
     r"Unable to open the chdb engine.*?filesystem error: (.*?)(?:, Stack trace|$)", re.DOTALL
 )
+_OTHER_DATABASE = re.compile(r"EmbeddedServer already initialized with path '(.*?)', cannot")
 _OTHERS_TABLE = (
     "audit-handler did not create it: create it again, or change what reads it, such as a view in "
     "place of the audit table"
@@ -283,9 +284,16 @@ def _sort_driver_refusal(text: str, secrets: Collection[str]) -> DeliveryError:
             f"chDB cannot open its directory: {shown(found[1], secrets)}",
             remedy="give the dsn a directory that this user may create and write to",
         )
-    # Two causes are left: a second process on the same chDB directory (the engine writes that
-    # reason to stderr only), and a client that was closed at exit. Both pass, and neither stored
-    # anything.
+    # What is left passes, and stored nothing.
+    if found := _OTHER_DATABASE.search(text):
+        return TransientError(
+            f"chDB has the database {shown(found[1], secrets)} open in this process, and opens one "
+            "at a time",
+            remedy="close it, give the dsn the same directory, or use a server",
+            is_ambiguous=False,
+        )
+    # Two causes: a second process on the same chDB directory (the engine writes that reason to
+    # stderr only), and a client that was closed at exit.
     hint = (
         "another process has this directory open: chDB allows one at a time"
         if "Unable to open the chdb engine" in text

@@ -81,12 +81,14 @@ class Asked(Queried):
         Return when the server answers.
 
         Raises:
-            ListeningError: It does not; the server is killed.
+            ListeningError: It does not, or has ended; the server is killed.
         """
         deadline = time.monotonic() + START_TIMEOUT
         while not self.answers_ping():
-            if not self.is_running or time.monotonic() > deadline:
-                self.kill()
+            has_ended = not self.is_running
+            if has_ended or time.monotonic() > deadline:
+                if not has_ended:
+                    self.kill()
                 raise ListeningError(
                     f"{self!r} did not start within {START_TIMEOUT:.0f} s: "
                     f"{self.said().strip() or 'it said nothing'}"
