@@ -61,7 +61,7 @@ help:
 	@echo 'make lowest    the tests with the lowest allowed version of each dependency'
 	@echo 'make docs      build the documentation site into site/, and check its links'
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, cause every other fault, compare with'
-	@echo '               other libraries, write docs/RELIABILITY.md: 15 minutes  (ARGS="-k fork" for some faults)'
+	@echo '               other libraries, write docs/RELIABILITY.md: 30 minutes  (ARGS="-k fork" for some faults)'
 	@echo 'make container make the image for the tests of two shards in Docker; a Docker must run (DOCKER_HOST)'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
 	@echo 'make bench     compare the cost with other libraries, and write docs/PERFORMANCE.md: 6 minutes'

@@ -31,6 +31,9 @@ ORDER = (
     "429",
     "unknown table",
     "a row that",
+    "the table refuses",
+    "a column that the user",
+    "a materialized view",
     "more rows rejected",
     "a value that",
     "events of the past",
@@ -53,6 +56,7 @@ ORDER = (
     "a logging configuration",
     "a level, filter",
     "a backfill",
+    "everything at once",
 )
 
 
@@ -96,8 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status or int(bool(totals["lost"] or totals["doubled"]))
 
 
-def _place(row: str) -> int:
-    return next((n for n, start in enumerate(ORDER) if row.startswith(start)), len(ORDER))
+def _place(row: str) -> tuple[int, str]:
+    return next((n for n, start in enumerate(ORDER) if row.startswith(start)), len(ORDER)), row
 
 
 def _table(report: dict[str, Any]) -> str:

@@ -80,8 +80,8 @@ def test_views_throw(
         app.handler.status().rows_rejected,
         app.handler.status().rows_stored,
     )
-    how = "looked up" if may_look else f"no look-up, window {window}"
-    judge(VIEW, f"code {code}, {how}", faults, app.table, app.acknowledged)
+    how = "looked up" if may_look else "no look-up"
+    judge(VIEW, f"code {code}, {how}, window {window}", faults, app.table, app.acknowledged)
 
 
 def test_a_view_of_a_table_that_keeps_no_rows_throws(

@@ -62,8 +62,7 @@ class Project(Asked):
 
     def up(self) -> None:
         """Create and start the servers, and return when the first one answers."""
-        self._run("up", "-d")
-        self.wait_until_up()
+        self.restart()
 
     def down(self, *, with_data: bool) -> None:
         """Remove the servers; their volumes only *with_data*."""
@@ -72,6 +71,13 @@ class Project(Asked):
     @property
     def is_running(self) -> bool:
         return bool(self._run("ps", "-q"))
+
+    @property
+    def exit_code(self) -> int | None:
+        return None  # of several servers
+
+    def restart_without_waiting(self) -> None:
+        self._run("up", "-d")
 
     def kill(self) -> None:
         self._run("kill")

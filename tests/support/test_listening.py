@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,6 +87,19 @@ def test_a_server_that_does_not_start_says_why(start_listening: StartListening) 
     taken = start_listening()
     with pytest.raises(ListeningError, match="Address already in use"):
         start_listening(tcp_port=taken.tcp_port)
+
+
+def test_a_server_that_crashes_at_its_start_is_started_again(
+    start_listening: StartListening,
+) -> None:
+    server = start_listening()
+    server.restart_without_waiting()
+    crashed = server.pid
+    os.kill(crashed, signal.SIGSEGV)
+    server.wait_until_up()
+
+    assert crashed != server.pid
+    assert [{"n": 1}] == server.query("SELECT 1 AS n")
 
 
 def test_the_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:

@@ -101,6 +101,10 @@ class ListeningClickHouse(Asked):
     def is_running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
     def kill(self) -> None:
         """``kill -9`` the server, and wait until it is gone. Its data stays."""
         self._process.kill()
@@ -121,11 +125,6 @@ class ListeningClickHouse(Asked):
     def resume(self) -> None:
         """Let a paused process go on."""
         os.kill(self.pid, signal.SIGCONT)
-
-    def restart(self) -> None:
-        """Start again on the same data and ports, and return when the server answers."""
-        self.restart_without_waiting()
-        self.wait_until_up()
 
     def restart_without_waiting(self) -> None:
         """Start again on the same data and ports; kill the server first if it still runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from abc import ABC, abstractmethod
 from http.client import HTTPConnection, HTTPException
@@ -17,6 +18,9 @@ __all__ = ["Asked", "ListeningError", "Queried"]
 START_TIMEOUT = 60.0
 QUERY_TIMEOUT = 60.0
 POLL_EVERY = 0.02
+# chDB's listeners crash in about 1 of 100 starts while inserts arrive: of a process, in a shell.
+SEGFAULTS = {-signal.SIGSEGV, 128 + signal.SIGSEGV}
+MOST_CRASHES = 3
 
 
 class ListeningError(Exception):
@@ -63,6 +67,15 @@ class Asked(Queried):
     @abstractmethod
     def is_running(self) -> bool: ...
 
+    @property
+    @abstractmethod
+    def exit_code(self) -> int | None:
+        """How the server has ended, or None while it runs or if that is not known."""
+
+    @abstractmethod
+    def restart_without_waiting(self) -> None:
+        """Start again on the same data and ports."""
+
     @abstractmethod
     def kill(self) -> None: ...
 
@@ -76,22 +89,39 @@ class Asked(Queried):
         login = f"{user.name}:{quote(user.password, safe='')}"
         return f"http://{login}@127.0.0.1:{port or self.port}/{database}"
 
-    def wait_until_up(self) -> None:
+    def restart(self) -> None:
         """
-        Return when the server answers.
+        Start again on the same data and ports, and return when the server answers.
 
         Raises:
-            ListeningError: It does not, or has ended; the server is killed.
+            ListeningError: It does not.
         """
-        deadline = time.monotonic() + START_TIMEOUT
+        self.restart_without_waiting()
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """
+        Return when the server answers. A server that crashes is started again, as a supervisor
+        would do.
+
+        Raises:
+            ListeningError: It does not answer, or has ended; the server is killed.
+        """
+        began = time.monotonic()
+        crashes = 0
         while not self.answers_ping():
-            has_ended = not self.is_running
-            if has_ended or time.monotonic() > deadline:
-                if not has_ended:
+            waited = time.monotonic() - began
+            is_running = self.is_running
+            if not is_running and self.exit_code in SEGFAULTS and crashes < MOST_CRASHES:
+                crashes += 1
+                self.restart_without_waiting()
+            elif not is_running or waited > START_TIMEOUT:
+                said = self.said().strip() or "it said nothing"
+                if is_running:
                     self.kill()
+                end = "does not answer after" if is_running else "ended within"
                 raise ListeningError(
-                    f"{self!r} did not start within {START_TIMEOUT:.0f} s: "
-                    f"{self.said().strip() or 'it said nothing'}"
+                    f"{self!r} {end} {waited:.1f} s, exit code {self.exit_code}: {said}"
                 )
             time.sleep(POLL_EVERY)
 

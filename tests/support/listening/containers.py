@@ -110,6 +110,13 @@ class ListeningContainer(Asked):
         output: bytes = self._docker().logs()
         return output.decode(errors="replace")
 
+    @property
+    def exit_code(self) -> int | None:
+        container = self._docker()
+        container.reload()
+        state = container.attrs["State"]
+        return None if state["Running"] else int(state["ExitCode"])
+
     def stop(self) -> None:
         """Remove the container and its data."""
         self._container.stop()
@@ -119,10 +126,9 @@ class ListeningContainer(Asked):
         self._docker().kill()
         self._docker().wait()
 
-    def restart(self) -> None:
-        """Start again on the same data and port, and return when the server answers."""
+    def restart_without_waiting(self) -> None:
+        """Start again on the same data and port."""
         self._docker().start()
-        self.wait_until_up()
 
     def pause(self) -> None:
         """Freeze the server: its connections stay open, and nothing answers."""
