@@ -95,15 +95,11 @@ def judge_shards(judge: Judge) -> Callable[..., None]:
         on_shards = shards.local_counts(database)
         assert len(acknowledged) == sum(on_shards)
         assert all(on_shards)
-        for number, server in enumerate(shards.servers, start=1):
-            judge(
-                row,
-                f"{fault}, asked through shard {number}",
-                server,
-                f"{database}.audit_logs",
-                acknowledged,
-                trials=times,
-            )
+        table = f"{database}.audit_logs"
+        first, *others = shards.servers
+        verdict = judge(row, fault, first, table, acknowledged, trials=times)
+        for server in others:
+            assert verdict == verdict_on(server, table, acknowledged)
 
     return judged
 
