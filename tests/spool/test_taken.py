@@ -85,6 +85,19 @@ def test_a_segment_that_cannot_be_synced_is_sent_if_it_can_be_read(
             spool.taken.attempting(segment)
 
 
+@pytest.mark.parametrize("left", [b"", b"{}\n", b"{}\n" * 300], ids=["none", "less", "more"])
+def test_a_segment_that_another_program_changed_is_not_sent(tmp_path: Path, left: bytes) -> None:
+    """The engine counts the rows of a file as all of them, and they were gone."""
+    spool = make_spool(tmp_path)
+    put_numbers(spool, 1, 3)
+    segment = spool.get(0.0)
+    assert segment is not None
+    segment.path.write_bytes(left)
+
+    with pytest.raises(SegmentUnreadable, match=f"has {len(left)} bytes of {segment.size}"):
+        spool.taken.attempting(segment)
+
+
 @pytest.mark.parametrize("was_attempted", [False, True])
 def test_a_quarantined_segment_keeps_its_rows_and_is_not_adopted(
     tmp_path: Path, was_attempted: bool

@@ -287,8 +287,8 @@ class Listener(QueueListener):
             return False
         self._counters.rows_lost += segment.rows
         _logger.error(
-            "%d rows cannot be read from the spool's disk; they are left in %s. When the disk can "
-            "be read again, rename the file to end in .sending",
+            "%d rows cannot be read from the spool: its disk fails, or a program has changed the "
+            "file. What is there is left in %s; to deliver it, rename the file to end in .sending",
             segment.rows,
             path,
         )

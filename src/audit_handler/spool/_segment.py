@@ -35,7 +35,7 @@ class SegmentGone(Exception):
 
 
 class SegmentUnreadable(Exception):
-    """The disk cannot read a segment."""
+    """The disk cannot read a segment, or not all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

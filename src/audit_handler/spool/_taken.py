@@ -44,7 +44,7 @@ class TakenSegment:
 
         Raises:
             SegmentGone: It was removed from outside.
-            SegmentUnreadable: The disk cannot read it.
+            SegmentUnreadable: The disk cannot read it, or returns another number of bytes.
             OSError: A file operation failed; the next call may succeed.
         """
         taken = self.segment
@@ -52,6 +52,12 @@ class TakenSegment:
             segment = taken  # An earlier call renamed it, and then failed.
         try:
             content = self._content(segment.path)
+            if len(content) != segment.size:
+                # A program has changed the file, or has closed its descriptor. An insert of what is
+                # left would count for all rows.
+                raise SegmentUnreadable(
+                    f"{segment.path} has {len(content)} bytes of {segment.size}"
+                )
             if not segment.was_attempted:
                 renamed = replace(segment, path=segment.path.with_suffix(SENDING))
                 self._files.rename(segment.path, renamed.path)
