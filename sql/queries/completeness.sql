@@ -20,7 +20,7 @@ GLOBAL INNER JOIN
       AND writer_id != '' AND NOT startsWith(writer_id, 'before_upgrade/')
     GROUP BY writer_id
 ) AS ranges USING (writer_id)
-WHERE event_date BETWEEN toDate({since:DateTime64(6, 'UTC')}) - 1 AND toDate({until:DateTime64(6, 'UTC')}) + 1
+WHERE event_date BETWEEN greatest(toDate({since:DateTime64(6, 'UTC')}), toDate('1970-01-02')) - 1 AND toDate({until:DateTime64(6, 'UTC')}) + 1
   AND seq BETWEEN first AND last
 GROUP BY writer_id
 ORDER BY missing + repeated DESC, writer_id;

@@ -204,6 +204,14 @@ def test_a_row_just_across_the_border_is_not_missing(trail: Trail) -> None:
     assert [("w", 3, 1, 3, 0, 0, 0)] == completeness(trail)
 
 
+def test_a_range_may_begin_with_the_first_day_of_all(trail: Trail) -> None:
+    """The day before it was one of the year 2149."""
+    trail.put("10:00:00", seq=1)
+    trail.put("10:00:00", seq=3)
+
+    assert [("w", 2, 1, 3, 1, 0, 0)] == completeness(trail, since="1970-01-01 00:00:00")
+
+
 def test_rows_without_a_number_and_copied_rows_are_no_writers(trail: Trail) -> None:
     trail.put("10:00:00", writer="", seq=7)
     trail.put("10:00:00", writer="before_upgrade/202611", seq=7)
