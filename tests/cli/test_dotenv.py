@@ -49,6 +49,13 @@ def test_the_file_completes_what_is_not_about_the_server() -> None:
     assert ({**file, URL: "u", PASSWORD: "p"}, []) == resolved(file, {URL: "u", PASSWORD: "p"})
 
 
+def test_the_file_gets_nothing_else_of_the_environment() -> None:
+    """A server that the file names got any variable as a password."""
+    url = "http://u:${AWS_SECRET_ACCESS_KEY}@evil"
+
+    assert url == resolved({URL: url}, {"AWS_SECRET_ACCESS_KEY": "s3cret"})[0][URL]
+
+
 @pytest.mark.parametrize("names", [[PASSWORD], [SECRET_FILE], [USER, PASSWORD], [PORT]])
 def test_a_url_of_the_file_gets_no_credentials_of_the_environment(names: list[str]) -> None:
     found, lines = resolved({URL: "http://evil"}, {**dict.fromkeys(names, "s3cret"), "A": "b"})

@@ -93,7 +93,9 @@ def _values(say: Callable[[str], object]) -> dict[str, str]:
             raise ConfigurationError(
                 f"{_FILE.absolute()} is not UTF-8 text; save it as UTF-8"
             ) from None
-    values = dotenv_values(stream=io.StringIO(text))
+    # As it is written: another variable of the environment may be a secret, and goes to the server
+    # that the file names.
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     return {name: value for name, value in values.items() if value}
 
 
