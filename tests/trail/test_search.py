@@ -33,6 +33,7 @@ def trail(faults: LoopbackClickHouse, database: str, connect: Connect) -> Trail:
             action="TRY",
             outcome="failure" if number == 6 else "success",
             ip_address="192.0.2.7",
+            level="Notice" if number == 5 else "INFO",
         )
         clickhouse.insert(line, token=f"t{number}")
     faults.command(
@@ -65,6 +66,14 @@ def test_a_page_begins_behind_the_last_event_of_the_one_before(trail: Trail) -> 
 
     assert [6, 5, 4, 3] == [event["seq"] for event in first]
     assert [{"seq": 2}, {"seq": 1}] == second
+
+
+@pytest.mark.parametrize("level", ["Notice", "NOTICE", "notice"])
+def test_a_level_is_found_in_any_case(trail: Trail, level: str) -> None:
+    """Python's own are upper case, and an application names others as it likes."""
+    found = trail.search(Filter(period=LATELY, level=level), limit=9, columns=("seq",))
+
+    assert [{"seq": 5}] == found
 
 
 def test_a_page_behind_an_event_that_is_not_there_is_a_lookup_error(trail: Trail) -> None:

@@ -62,10 +62,9 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--level",
-            type=str.upper,
             default="",
             metavar="NAME",
-            help="Log level, such as INFO or ERROR.",
+            help="Log level, such as INFO or ERROR; case is ignored.",
         ),
         click.option(
             "--ip",

@@ -75,10 +75,12 @@ class Filter:
             "session_id": self.session_id,
             "service_name": self.service,
             "outcome": self.outcome,
-            "level": self.level,
         }
         parameters: dict[str, Any] = {name: value for name, value in equal.items() if value}
         conditions = [IN_PERIOD, *(f"{name} = {{{name}:String}}" for name in parameters)]
+        if self.level:
+            conditions.append("upperUTF8(level) = upperUTF8({level:String})")
+            parameters["level"] = self.level
         if self.request_id:
             conditions.append("(request_id = {request:String} OR trace_id = {request:String})")
             parameters["request"] = self.request_id
