@@ -444,6 +444,9 @@ def test_recursion_near_the_interpreters_limit_does_not_cost_the_row() -> None:
         ({"status_code": 204}, "success"),
         ({"error_message": "declined"}, "failure"),
         ({"error_message": ""}, "unknown"),
+        ({"outcome": "DENY", "status_code": 200}, "unknown"),
+        ({"outcome": False, "status_code": 200}, "unknown"),
+        ({"outcome": "DENY", "status_code": 403}, "failure"),
     ],
 )
 def test_the_outcome_follows_http_grpc_and_the_error(extras: dict[str, Any], outcome: str) -> None:

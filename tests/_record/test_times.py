@@ -138,6 +138,9 @@ NOT_READ = [
     Decimal("1e999999"),
     Decimal("NaN"),
     13_377_376_800_000_000,
+    # 2025 with its seconds (ISO 8583), or milliseconds of 1977.
+    "251123030405",
+    251_123_030_405,
     # 2026 as FILETIME of Windows and as ticks of .NET, or nanoseconds of 1974 and of 1990.
     134_398_766_451_234_567,
     "134398766451234567",

@@ -24,9 +24,12 @@ _UNITS = (0, 3, 6, 9)
 _TICKS_SINCE = (-11_644_473_600, -62_135_596_800)
 
 _DIGITS = re.compile(r"(\d{1,19})(?:[.,](\d+))?", re.ASCII)
-# Milliseconds of 1976, or 202511230304: the 23rd of November 2025, 03:04. Nothing tells which.
+# Milliseconds of 1976 and 1977, or the 23rd of November 2025, 03:04: as 202511230304, or with its
+# seconds as 251123030405 (ISO 8583). Nothing tells which.
 _UNCLEAR = re.compile(
-    r"(?:19[7-9]|20\d)\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d", re.ASCII
+    r"(?:(?:19[7-9]|20\d)\d|(?P<short>\d\d))(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+    r"(?:[01]\d|2[0-3])[0-5]\d(?(short)[0-5]\d)",
+    re.ASCII,
 )
 _EXPONENT = re.compile(r"\d+(?:\.\d+)?[eE][+]?\d{1,2}", re.ASCII)
 # RFC 3339 and ISO 8601, with or without separators, as databases, Go, Java and JavaScript write
