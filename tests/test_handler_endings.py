@@ -5,9 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import threading
 import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -128,6 +132,52 @@ def test_raise_also_fails_closed_for_a_defect_of_ours(
     assert (1, 1) == (handler.status().rows_emitted, handler.status().rows_dropped)
     ours = [one.getMessage() for one in caplog.records if one.name.startswith("audit_handler")]
     assert "hunter2" not in "".join([*ours, *capsys.readouterr()])
+
+
+class TimeLimit(Exception):
+    """Raised by the signal handlers of job queues."""
+
+
+class Alarm:
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        raise TimeLimit
+
+    def strike(self, _number: int, _frame: FrameType | None) -> None:
+        raise TimeLimit
+
+
+def strike(_limit: int, _number: int, _frame: FrameType | None) -> None:
+    raise TimeLimit
+
+
+@pytest.mark.parametrize(
+    "raises",
+    [Alarm(), Alarm().strike, partial(strike, 2)],
+    ids=["an object", "a method", "a partial"],
+)
+def test_the_time_limit_of_a_job_ends_the_logger_call_and_the_job(
+    raises: Callable[[int, FrameType | None], None],
+    make_handler: MakeHandler,
+    log: logging.Logger,
+) -> None:
+    """It was counted as a defect of ours, and the job ran on."""
+    handler = make_handler("http://127.0.0.1:1", logger=log.name)
+    log.info("a", extra=AUDIT)
+    pipeline = handler._pipelines.open
+    assert pipeline is not None
+
+    def is_interrupted(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    pipeline.encoder.encode = is_interrupted  # type: ignore[method-assign, assignment]
+    before = signal.signal(signal.SIGUSR1, raises)
+    try:
+        with pytest.raises(TimeLimit):
+            log.info("b", extra=AUDIT)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert 0 == handler.status().rows_dropped
 
 
 def test_a_handler_that_nobody_holds_any_more_still_delivers(

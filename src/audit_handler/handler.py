@@ -15,6 +15,7 @@ from audit_handler._delivery.pipelines import Pipelines
 from audit_handler._drops import DropReport, unforeseen
 from audit_handler._loggers import disabled_with
 from audit_handler._process import registry
+from audit_handler._process.signals import comes_from_signal_handler
 from audit_handler._record.redaction import Redactor
 from audit_handler._reports import Reporter
 from audit_handler.config import Settings
@@ -220,11 +221,11 @@ class AuditHandler(logging.Handler):
             self._note_refused(exc)
             if self.settings.on_full == "raise":
                 raise
-        except OSError as exc:
-            if exc.errno is None:
-                raise  # A signal handler raised it, for example TimeoutError("too slow").
-            self._note_defect(exc, record)
-        except Exception as exc:  # noqa: BLE001  # our bug must not break the application
+        except Exception as exc:
+            # Such as the time limit of a job. No system call raises an OSError without errno.
+            if (isinstance(exc, OSError) and exc.errno is None) or comes_from_signal_handler(exc):
+                raise
+            # Our bug must not break the application.
             self._note_defect(exc, record)
         else:
             if self._drops.pending is not None:

@@ -14,15 +14,16 @@ import atexit
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from audit_handler._process import registry
 from audit_handler._reports import Reporter
 from audit_handler.errors import ConfigurationError
 
-__all__ = ["install_signal_handlers"]
+__all__ = ["comes_from_signal_handler", "install_signal_handlers"]
 
 _logger = Reporter("audit_handler.signals")
 
@@ -145,3 +146,19 @@ def _end() -> None:
 atexit.register(_end)
 # The child has neither the delivering thread nor the signal.
 os.register_at_fork(after_in_child=_under_way.clear)
+
+
+def comes_from_signal_handler(exc: BaseException) -> bool:
+    """
+    Return whether a signal handler of the application raised *exc*: it means the code that the
+    signal has interrupted, as the time limit of a job does.
+    """
+    codes = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    return any(frame.f_code in codes for frame, _line in traceback.walk_tb(exc.__traceback__))
+
+
+def _code_of(handler: Any) -> CodeType | None:
+    if not callable(handler):
+        return None
+    function = getattr(handler, "func", handler)  # of a `functools.partial`
+    return getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
