@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import click
 import pytest
 
 from audit_handler.cli import main
-from tests.support.commands import program, run
+from tests.support.commands import environment_with, program, run
 from tests.support.loopback import LoopbackClickHouse
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
@@ -63,6 +65,16 @@ def test_a_server_that_is_away_is_exit_code_3_and_a_remedy(command: list[str]) -
 
     assert (3, "") == (result.exit_code, result.stdout)
     assert "refused; check host and port in the dsn" in result.stderr
+
+
+def test_a_closed_output_is_no_error(trail_dsn: str) -> None:
+    shell = 'exec "$@" >&- 2>&-'
+    command = [sys.executable, "-m", "audit_handler.cli", "search", "--dsn", trail_dsn]
+    done = subprocess.run(
+        ["sh", "-c", shell, "sh", *command], env=environment_with({}), timeout=60, check=False
+    )
+
+    assert 0 == done.returncode
 
 
 @pytest.mark.parametrize("name", ["audit; DROP TABLE x", "audit`", "a.b"])

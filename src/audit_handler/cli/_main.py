@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import click
@@ -93,6 +95,9 @@ def main() -> None:
       3  ClickHouse or the spool is unreachable, or rejected the request. The
          message says what to do.
     """  # \b tells click to keep these lines as they are
+    # Python has none if it is closed (>&-).
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115  # until the end
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115  # until the end
     if isinstance(sys.stdout, TextIOWrapper):
         # Stored text may hold characters that this terminal or file cannot encode.
         sys.stdout.reconfigure(errors="backslashreplace")
