@@ -145,6 +145,8 @@ class ClickHouse:
         path: Path | None,
         settings: dict[str, Any],
     ) -> None:
+        written = self._columns.with_times(lines)
+        lines, path = written, path if written is lines else None
         sent = Sent(lines, ignores_views="materialized_views_ignore_errors" in settings)
         with self._columns.blamed(columns), self._errors(sent):
             self._columns.check(lines, columns)

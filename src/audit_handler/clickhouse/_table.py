@@ -11,6 +11,7 @@ from audit_handler._reports import Reporter
 from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._errors import about_no_row, mapped_errors
+from audit_handler.clickhouse._event_times import EventTimes
 from audit_handler.clickhouse._limits import Limit, limit_of
 from audit_handler.clickhouse._transport import transport_of
 from audit_handler.errors import DataError, DeliveryError, SetupError
@@ -48,6 +49,7 @@ class InsertColumns:
         self._monotonic = monotonic
         self._names: Sequence[str] = ()
         self._limits: list[Limit] = []
+        self._times = EventTimes("")
         self._read_at = 0.0
         self._has_asked_for_retention = False
         self.is_older = False
@@ -93,7 +95,7 @@ class InsertColumns:
         except SetupError as exc:
             if exc.code != Code.ACCESS_DENIED:
                 raise
-            self._names, self._limits = WRITTEN_COLUMNS, []
+            self._names, self._limits, self._times = WRITTEN_COLUMNS, [], EventTimes("")
             self._read_at = self._monotonic()
             return
         defaults = {name: default for name, (_type, default) in described.items()}
@@ -107,6 +109,7 @@ class InsertColumns:
             if name not in _OUR_NAMES and default not in ("MATERIALIZED", "ALIAS")
         ]
         self._names = (*self.standard_names, *added)
+        self._times = EventTimes(described["event_time"][0])
         self._limits = [limit for name in added if (limit := limit_of(name, described[name][0]))]
         self._read_at = self._monotonic()
 
@@ -118,6 +121,10 @@ class InsertColumns:
         for limit in self._limits:
             if limit.name in columns:
                 limit.check(lines)
+
+    def with_times(self, lines: bytes) -> bytes:
+        """Return *lines* with times that the table's column reads; mostly the same object."""
+        return self._times.written(lines)
 
     @contextmanager
     def blamed(self, columns: Sequence[str]) -> Iterator[None]:
