@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -97,6 +98,69 @@ def test_the_operators_own_parts_are_left_alone(
     ):
         clickhouse.command(f"ALTER TABLE {table} {change}")
 
+    assert [] == changes(clickhouse, target)
+
+
+@pytest.mark.parametrize(
+    "default", ["DEFAULT toDate(event_time, 'Asia/Tokyo')", "DEFAULT today()", "", "MATERIALIZED 1"]
+)
+def test_a_day_of_the_operators_own_is_not_compared_with_the_time(
+    clickhouse: ClickHouse, target: Target, default: str
+) -> None:
+    """The check of today's layout would reject the rows of an evening, or all those of the past."""
+    create = statements(target)[1].replace("DEFAULT toDate(event_time)", default)
+    clickhouse.command(statements(target)[0])
+    clickhouse.command(re.sub(r"    CONSTRAINT date_matches_time .+\n", "", create))
+    found = fix(clickhouse, target)
+    clickhouse.insert(rows(1, event_time="2026-05-05 20:00:00"), token="t")
+
+    assert [] == found
+
+
+def test_a_check_that_rejects_days_of_the_operators_own_is_dropped(
+    clickhouse: ClickHouse, target: Target, table: str
+) -> None:
+    """An earlier release added it."""
+    clickhouse.command(
+        f"ALTER TABLE {table} MODIFY COLUMN event_date DEFAULT toDate(event_time, 'Asia/Tokyo')"
+    )
+    found = fix(clickhouse, target)
+    clickhouse.insert(rows(2, event_time="2026-05-05 20:00:00"), token="u")
+
+    what = f"constraint date_matches_time of {table} rejects rows"
+    assert [f"{what}, because event_date has a default of its own"] == found
+    assert [] == changes(clickhouse, target)
+
+
+def test_a_check_of_the_operators_own_stays(
+    clickhouse: ClickHouse, target: Target, table: str
+) -> None:
+    for change in (
+        "DROP CONSTRAINT date_matches_time",
+        "MODIFY COLUMN event_date DEFAULT toDate(event_time) + 1",
+        "ADD CONSTRAINT date_matches_time CHECK event_date = toDate(event_time) + 1",
+    ):
+        clickhouse.command(f"ALTER TABLE {table} {change}")
+
+    assert [] == changes(clickhouse, target)
+
+
+@pytest.mark.parametrize("engine", ["ReplacingMergeTree", "SummingMergeTree"])
+def test_an_engine_that_refuses_a_projection_gets_the_other_parts(
+    clickhouse: ClickHouse, target: Target, engine: str
+) -> None:
+    """Each run ended at the projection, before the deduplication window."""
+    create = re.sub(
+        r",\n    PROJECTION .+?\n(?=\)\n)", "\n", statements(target)[1], flags=re.DOTALL
+    )
+    create = create.replace("non_replicated_deduplication_window = 10000,", "")
+    clickhouse.command(statements(target)[0])
+    clickhouse.command(create.replace("ENGINE = MergeTree", f"ENGINE = {engine}"))
+    name = f"{target.database}.{target.table}"
+
+    assert [f"setting non_replicated_deduplication_window of {name} is missing"] == fix(
+        clickhouse, target
+    )
     assert [] == changes(clickhouse, target)
 
 

@@ -61,6 +61,14 @@ class Table:
         return self.engine.endswith("MergeTree")
 
     @property
+    def keeps_each_row(self) -> bool:
+        """
+        Whether merges keep each row, unlike those of a ReplacingMergeTree, to which ClickHouse adds
+        no projection (344).
+        """
+        return self.engine in ("MergeTree", "ReplicatedMergeTree", "SharedMergeTree")
+
+    @property
     def is_older(self) -> bool:
         """Whether the table has the layout of 2025."""
         return is_older(self.columns)
@@ -162,6 +170,14 @@ _EARLIER_CONSTRAINT = (
     "CONSTRAINT time_is_sane CHECK event_time >= toDateTime64('2020-01-01 00:00:00', 6, 'UTC')"
 )
 _CONSTRAINT = "CHECK event_time >= toDateTime64('1971-01-01 00:00:00', 6, 'UTC')"
+# Inserts never name event_date, so with another default this check could only reject rows.
+_OUR_DATE = re.compile(
+    r"`event_date` \w+ (?:DEFAULT|MATERIALIZED) toDate\(event_time\)(?=[,)]| [A-Z])"
+)
+_DATE_CHECK = "date_matches_time"
+_OUR_DATE_CHECK = re.compile(
+    rf"CONSTRAINT {_DATE_CHECK} CHECK event_date = toDate\(event_time\)(?=[,)])"
+)
 _EARLIER_TTL = re.compile(r"event_date \+ toInterval\w+\(\d+\)")
 _TTL = re.compile(r" TTL (.+?)(?: SETTINGS .*)?$", re.DOTALL)
 _TIME = re.compile(r"\bevent_(?:date|time)\b")
@@ -239,12 +255,7 @@ def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterat
                 remedy=_OTHER_KEY,
             )
     yield from _changes_of_columns(table, create, name, alter)
-    for kind, part, definition in (*_PART.findall(create), *_PROJECTION.findall(create)):
-        if f"{kind} {part} " not in table.ddl:
-            yield Change(
-                what=f"{kind.lower()} {part} of {name} is missing",
-                sql=f"{alter} ADD {kind} IF NOT EXISTS {part} {' '.join(definition.split())}",
-            )
+    yield from _changes_of_parts(table, create, name, alter)
     settings = create.partition("\nSETTINGS ")[2]
     for setting, value in _SETTING.findall(settings):
         if f" {setting} = " not in table.ddl and setting != "index_granularity":
@@ -253,6 +264,27 @@ def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterat
                 sql=f"{alter} MODIFY SETTING {setting} = {value}",
             )
     yield from _changes_of_times(table, name, alter)
+
+
+def _changes_of_parts(table: Table, create: str, name: str, alter: str) -> Iterator[Change]:
+    """Yield the missing indexes, constraints and projections that suit the table."""
+    has_our_date = _OUR_DATE.search(table.ddl) is not None
+    for kind, part, definition in (*_PART.findall(create), *_PROJECTION.findall(create)):
+        suits = (
+            table.keeps_each_row if kind == "PROJECTION" else has_our_date or part != _DATE_CHECK
+        )
+        if suits and f"{kind} {part} " not in table.ddl:
+            yield Change(
+                what=f"{kind.lower()} {part} of {name} is missing",
+                sql=f"{alter} ADD {kind} IF NOT EXISTS {part} {' '.join(definition.split())}",
+            )
+    if not has_our_date and _OUR_DATE_CHECK.search(table.ddl):
+        yield Change(
+            what=f"constraint {_DATE_CHECK} of {name} rejects rows, because event_date has a "
+            "default of its own",
+            sql=f"{alter} DROP CONSTRAINT IF EXISTS {_DATE_CHECK}",
+            done="dropped",
+        )
 
 
 def _changes_of_times(table: Table, name: str, alter: str) -> Iterator[Change]:
