@@ -33,7 +33,8 @@ _ENGINE = (
 _FRONT = re.compile(r"Distributed\('[^']*', '([^']*)', '([^']*)'")
 _OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))
 
-
+# The standard columns whose types have limits. The handler keeps their values within them.
+_OUR_TYPES = {"status_code": "UInt16", "response_time_ms": "UInt32", "seq": "UInt64"}
 # A column that the user adds is filled within this time.
 _READ_SECONDS = 60.0
 
@@ -110,13 +111,19 @@ class InsertColumns:
         ]
         self._names = (*self.standard_names, *added)
         self._times = EventTimes(described["event_time"][0])
-        self._limits = [limit for name in added if (limit := limit_of(name, described[name][0]))]
+        self._limits = [
+            limit
+            for name in self._names
+            if described[name][0] != _OUR_TYPES.get(name)
+            and name != "event_time"  # The handler keeps it within any of the types.
+            and (limit := limit_of(name, described[name][0]))
+        ]
         self._read_at = self._monotonic()
 
     def check(self, lines: bytes, columns: Collection[str]) -> None:
         """
         Raise DataError for the first row with a value that ClickHouse would store as another one
-        in one of the user's *columns*.
+        in one of *columns*, which the user added or whose type the user changed.
         """
         for limit in self._limits:
             if limit.name in columns:
