@@ -84,7 +84,6 @@ _LEAVES = {
     "DateTime": _Leaf(low=0, high=2**32 - 1, years=range(1970, 2106), reads_digits=True),
     "DateTime64": _Leaf(low=-2_208_988_800, high=10_413_791_999),
     "Time": _Leaf(low=-3_599_999, high=3_599_999),
-    "Time64": _Leaf(low=-3_599_999, high=3_599_999),
     # The numbers of an Enum: 257 is 1 in eight bits. Digits in a text may be a name.
     "Enum8": _Leaf(low=-(2**7), high=2**7 - 1),
     "Enum16": _Leaf(low=-(2**15), high=2**15 - 1),
@@ -165,6 +164,9 @@ def _fits_of(column_type: str) -> _Fits | None:
         return _Leaf(low=-(2 ** (bits - 1)), high=2 ** (bits - 1) - 1, reads_digits=True)
     if kind.startswith("Interval"):
         return _fits_of("Int64")
+    if kind == "Time64":  # Numbers count its ticks.
+        ticks = 3_600_000 * 10 ** int(arguments[0]) - 1
+        return _Leaf(low=-ticks, high=ticks)
     return _LEAVES.get(kind)
 
 
