@@ -8,11 +8,13 @@ from unittest.mock import create_autospec
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.models import SettingDef
 from clickhouse_connect.driver.summary import QuerySummary
 
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.clickhouse._insert import insert_file, insert_lines
-from audit_handler.errors import DataError, UnconfirmedError
+from audit_handler.clickhouse._insert import block_settings, insert_file, insert_lines
+from audit_handler.errors import DataError, SetupError, TransientError, UnconfirmedError
+from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, count, rows
 
@@ -116,6 +118,45 @@ def test_a_file_is_named_with_its_settings_and_every_value_is_quoted() -> None:
         "FORMAT JSONEachRow",
         use_database=False,
     )
+
+
+BREAKS = {"timeout_overflow_mode": "break", "max_execution_time": 0.5}
+
+
+def test_an_insert_that_takes_too_long_is_not_acknowledged(
+    engine: Engine, connect: Connect, database: str
+) -> None:
+    """With *break* the answer counts every row, and none may be stored."""
+    clickhouse = connect(engine.dsn(database), client_options={"settings": BREAKS})
+    clickhouse.create_table()
+    engine.command(
+        f"ALTER TABLE {database}.audit_logs ADD COLUMN slow UInt8 MATERIALIZED sleepEachRow(0.01)"
+    )
+    with pytest.raises(TransientError) as raised:
+        clickhouse.insert(rows(*range(1, 101)), token="w:1-100")
+
+    assert (159, 0) == (raised.value.code, count(engine, database))
+
+
+def client_with(**settings: tuple[str, int]) -> Client:
+    """A client of a server with *settings*: value, and whether the user may not change it."""
+    client: Client = create_autospec(Client, instance=True)
+    client.server_settings = {
+        name: SettingDef(name=name, value=value, readonly=readonly)
+        for name, (value, readonly) in settings.items()
+    }
+    return client
+
+
+def test_a_setting_that_loses_rows_and_cannot_be_changed_stops_the_insert() -> None:
+    limits = {"max_execution_time": ("30", 0)}
+    with pytest.raises(SetupError, match="timeout_overflow_mode=break") as raised:
+        block_settings(client_with(timeout_overflow_mode=("break", 1), **limits))
+
+    assert "let the user change it" in raised.value.remedy
+    for name in ({"timeout_overflow_mode": ("throw", 1)}, {"timeout_overflow_mode": ("break", 0)}):
+        block_settings(client_with(**name, **limits))
+    block_settings(client_with(timeout_overflow_mode=("break", 1), max_execution_time=("0", 0)))
 
 
 @pytest.mark.parametrize("counted", [1, 2, 3])

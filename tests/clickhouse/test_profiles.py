@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.errors import DataError
+from audit_handler.errors import DataError, TransientError
 from tests.support.listening import ListeningClickHouse
 from tests.support.listening.config import ADMIN, User
 from tests.support.tables import Connect, count, rows
@@ -38,10 +38,17 @@ NO_TOKENS = User(
     settings={"deduplicate_insert": "disable", "insert_deduplicate": 0},
 )
 
+BREAKS = User(
+    name="breaks",
+    password="made-up",
+    grants=_ALL,
+    settings={"timeout_overflow_mode": "break", "max_execution_time": 0.5},
+)
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningClickHouse]:
-    users = [SMALL_BLOCKS, CUT_ANSWERS, NO_TOKENS]
+    users = [SMALL_BLOCKS, CUT_ANSWERS, NO_TOKENS, BREAKS]
     with ListeningClickHouse(tmp_path_factory.mktemp("profiles"), users=users) as server:
         yield server
 
@@ -68,6 +75,19 @@ def test_a_bad_row_leaves_nothing_stored_whatever_the_block_size(
         clickhouse.insert(rows(*range(1, 101)) + rows(101, **bad) + rows(102), token="w:1-102")
 
     assert (0, 101) == (count(server, database), raised.value.row)
+
+
+def test_an_insert_that_takes_too_long_is_not_acknowledged(
+    server: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connected(server, connect, database, BREAKS)
+    server.command(
+        f"ALTER TABLE {database}.audit_logs ADD COLUMN slow UInt8 MATERIALIZED sleepEachRow(0.01)"
+    )
+    with pytest.raises(TransientError):
+        clickhouse.insert(rows(*range(1, 101)), token="w:1-100")
+
+    assert 0 == count(server, database)
 
 
 def test_a_look_up_is_never_cut_short(

@@ -19,8 +19,10 @@ _WHOLE_ANSWER = {
     "max_result_rows": 0,
     "max_result_bytes": 0,
     "read_overflow_mode": "throw",
+    "read_overflow_mode_leaf": "throw",
     "result_overflow_mode": "throw",
     "timeout_overflow_mode": "throw",
+    "timeout_overflow_mode_leaf": "throw",
     "skip_unavailable_shards": 0,
 }
 

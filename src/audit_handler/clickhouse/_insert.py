@@ -10,7 +10,7 @@ from audit_handler.clickhouse._ask import changeable
 from audit_handler.clickhouse._loading import zstd
 from audit_handler.clickhouse._shown import shown
 from audit_handler.clickhouse._transport import transport_of
-from audit_handler.errors import UnconfirmedError
+from audit_handler.errors import SetupError, UnconfirmedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,9 @@ _BLOCK_SETTINGS = {
     "insert_deduplicate": 1,
     # Replaces `insert_deduplicate` since ClickHouse 26.2.
     "deduplicate_insert": "enable",
+    # With "break", an insert that takes longer than `max_execution_time` ends without an error, and
+    # the answer counts rows that are not stored.
+    "timeout_overflow_mode": "throw",
 }
 
 
@@ -77,8 +80,27 @@ def block_settings(client: Client) -> dict[str, Any]:
     Return the settings that make one block of each insert, and let its token count, for a user
     whose profile has others. Settings that the server does not know, or that the user may not
     change, are left out.
+
+    Raises:
+        SetupError: The user's profile fixes a setting that loses rows.
     """
-    return changeable(client, _BLOCK_SETTINGS)
+    settings = changeable(client, _BLOCK_SETTINGS)
+    if (
+        "timeout_overflow_mode" not in settings
+        and _value(client, "timeout_overflow_mode") == "break"
+        and _value(client, "max_execution_time") != "0"
+    ):
+        raise SetupError(
+            "timeout_overflow_mode=break of the user's profile loses rows: ClickHouse acknowledges "
+            "an insert that it has not stored",
+            remedy="remove it from the profile, or let the user change it",
+        )
+    return settings
+
+
+def _value(client: Client, setting: str) -> str | None:
+    known = client.server_settings.get(setting)
+    return None if known is None else str(known.value)
 
 
 def post(
