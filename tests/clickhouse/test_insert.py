@@ -120,6 +120,21 @@ def test_a_file_is_named_with_its_settings_and_every_value_is_quoted() -> None:
     )
 
 
+def test_a_key_that_differs_from_a_column_by_case_is_not_put_into_it(
+    engine: Engine, connect: Connect, database: str
+) -> None:
+    """Beside the column's own key, ClickHouse would reject the row."""
+    clickhouse = connect(engine.dsn(database))
+    clickhouse.create_table()
+    engine.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN n UInt8")
+    others = {"Action": "x", "Level": "Informational", "Status_Code": 70_000, "N": 300}
+    clickhouse.insert(rows(1, **others), token="w:1-1")
+
+    assert [{"action": "TRY", "level": "", "status_code": 0, "n": 0}] == engine.query(
+        f"SELECT action, level, status_code, n FROM {database}.audit_logs"
+    )
+
+
 BREAKS = {"timeout_overflow_mode": "break", "max_execution_time": 0.5}
 
 

@@ -41,6 +41,9 @@ _BLOCK_SETTINGS = {
     # With "break", an insert that takes longer than `max_execution_time` ends without an error, and
     # the answer counts rows that are not stored.
     "timeout_overflow_mode": "throw",
+    # Since ClickHouse 26.5, a key that differs from a column by case only goes into the column too:
+    # an extra `Action` beside `action` rejects the row.
+    "input_format_column_name_matching_mode": "match_case",
 }
 
 
