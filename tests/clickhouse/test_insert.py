@@ -135,6 +135,61 @@ def test_a_key_that_differs_from_a_column_by_case_is_not_put_into_it(
     )
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"describe_compact_output": 1},
+        {"describe_include_subcolumns": 1},
+        {"describe_include_virtual_columns": 1},
+        {"input_format_json_read_objects_as_strings": 0},
+        {"input_format_json_read_arrays_as_strings": 0},
+        {"input_format_json_read_numbers_as_strings": 0},
+        {"input_format_json_read_bools_as_strings": 0},
+        {"input_format_json_map_as_array_of_tuples": 1},
+        {"input_format_json_named_tuples_as_objects": 0},
+        {"input_format_null_as_default": 0},
+        {"input_format_defaults_for_omitted_fields": 0},
+        {"input_format_force_null_for_omitted_fields": 1},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_every_value_is_stored_whatever_the_settings_of_the_user(
+    faults: LoopbackClickHouse, connect: Connect, database: str, settings: dict[str, int]
+) -> None:
+    clickhouse = connect(faults.dsn(database), client_options={"settings": settings})
+    clickhouse.create_table()
+    types = {
+        "pairs": "Map(String, String)",
+        "tup": "Tuple(a UInt8, b String)",
+        "listed": "String",
+        "digits": "String",
+        "truth": "String",
+        "nothing": "String DEFAULT 'x'",
+        "note": "Nullable(String)",
+        "made": "String DEFAULT agent_id",
+    }
+    added = ", ".join(f"ADD COLUMN {name} {kind}" for name, kind in types.items())
+    faults.command(f"ALTER TABLE {database}.audit_logs {added}")
+    sent = {
+        "agent_id": "me",
+        "pairs": {"a": "b"},
+        "tup": {"a": 1, "b": "c"},
+        "listed": [1, 2],
+        "digits": 12,
+        "truth": True,
+        "nothing": None,
+        "metadata": {"a": {"b": 1}},
+        "event_date": "2026-11-23",
+    }
+    clickhouse.insert(rows(1, **sent), token="w:1-1")
+
+    stored = {"listed": "[1,2]", "digits": "12", "truth": "true", "nothing": "x", "made": "me"}
+    asked = ", ".join(f"{name}" for name in sent | stored)
+    assert [
+        sent | stored | {"tup": {"a": 1, "b": "c"}, "metadata": '{"a":{"b":1}}'}
+    ] == faults.query(f"SELECT {asked} FROM {database}.audit_logs")
+
+
 BREAKS = {"timeout_overflow_mode": "break", "max_execution_time": 0.5}
 
 

@@ -44,6 +44,17 @@ _BLOCK_SETTINGS = {
     # Since ClickHouse 26.5, a key that differs from a column by case only goes into the column too:
     # an extra `Action` beside `action` rejects the row.
     "input_format_column_name_matching_mode": "match_case",
+    # Rows are JSON of one form. With other values the table rejects all rows, or a column its
+    # values.
+    "input_format_json_read_objects_as_strings": 1,
+    "input_format_json_read_arrays_as_strings": 1,
+    "input_format_json_read_numbers_as_strings": 1,
+    "input_format_json_read_bools_as_strings": 1,
+    "input_format_json_map_as_array_of_tuples": 0,
+    "input_format_json_named_tuples_as_objects": 1,
+    "input_format_null_as_default": 1,
+    "input_format_defaults_for_omitted_fields": 1,
+    "input_format_force_null_for_omitted_fields": 0,
 }
 
 
