@@ -8,7 +8,7 @@ from audit_handler._operations.check_table import TableSteps
 from tests.support.findings import findings
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.older import create_older_table
-from tests.support.tables import Connect, target_of
+from tests.support.tables import Connect, create_with_engine, target_of
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
@@ -73,8 +73,33 @@ def test_a_table_that_holds_no_rows_sends_the_question_to_an_administrator(
     faults: LoopbackClickHouse, database: str, connect: Connect
 ) -> None:
     faults.command(f"CREATE DATABASE {database}")
-    faults.command(f"CREATE TABLE {database}.audit_logs (a UInt8) ENGINE = Memory")
+    faults.command(f"CREATE VIEW {database}.audit_logs AS SELECT 1 AS a")
     dsn = faults.dsn(database)
     (found,) = TableSteps(connect(dsn), target_of(dsn, database)).deduplication()
 
     assert ("warning", True) == (found.state, "as an administrator" in found.remedy)
+
+
+@pytest.mark.parametrize("engine", ["Log", "Memory", "Null"])
+def test_an_engine_that_loses_rows_is_named_with_a_table_that_does_not(
+    faults: LoopbackClickHouse, database: str, connect: Connect, engine: str
+) -> None:
+    table = create_with_engine(faults, database, engine)
+    dsn = faults.dsn(database)
+    steps = TableSteps(connect(dsn), target_of(dsn, database))
+    (columns,), (deduplication,) = steps.columns(), steps.deduplication()
+
+    assert ("warning", "warning") == (columns.state, deduplication.state)
+    assert columns.detail.startswith(f"{table} has the engine {engine}, which ")
+    assert f"a {engine} table does not recognise a repeated insert" == deduplication.detail
+    assert "audit-handler init --table" in columns.remedy
+
+
+def test_an_engine_that_merges_rows_is_a_warning(
+    faults: LoopbackClickHouse, database: str, connect: Connect
+) -> None:
+    create_with_engine(faults, database, "ReplacingMergeTree ORDER BY agent_id")
+    dsn = faults.dsn(database)
+    details = [each.detail for each in TableSteps(connect(dsn), target_of(dsn, database)).columns()]
+
+    assert 1 == sum("has the engine ReplacingMergeTree" in detail for detail in details)

@@ -8,6 +8,7 @@ from typing import Any
 
 from audit_handler._options.dsn import parse_dsn
 from audit_handler.clickhouse import ClickHouse
+from audit_handler.schema import statements
 from audit_handler.target import Target
 from tests.support.engines import Engine
 
@@ -35,6 +36,20 @@ def target_of(dsn: str, database: str, **fields: Any) -> Target:
     parsed = {**parse_dsn(dsn), "database": database}
     parsed["client_options"] = {**parsed["client_options"], **fields.pop("client_options", {})}
     return Target(**parsed, **fields)
+
+
+def create_with_engine(server: Engine, database: str, engine: str) -> str:
+    """
+    Create *database* with a table that has the columns of today, without defaults, and *engine*.
+    Return its name. A table ``store`` with today's layout stands beside it.
+    """
+    for sql in statements(target_of(server.dsn(), database, table="store")):
+        server.command(sql)
+    table = f"{database}.audit_logs"
+    server.command(
+        f"CREATE TABLE {table} ENGINE = {engine} EMPTY AS SELECT * FROM {database}.store"
+    )
+    return table
 
 
 def count(server: Engine, database: str) -> int:

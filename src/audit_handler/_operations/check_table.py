@@ -13,6 +13,7 @@ from audit_handler.schema import (
     WRITTEN_COLUMNS,
     Client,
     changes,
+    engine_risk,
     existing_table,
 )
 from audit_handler.target import Target
@@ -111,6 +112,16 @@ class TableSteps:
             if table is not None and table.holds_rows:
                 break
         else:
+            front = existing_table(self._connection, self._target.database, self._target.table)
+            risk = engine_risk(front.engine_full) if front is not None else None
+            if front is not None and risk is not None:
+                yield Finding(
+                    step="deduplication",
+                    state=WARNING,
+                    detail=f"a {front.engine} table does not recognise a repeated insert",
+                    remedy=risk.remedy,
+                )
+                return
             yield Finding(
                 step="deduplication",
                 state=WARNING,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,9 +12,10 @@ from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._errors import about_no_row, mapped_errors
 from audit_handler.clickhouse._event_times import EventTimes
 from audit_handler.clickhouse._limits import Limit, limit_of
+from audit_handler.clickhouse._risks import warn_of_risks
 from audit_handler.clickhouse._transport import transport_of
-from audit_handler.errors import DataError, DeliveryError, SetupError
-from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older, ttl_of_past_events
+from audit_handler.errors import DataError, SetupError
+from audit_handler.schema import OLDER_COLUMNS, WRITTEN_COLUMNS, is_older
 from audit_handler.target import Target
 
 if TYPE_CHECKING:
@@ -25,12 +25,6 @@ __all__ = ["InsertColumns"]
 
 _logger = Reporter("audit_handler.clickhouse")
 
-_ENGINE = (
-    "SELECT engine_full FROM system.tables "
-    "WHERE database = {database:String} AND name = {table:String}"
-)
-# A Distributed table, and the local table behind it.
-_FRONT = re.compile(r"Distributed\('[^']*', '([^']*)', '([^']*)'")
 _OUR_NAMES = frozenset((*WRITTEN_COLUMNS, "event_date", "ingested_at"))
 
 # The standard columns whose types have limits. The handler keeps their values within them.
@@ -52,7 +46,7 @@ class InsertColumns:
         self._limits: list[Limit] = []
         self._times = EventTimes("")
         self._read_at = 0.0
-        self._has_asked_for_retention = False
+        self._has_asked_for_risks = False
         self.is_older = False
         """Whether the table has the layout of 2025."""
 
@@ -90,7 +84,8 @@ class InsertColumns:
         # Forget the columns first: an error below must not leave those of an earlier state of the
         # table.
         self.forget()
-        self._warn_of_retention(client)
+        if not self._has_asked_for_risks:
+            self._has_asked_for_risks = warn_of_risks(client, self._target, self._secrets)
         try:
             described = self._described(client)
         except SetupError as exc:
@@ -166,41 +161,6 @@ class InsertColumns:
                 "sql/node/2_table.sql) or use another table",
                 code=Code.NO_SUCH_COLUMN_IN_TABLE,
             )
-
-    def _warn_of_retention(self, client: Client) -> None:
-        """
-        Warn, once, if the table drops events of the past. Says nothing if the user may not see it.
-        """
-        if self._has_asked_for_retention:
-            return
-        database = self._target.database
-        table = f"{self._target.table}_local" if self._target.cluster else self._target.table
-        try:
-            rows = self._engine(client, database, table)
-            if rows and (front := _FRONT.match(rows[0][0])):
-                database, table = front[1] or database, front[2]
-                rows = self._engine(client, database, table)
-        except DeliveryError as exc:
-            # Any other error is transient: the next description asks again.
-            self._has_asked_for_retention = isinstance(exc, SetupError)
-            return
-        # There is no row if the table is missing, or this user has no grant on it.
-        self._has_asked_for_retention = bool(rows)
-        ttl = ttl_of_past_events(rows[0][0]) if rows else None
-        if ttl is not None:
-            _logger.warning(
-                "table %s.%s drops events of the past soon after they are stored, because its "
-                "retention counts from the event alone (TTL %s). Count from ingestion with: "
-                "audit-handler init",
-                database,
-                table,
-                ttl,
-            )
-
-    def _engine(self, client: Client, database: str, table: str) -> list[list[str]]:
-        """Return the engine with its TTL, in one row; no row if this user does not see it."""
-        with about_no_row(), mapped_errors(self._secrets, transport_of(client)):
-            return ask(client, _ENGINE, ["engine_full"], {"database": database, "table": table})
 
     def _warn_of_older_layout(self) -> None:
         _logger.warning(

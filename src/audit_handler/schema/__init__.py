@@ -28,6 +28,7 @@ from audit_handler.schema._files import (
     scripts,
     statements,
 )
+from audit_handler.schema._risks import Risk, engine_risk
 
 __all__ = [
     "COLUMNS",
@@ -37,9 +38,11 @@ __all__ = [
     "Change",
     "Client",
     "Kind",
+    "Risk",
     "Table",
     "access_statements",
     "changes",
+    "engine_risk",
     "existing_table",
     "is_older",
     "parameters",

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from audit_handler.errors import SetupError
 from audit_handler.schema._columns import is_older
 from audit_handler.schema._files import statements
+from audit_handler.schema._risks import engine_risk
 from audit_handler.target import Target
 
 __all__ = ["Change", "Client", "Table", "changes", "existing_table", "ttl_of_past_events"]
@@ -231,12 +232,16 @@ def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]
 
 def _changes_of_rows(table: Table, create: str, name: str, alter: str) -> Iterator[Change]:
     """Yield the differences of a table that holds the rows."""
-    if not table.holds_rows:
+    risk = engine_risk(table.engine_full)
+    if risk is not None:
+        yield Change(what=f"{name} {risk.what}", sql=None, remedy=risk.remedy)
+    elif not table.holds_rows:
         yield Change(
             what=f"{name} is a {table.engine} table, which holds no rows itself",
             sql=None,
             remedy=_HOLDS_NO_ROWS,
         )
+    if not table.holds_rows:
         return
     if table.is_older:
         yield Change(what=f"{name} has the layout of 2025", sql=None, remedy=_UPGRADE)

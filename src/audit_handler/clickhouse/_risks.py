@@ -1,0 +1,70 @@
+"""Warn of a table that loses rows which ClickHouse has acknowledged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from audit_handler._reports import Reporter
+from audit_handler.clickhouse._ask import ask
+from audit_handler.clickhouse._errors import about_no_row, mapped_errors
+from audit_handler.clickhouse._transport import transport_of
+from audit_handler.errors import DeliveryError, SetupError
+from audit_handler.schema import engine_risk, ttl_of_past_events
+from audit_handler.target import Target
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+__all__ = ["warn_of_risks"]
+
+_logger = Reporter("audit_handler.clickhouse")
+
+_ENGINE = (
+    "SELECT engine_full FROM system.tables "
+    "WHERE database = {database:String} AND name = {table:String}"
+)
+# A Distributed table, and the local table behind it.
+_FRONT = re.compile(r"Distributed\('[^']*', '([^']*)', '([^']*)'")
+
+
+def warn_of_risks(client: Client, target: Target, secrets: Collection[str]) -> bool:
+    """
+    Warn if the engine of *target*'s table loses rows, or its retention drops events of the past.
+
+    Return False if that is not known yet: the table is missing, or the question failed. True also
+    if the user may not ask.
+    """
+    database, table = target.database, target.table
+    try:
+        engine = _engine(client, database, table, secrets)
+        if engine is not None and (front := _FRONT.match(engine)):
+            database, table = front[1] or database, front[2]
+            engine = _engine(client, database, table, secrets)
+    except DeliveryError as exc:
+        # Any other error is transient: the next description asks again.
+        return isinstance(exc, SetupError)
+    if engine is None:
+        return False
+    risk = engine_risk(engine)
+    if risk is not None:
+        _logger.warning("table %s.%s %s; %s", database, table, risk.what, risk.remedy)
+    ttl = ttl_of_past_events(engine)
+    if ttl is not None:
+        _logger.warning(
+            "table %s.%s drops events of the past soon after they are stored, because its "
+            "retention counts from the event alone (TTL %s). Count from ingestion with: "
+            "audit-handler init",
+            database,
+            table,
+            ttl,
+        )
+    return True
+
+
+def _engine(client: Client, database: str, table: str, secrets: Collection[str]) -> str | None:
+    """Return the engine with its keys and TTL; None if this user does not see the table."""
+    with about_no_row(), mapped_errors(secrets, transport_of(client)):
+        rows = ask(client, _ENGINE, ["engine_full"], {"database": database, "table": table})
+    return str(rows[0][0]) if rows else None

@@ -1,0 +1,163 @@
+"""The log names what in a table loses rows that ClickHouse has acknowledged."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.listening import ListeningClickHouse
+from tests.support.listening.config import CLUSTER
+from tests.support.loopback import LoopbackClickHouse
+from tests.support.tables import Connect, count, create_with_engine, rows
+
+pytestmark = pytest.mark.once
+
+PAST = "drops events of the past"
+
+
+def warnings(caplog: pytest.LogCaptureFixture, text: str) -> list[str]:
+    return [line for record in caplog.records if text in (line := record.getMessage())]
+
+
+@pytest.mark.parametrize(
+    "ttl",
+    [
+        "event_date + INTERVAL 2 YEAR",
+        "toDateTime(event_time) + INTERVAL 90 DAY DELETE WHERE action = 'READ'",
+    ],
+)
+def test_a_retention_by_event_time_alone_is_reported_once(
+    faults: LoopbackClickHouse,
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    ttl: str,
+) -> None:
+    table, dsn = f"{database}.audit_logs", faults.dsn(database)
+    connect(dsn).create_table()
+    faults.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")
+    other = connect(dsn)
+    for number in (2, 3, 4):
+        other.insert(rows(number), token=f"t{number}")
+        other.close()  # the next insert connects and describes the table again
+    (warning,) = warnings(caplog, PAST)
+
+    assert warning.startswith(f"table {table} {PAST}")
+    assert "audit-handler init" in warning
+
+
+@pytest.mark.parametrize(
+    "ttl",
+    [
+        "greatest(event_date, toDate(ingested_at)) + INTERVAL 90 DAY",
+        "ingested_at + INTERVAL 2 YEAR, event_date + INTERVAL 1 MONTH RECOMPRESS CODEC(ZSTD(9))",
+    ],
+)
+def test_a_retention_that_keeps_past_events_is_not_reported(
+    faults: LoopbackClickHouse,
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    ttl: str,
+) -> None:
+    table, dsn = f"{database}.audit_logs", faults.dsn(database)
+    connect(dsn).create_table()
+    faults.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")
+    connect(dsn).insert(rows(2), token="t2")
+
+    assert [] == warnings(caplog, PAST)
+
+
+def test_the_engine_is_asked_for_once_and_not_at_each_insert(
+    faults: LoopbackClickHouse, database: str, connect: Connect
+) -> None:
+    clickhouse = connect(faults.dsn(database))
+    faults.forget_requests()
+    for number in range(1, 5):
+        clickhouse.insert(rows(number), token=f"t{number}")
+
+    assert 1 == len(faults.requests("FROM system.tables"))
+
+
+@pytest.mark.parametrize(("code", "asked"), [(497, 1), (202, 2)])
+def test_an_insert_succeeds_if_the_engine_cannot_be_read(
+    faults: LoopbackClickHouse, database: str, connect: Connect, code: int, asked: int
+) -> None:
+    clickhouse = connect(faults.dsn(database))
+    faults.forget_requests()
+    faults.fault("error", match="FROM system.tables", code=code)
+    for number in (1, 2):
+        clickhouse.insert(rows(number), token=f"t{number}")
+        clickhouse.close()
+
+    assert asked == len(faults.requests("FROM system.tables"))
+    assert 2 == count(faults, database)
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ("ReplacingMergeTree ORDER BY (agent_id, event_time)", "events disappear"),
+        ("SummingMergeTree ORDER BY agent_id", "events disappear"),
+        ("Buffer({database}, store, 1, 60, 60, 99, 99, 99999, 99999)", "name the table behind it"),
+        ("Memory", "a restart of ClickHouse loses them"),
+        ("Null", "keeps no rows"),
+        ("Log", "neither recognises a repeated insert"),
+    ],
+)
+def test_an_engine_that_loses_rows_is_reported_once(
+    faults: LoopbackClickHouse,
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    engine: str,
+    said: str,
+) -> None:
+    table = create_with_engine(faults, database, engine.format(database=database))
+    clickhouse = connect(faults.dsn(database), create_table=False)
+    for number in (1, 2):
+        clickhouse.insert(rows(number), token=f"t{number}")
+        clickhouse.close()
+    (warning,) = warnings(caplog, f"table {table} has the engine {engine.split('(')[0].split()[0]}")
+
+    assert said in warning
+
+
+@pytest.mark.parametrize(
+    "engine", ["ReplacingMergeTree ORDER BY event_id", "MergeTree ORDER BY agent_id"]
+)
+def test_an_engine_that_keeps_every_row_is_not_reported(
+    faults: LoopbackClickHouse,
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    engine: str,
+) -> None:
+    create_with_engine(faults, database, engine)
+    connect(faults.dsn(database), create_table=False).insert(rows(1), token="t")
+
+    assert [] == warnings(caplog, "has the engine")
+
+
+@pytest.mark.integration
+def test_an_engine_behind_a_distributed_table_is_reported(
+    listening: ListeningClickHouse,
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = create_with_engine(listening, database, "Memory")
+    put_front(listening, table, "sipHash64(agent_id)")
+    connect(listening.dsn(database), create_table=False).insert(rows(1), token="t")
+    (warning,) = warnings(caplog, "has the engine")
+
+    assert f"table {database}.local has the engine Memory" in warning
+
+
+def put_front(server: ListeningClickHouse, table: str, key: str) -> None:
+    """Rename *table* to ``local``, and put a Distributed table with *key* in front."""
+    database, _, _ = table.partition(".")
+    server.command(f"RENAME TABLE {table} TO {database}.local")
+    server.command(
+        f"CREATE TABLE {table} AS {database}.local "
+        f"ENGINE = Distributed({CLUSTER}, {database}, local, {key})"
+    )
