@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from audit_handler.schema import changes
 from tests.support.listening import ListeningClickHouse
-from tests.support.listening.config import CLUSTER
+from tests.support.listening.config import ADMIN, CLUSTER, User
 from tests.support.loopback import LoopbackClickHouse
-from tests.support.tables import Connect, count, create_with_engine, rows
+from tests.support.tables import Connect, count, create_with_engine, rows, target_of
 
 pytestmark = pytest.mark.once
 
@@ -151,6 +154,44 @@ def test_an_engine_behind_a_distributed_table_is_reported(
     (warning,) = warnings(caplog, "has the engine")
 
     assert f"table {database}.local has the engine Memory" in warning
+
+
+SEES_NOTHING = User(name="sees_nothing", password="made-up", grants=["GRANT INSERT, SHOW ON *.*"])
+
+
+@pytest.mark.integration
+def test_a_random_sharding_key_is_reported_to_a_writer_that_cannot_look_rows_up(
+    start_listening: Callable[..., ListeningClickHouse],
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its rows go to other shards when they are sent again: some were lost, others doubled."""
+    server = start_listening(users=[SEES_NOTHING])
+    table = create_with_engine(server, database, "MergeTree ORDER BY agent_id")
+    put_front(server, table, "rand()")
+    warned = []
+    for user in (ADMIN, SEES_NOTHING):
+        clickhouse = connect(server.dsn(database, user=user), create_table=False)
+        for number in (1, 2):
+            clickhouse.insert(rows(number), token=f"t{number}")
+            clickhouse.close()
+        warned.append(warnings(caplog, f"table {table} distributes rows by rand()"))
+
+    assert [0, 1] == [len(each) for each in warned]
+    assert "grant SELECT(writer_id, seq, event_date)" in warned[1][0]
+
+
+@pytest.mark.integration
+def test_check_names_a_random_sharding_key(
+    listening: ListeningClickHouse, database: str, connect: Connect
+) -> None:
+    table = create_with_engine(listening, database, "MergeTree ORDER BY agent_id")
+    put_front(listening, table, "rand()")
+    dsn = listening.dsn(database)
+    found = [each.what for each in changes(connect(dsn), target_of(dsn, database))]
+
+    assert f"{table} distributes rows by rand(): " in found[0]
 
 
 def put_front(server: ListeningClickHouse, table: str, key: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audit_handler.schema import engine_risk
+from audit_handler.schema import engine_risk, sharding_risk
 
 MERGES = "makes one row of those with the same sorting key"
 
@@ -47,3 +47,36 @@ def test_an_engine_that_loses_rows_is_a_risk(engine: str, said: str) -> None:
 )
 def test_an_engine_that_keeps_every_row_is_no_risk(engine: str) -> None:
     assert engine_risk(engine) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "rand()",
+        "rand64(agent_id)",
+        "cityHash64(agent_id, now())",
+        "toUnixTimestamp(ingested_at)",
+        "generateUUIDv4()",
+        "rowNumberInAllBlocks()",
+    ],
+)
+@pytest.mark.parametrize("rest", ["", ", 'policy'", ") SETTINGS fsync_after_insert = 1, a = (1"])
+def test_a_sharding_key_that_differs_each_time_is_a_risk(key: str, rest: str) -> None:
+    risk = sharding_risk(f"Distributed('c', 'd', 't', {key}{rest})")
+
+    assert risk is not None
+    assert f"distributes rows by {key}: " in risk.what
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "Distributed('c', 'd', 't')",
+        "Distributed('c', 'rand()', 't')",
+        "Distributed('c', 'd', 't', sipHash64(agent_id))",
+        "Distributed('c', 'd', 't', cityHash64(grand_total), 'rand()')",
+        "MergeTree ORDER BY rand()",
+    ],
+)
+def test_a_sharding_key_of_the_row_is_no_risk(engine: str) -> None:
+    assert sharding_risk(engine) is None

@@ -11,7 +11,7 @@ from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._errors import about_no_row, mapped_errors
 from audit_handler.clickhouse._transport import transport_of
 from audit_handler.errors import DeliveryError, SetupError
-from audit_handler.schema import engine_risk, ttl_of_past_events
+from audit_handler.schema import engine_risk, sharding_risk, ttl_of_past_events
 from audit_handler.target import Target
 
 if TYPE_CHECKING:
@@ -31,22 +31,30 @@ _FRONT = re.compile(r"Distributed\('[^']*', '([^']*)', '([^']*)'")
 
 def warn_of_risks(client: Client, target: Target, secrets: Collection[str]) -> bool:
     """
-    Warn if the engine of *target*'s table loses rows, or its retention drops events of the past.
+    Warn if the engine of *target*'s table, or the retention or sharding key, loses rows.
 
     Return False if that is not known yet: the table is missing, or the question failed. True also
     if the user may not ask.
     """
     database, table = target.database, target.table
+    front = None
     try:
         engine = _engine(client, database, table, secrets)
-        if engine is not None and (front := _FRONT.match(engine)):
-            database, table = front[1] or database, front[2]
+        if engine is not None and (found := _FRONT.match(engine)):
+            front = sharding_risk(engine)
+            if front is not None and _may_look_up(client, f"`{database}`.`{table}`", secrets):
+                front = None
+            database, table = found[1] or database, found[2]
             engine = _engine(client, database, table, secrets)
     except DeliveryError as exc:
         # Any other error is transient: the next description asks again.
         return isinstance(exc, SetupError)
+    if front is not None:
+        _logger.warning(
+            "table %s.%s %s; %s", target.database, target.table, front.what, front.remedy
+        )
     if engine is None:
-        return False
+        return front is not None
     risk = engine_risk(engine)
     if risk is not None:
         _logger.warning("table %s.%s %s; %s", database, table, risk.what, risk.remedy)
@@ -60,6 +68,16 @@ def warn_of_risks(client: Client, target: Target, secrets: Collection[str]) -> b
             table,
             ttl,
         )
+    return True
+
+
+def _may_look_up(client: Client, table: str, secrets: Collection[str]) -> bool:
+    columns = ["writer_id", "seq", "event_date"]
+    try:
+        with about_no_row(), mapped_errors(secrets, transport_of(client)):
+            ask(client, f"SELECT {', '.join(columns)} FROM {table} WHERE 0", columns)  # noqa: S608  # checked identifiers
+    except SetupError:
+        return False
     return True
 
 

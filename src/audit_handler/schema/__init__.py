@@ -28,7 +28,7 @@ from audit_handler.schema._files import (
     scripts,
     statements,
 )
-from audit_handler.schema._risks import Risk, engine_risk
+from audit_handler.schema._risks import Risk, engine_risk, sharding_risk
 
 __all__ = [
     "COLUMNS",
@@ -51,6 +51,7 @@ __all__ = [
     "retention_statements",
     "script",
     "scripts",
+    "sharding_risk",
     "statements",
     "ttl_of_past_events",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from audit_handler.errors import SetupError
 from audit_handler.schema._columns import is_older
 from audit_handler.schema._files import statements
-from audit_handler.schema._risks import engine_risk
+from audit_handler.schema._risks import engine_risk, sharding_risk
 from audit_handler.target import Target
 
 __all__ = ["Change", "Client", "Table", "changes", "existing_table", "ttl_of_past_events"]
@@ -209,6 +209,9 @@ def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]
             f"it has no {' and no '.join(sorted(foreign))}",
             remedy="name another table with --table; this one is left as it is",
         )
+    risk = sharding_risk(table.engine_full)
+    if risk is not None:
+        yield Change(what=f"{database}.{name} {risk.what}", sql=None, remedy=risk.remedy)
     if "MergeTree" in create:
         yield from _changes_of_rows(table, create, f"{database}.{name}", alter)
     elif table.engine != "Distributed":

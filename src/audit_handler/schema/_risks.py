@@ -1,15 +1,14 @@
-"""What a table does with rows after ClickHouse has acknowledged them: engines that lose some."""
+"""What a table does with acknowledged rows: engines and keys that lose or double some."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-__all__ = ["Risk", "engine_risk"]
+__all__ = ["Risk", "engine_risk", "sharding_risk"]
 
 _NEW_TABLE = "create a MergeTree table with: audit-handler init --table NAME"
 
-# Engines by name. The log is the place where a writer learns of them.
 _ENGINES = {
     "Buffer": (
         "which keeps acknowledged rows in memory for a while: a crash of ClickHouse loses them",
@@ -37,6 +36,16 @@ _MERGES = re.compile(
     r"(?:Replacing|Summing|Aggregating|Coalescing|Collapsing|VersionedCollapsing|Graphite)MergeTree"
 )
 _SORTED_BY = re.compile(r" ORDER BY (.+?)(?: SAMPLE BY | TTL | SETTINGS |$)")
+# A Distributed table: its sharding key, and perhaps a policy.
+_SHARDED_BY = re.compile(
+    r"Distributed\('[^']*', '[^']*', '[^']*', (.+?)(?:, '[^']*')?\)(?: SETTINGS |$)"
+)
+# What has another value when the same rows are sent again; the server fills `ingested_at`.
+_CHANGES = re.compile(
+    r"\b(?:(?:rand|now|today|yesterday|generate|rowNumber|blockNumber|blockSize|fuzz|shuffle|uptime)"
+    r"\w*\(|ingested_at\b)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,23 @@ def engine_risk(engine: str) -> Risk | None:
             _NEW_TABLE,
         )
     return None
+
+
+def sharding_risk(engine: str) -> Risk | None:
+    """
+    Return why a Distributed table of this *engine*, as for `engine_risk`, may lose and double rows
+    that are sent again, or None.
+    """
+    found = _SHARDED_BY.match(engine)
+    if not found or not _CHANGES.search(found[1]):
+        return None
+    return Risk(
+        f"distributes rows by {found[1]}: rows that are sent again go to other shards, whose "
+        "deduplication windows do not know them, and only a look-up keeps some from being lost and "
+        "others from being doubled",
+        "distribute by a value of the row, such as sipHash64(agent_id), or grant "
+        "SELECT(writer_id, seq, event_date) to the user of the dsn",
+    )
 
 
 def _has_unique_key(engine: str) -> bool:
