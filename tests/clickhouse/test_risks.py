@@ -48,6 +48,38 @@ def test_a_retention_by_event_time_alone_is_reported_once(
     assert "audit-handler init" in warning
 
 
+@pytest.mark.parametrize("kind", ["DEFAULT", "MATERIALIZED"])
+def test_a_retention_through_another_column_is_reported_once(
+    faults: LoopbackClickHouse,
+    database: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+) -> None:
+    table, dsn = f"{database}.audit_logs", faults.dsn(database)
+    connect(dsn).create_table()
+    faults.command(
+        f"ALTER TABLE {table} "
+        f"ADD COLUMN keep_until Date {kind} toDate(event_time) + INTERVAL 2 YEAR, "
+        "MODIFY COLUMN request_body TTL event_date + INTERVAL 1 YEAR"
+    )
+    faults.command(f"ALTER TABLE {table} MODIFY TTL keep_until")
+    other = connect(dsn)
+    for number in (2, 3):
+        other.insert(rows(number), token=f"t{number}")
+        other.close()
+    (warning,) = warnings(caplog, PAST)
+    (of_column,) = warnings(caplog, "column request_body of table")
+    found = [each.what for each in changes(other, target_of(dsn, database))]
+
+    assert "(TTL keep_until)" in warning
+    assert "(TTL event_date + toIntervalYear(1))" in of_column
+    assert ["the TTL of column request_body", f"the retention of {table} counts from"] == [
+        found[0][:30],
+        found[1][: len(f"the retention of {table} counts from")],
+    ]
+
+
 @pytest.mark.parametrize(
     "ttl",
     [
@@ -156,7 +188,7 @@ def test_an_engine_behind_a_distributed_table_is_reported(
     assert f"table {database}.local has the engine Memory" in warning
 
 
-SEES_NOTHING = User(name="sees_nothing", password="made-up", grants=["GRANT INSERT, SHOW ON *.*"])
+SEES_NOTHING = User(name="sees_nothing", password="made-up", grants=["GRANT INSERT ON *.*"])
 
 
 @pytest.mark.integration

@@ -11,7 +11,12 @@ from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._errors import about_no_row, mapped_errors
 from audit_handler.clickhouse._transport import transport_of
 from audit_handler.errors import DeliveryError, SetupError
-from audit_handler.schema import engine_risk, sharding_risk, ttl_of_past_events
+from audit_handler.schema import (
+    column_ttls_of_past_events,
+    engine_risk,
+    sharding_risk,
+    ttl_of_past_events,
+)
 from audit_handler.target import Target
 
 if TYPE_CHECKING:
@@ -21,8 +26,8 @@ __all__ = ["warn_of_risks"]
 
 _logger = Reporter("audit_handler.clickhouse")
 
-_ENGINE = (
-    "SELECT engine_full FROM system.tables "
+_TABLE = (
+    "SELECT engine_full, create_table_query FROM system.tables "
     "WHERE database = {database:String} AND name = {table:String}"
 )
 # A Distributed table, and the local table behind it.
@@ -39,13 +44,13 @@ def warn_of_risks(client: Client, target: Target, secrets: Collection[str]) -> b
     database, table = target.database, target.table
     front = None
     try:
-        engine = _engine(client, database, table, secrets)
-        if engine is not None and (found := _FRONT.match(engine)):
-            front = sharding_risk(engine)
+        described = _described(client, database, table, secrets)
+        if described is not None and (found := _FRONT.match(described[0])):
+            front = sharding_risk(described[0])
             if front is not None and _may_look_up(client, f"`{database}`.`{table}`", secrets):
                 front = None
             database, table = found[1] or database, found[2]
-            engine = _engine(client, database, table, secrets)
+            described = _described(client, database, table, secrets)
     except DeliveryError as exc:
         # Any other error is transient: the next description asks again.
         return isinstance(exc, SetupError)
@@ -53,12 +58,13 @@ def warn_of_risks(client: Client, target: Target, secrets: Collection[str]) -> b
         _logger.warning(
             "table %s.%s %s; %s", target.database, target.table, front.what, front.remedy
         )
-    if engine is None:
+    if described is None:
         return front is not None
+    engine, ddl = described
     risk = engine_risk(engine)
     if risk is not None:
         _logger.warning("table %s.%s %s; %s", database, table, risk.what, risk.remedy)
-    ttl = ttl_of_past_events(engine)
+    ttl = ttl_of_past_events(engine, ddl)
     if ttl is not None:
         _logger.warning(
             "table %s.%s drops events of the past soon after they are stored, because its "
@@ -67,6 +73,16 @@ def warn_of_risks(client: Client, target: Target, secrets: Collection[str]) -> b
             database,
             table,
             ttl,
+        )
+    for column, column_ttl in column_ttls_of_past_events(ddl).items():
+        _logger.warning(
+            "column %s of table %s.%s loses its values of events of the past soon after they are "
+            "stored, because its TTL counts from the event alone (TTL %s). Count from ingestion: "
+            "see audit-handler check",
+            column,
+            database,
+            table,
+            column_ttl,
         )
     return True
 
@@ -81,8 +97,14 @@ def _may_look_up(client: Client, table: str, secrets: Collection[str]) -> bool:
     return True
 
 
-def _engine(client: Client, database: str, table: str, secrets: Collection[str]) -> str | None:
-    """Return the engine with its keys and TTL; None if this user does not see the table."""
+def _described(
+    client: Client, database: str, table: str, secrets: Collection[str]
+) -> tuple[str, str] | None:
+    """
+    Return the engine with its keys and TTL, and the CREATE statement; None if this user does not
+    see the table.
+    """
+    columns = ["engine_full", "create_table_query"]
     with about_no_row(), mapped_errors(secrets, transport_of(client)):
-        rows = ask(client, _ENGINE, ["engine_full"], {"database": database, "table": table})
-    return str(rows[0][0]) if rows else None
+        rows = ask(client, _TABLE, columns, {"database": database, "table": table})
+    return (str(rows[0][0]), str(rows[0][1])) if rows else None

@@ -14,7 +14,6 @@ from audit_handler.schema._changes import (
     Table,
     changes,
     existing_table,
-    ttl_of_past_events,
 )
 from audit_handler.schema._columns import COLUMNS, OLDER_COLUMNS, WRITTEN_COLUMNS, Kind, is_older
 from audit_handler.schema._files import (
@@ -28,6 +27,7 @@ from audit_handler.schema._files import (
     scripts,
     statements,
 )
+from audit_handler.schema._retention import column_ttls_of_past_events, ttl_of_past_events
 from audit_handler.schema._risks import Risk, engine_risk, sharding_risk
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Table",
     "access_statements",
     "changes",
+    "column_ttls_of_past_events",
     "engine_risk",
     "existing_table",
     "is_older",

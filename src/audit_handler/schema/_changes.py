@@ -10,10 +10,11 @@ from typing import Any, Protocol
 from audit_handler.errors import SetupError
 from audit_handler.schema._columns import is_older
 from audit_handler.schema._files import statements
+from audit_handler.schema._retention import column_ttls_of_past_events, ttl_of_past_events
 from audit_handler.schema._risks import engine_risk, sharding_risk
 from audit_handler.target import Target
 
-__all__ = ["Change", "Client", "Table", "changes", "existing_table", "ttl_of_past_events"]
+__all__ = ["Change", "Client", "Table", "changes", "existing_table"]
 
 
 class Client(Protocol):
@@ -117,23 +118,6 @@ def existing_table(client: Client, database: str, table: str) -> Table | None:
     return Table(columns={row["name"]: row["type"] for row in columns}, **found[0])
 
 
-def ttl_of_past_events(engine: str) -> str | None:
-    """
-    Return the TTL of a table if it drops rows by the event's time alone, so that events of the past
-    are dropped right after they were stored; else None.
-
-    Args:
-        engine: The engine with its keys, TTL and settings, as ClickHouse prints it, on one line.
-    """
-    found = _TTL.search(engine)
-    if found and any(
-        _TIME.search(rule) and "ingested_at" not in rule and not _KEEPS.search(rule)
-        for rule in _rules(found[1])
-    ):
-        return found[1]
-    return None
-
-
 # Every layout has these; a table without one of them serves another purpose.
 _AUDIT_COLUMNS = frozenset({"event_time", "event_date", "agent_id", "action"})
 _NOT_DISTRIBUTED = (
@@ -151,8 +135,10 @@ _OTHER_TYPE = (
 )
 _OTHER_TTL = (
     "count from the later of event and ingestion: ALTER TABLE ... MODIFY TTL with "
-    "greatest(event_date, toDate(ingested_at)) in place of the event's date"
+    "greatest(event_date, toDate(ingested_at)) in place of the event's date, also in the default "
+    "of a column that the TTL names"
 )
+_OTHER_COLUMN_TTL = _OTHER_TTL.replace("MODIFY TTL with", "MODIFY COLUMN ... TTL with")
 _OTHER_FRONT = (
     "a Distributed table cannot change a constraint; run sql/upgrade/cluster/2_flush_front.sql and "
     "3_drop_front.sql, then: audit-handler init (rows wait in the spool meanwhile)"
@@ -180,10 +166,6 @@ _OUR_DATE_CHECK = re.compile(
     rf"CONSTRAINT {_DATE_CHECK} CHECK event_date = toDate\(event_time\)(?=[,)])"
 )
 _EARLIER_TTL = re.compile(r"event_date \+ toInterval\w+\(\d+\)")
-_TTL = re.compile(r" TTL (.+?)(?: SETTINGS .*)?$", re.DOTALL)
-_TIME = re.compile(r"\bevent_(?:date|time)\b")
-# A rule of a TTL that moves, compresses or sums up rows.
-_KEEPS = re.compile(r" (?:TO (?:DISK|VOLUME) '|RECOMPRESS |GROUP BY )")
 
 
 def _changes_of(client: Client, create: str, target: Target) -> Iterator[Change]:
@@ -303,7 +285,14 @@ def _changes_of_times(table: Table, name: str, alter: str) -> Iterator[Change]:
             sql=f"{alter} DROP CONSTRAINT time_is_sane, ADD CONSTRAINT time_is_sane {_CONSTRAINT}",
             done="replaced",
         )
-    ttl = ttl_of_past_events(table.engine_full)
+    for column, emptied in column_ttls_of_past_events(table.ddl).items():
+        yield Change(
+            what=f"the TTL of column {column} of {name} counts from the event alone, so it drops "
+            f"values of past events at once: TTL {emptied}",
+            sql=None,
+            remedy=_OTHER_COLUMN_TTL,
+        )
+    ttl = ttl_of_past_events(table.engine_full, table.ddl)
     if ttl is None:
         return
     what = f"the retention of {name} counts from the event alone, so it drops past events at once"
@@ -313,17 +302,6 @@ def _changes_of_times(table: Table, name: str, alter: str) -> Iterator[Change]:
         yield Change(what=what, sql=f"{alter} MODIFY TTL {later}", done="counted from ingestion")
     else:
         yield Change(what=f"{what}: TTL {ttl}", sql=None, remedy=_OTHER_TTL)
-
-
-def _rules(ttl: str) -> Iterator[str]:
-    """Yield the rules of a *ttl*: its parts between the commas that no parentheses enclose."""
-    depth = start = 0
-    for place, letter in enumerate(ttl):
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and not depth:
-            yield ttl[start:place]
-            start = place + 1
-    yield ttl[start:]
 
 
 def _changes_of_columns(table: Table, create: str, name: str, alter: str) -> Iterator[Change]:
