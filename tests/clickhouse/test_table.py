@@ -226,3 +226,17 @@ def test_a_table_that_is_upgraded_column_by_column_gets_whole_rows_in_the_end(
     assert [{"writer_id": ""}, {"writer_id": "w"}] == faults.query(
         f"SELECT writer_id FROM {older} ORDER BY seq"
     )
+
+
+def test_a_server_that_does_not_know_the_question_about_grants_gets_every_column(
+    faults: LoopbackClickHouse, database: str, ready: ClickHouse
+) -> None:
+    faults.command(f"ALTER TABLE {database}.audit_logs ADD COLUMN tenant String")
+    faults.fault("error", match="^CHECK GRANT", code=62, text="Syntax error")
+    ready.close()
+    ready.insert(rows(2, tenant="acme"), token="t")
+
+    assert [{"tenant": "acme"}] == faults.query(
+        f"SELECT tenant FROM {database}.audit_logs WHERE seq = 2"
+    )
+    assert 1 == len(faults.requests("^CHECK GRANT"))

@@ -14,6 +14,7 @@ import pytest
 from audit_handler import AuditHandler
 from audit_handler.clickhouse import ClickHouse
 from audit_handler.errors import SetupError
+from audit_handler.schema import WRITTEN_COLUMNS
 from tests.support.commands import audit, found, run
 from tests.support.listening import ListeningClickHouse
 from tests.support.listening.config import User
@@ -128,3 +129,31 @@ def test_a_reader_cannot_write(
     with pytest.raises(SetupError):
         reader.insert(rows(1), token="t")
     assert 0 == count(server, database)
+
+
+def test_an_added_column_that_the_user_may_not_fill_is_left_out(
+    start_listening: Callable[..., ListeningClickHouse],
+    connect: Connect,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With grants on columns, an administrator's new column stopped every insert."""
+    columns = ", ".join((*WRITTEN_COLUMNS, "due"))
+    grants = [f"GRANT INSERT({columns}), SELECT ON {database}.audit_logs"]
+    user = User(name="by_column", password="made-up", grants=grants)
+    server = start_listening(users=[user])
+    connect(server.dsn(database)).create_table()
+    server.command(
+        f"ALTER TABLE {database}.audit_logs ADD COLUMN due String, ADD COLUMN `my, tenant` String"
+    )
+    clickhouse = connect(server.dsn(database, user=user), create_table=False)
+    for number in (1, 2):
+        clickhouse.insert(rows(number, **{"due": "now", "my, tenant": "t"}), token=f"w:{number}")
+        clickhouse.close()
+    lines = [each.getMessage() for each in caplog.records if "stay empty" in each.getMessage()]
+
+    assert [{"due": "now", "my, tenant": ""}] * 2 == server.query(
+        f"SELECT due, `my, tenant` FROM {database}.audit_logs"
+    )
+    assert 1 == len(lines)
+    assert f"the columns my, tenant of table {database}.audit_logs stay empty" in lines[0]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "block_settings",
     "compress",
+    "identifier",
     "insert_file",
     "insert_lines",
     "insert_settings",
@@ -195,7 +196,7 @@ def insert_file(
     Insert the rows of the file *path*, which the embedded engine reads in place. The driver returns
     no count of them; an insert that fails raises.
     """
-    names = ", ".join(map(_identifier, columns))
+    names = ", ".join(map(identifier, columns))
     values = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
     source = f"INFILE {_literal(str(path))} COMPRESSION 'none' SETTINGS {values}"
     client.command(
@@ -209,7 +210,8 @@ def compress(data: bytes) -> bytes:
     return compressed
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """Return *name* as a quoted identifier of ClickHouse."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 

@@ -11,6 +11,7 @@ from audit_handler.clickhouse._ask import ask
 from audit_handler.clickhouse._codes import Code
 from audit_handler.clickhouse._errors import about_no_row, mapped_errors
 from audit_handler.clickhouse._event_times import EventTimes
+from audit_handler.clickhouse._grants import denied
 from audit_handler.clickhouse._limits import Limit, limit_of
 from audit_handler.clickhouse._risks import warn_of_risks
 from audit_handler.clickhouse._transport import transport_of
@@ -47,6 +48,7 @@ class InsertColumns:
         self._times = EventTimes("")
         self._read_at = 0.0
         self._has_asked_for_risks = False
+        self._denied_names: Sequence[str] = ()
         self.is_older = False
         """Whether the table has the layout of 2025."""
 
@@ -104,6 +106,8 @@ class InsertColumns:
             for name, default in defaults.items()
             if name not in _OUR_NAMES and default not in ("MATERIALIZED", "ALIAS")
         ]
+        left_out = self._left_out(client, added)
+        added = [name for name in added if name not in left_out]
         self._names = (*self.standard_names, *added)
         self._times = EventTimes(described["event_time"][0])
         self._limits = [
@@ -143,6 +147,27 @@ class InsertColumns:
                 # The shard on the server that got the insert; only others say that they are one.
                 exc.row, exc.is_from_shard, exc.is_ambiguous = None, True, True
             raise
+
+    def _left_out(self, client: Client, added: Sequence[str]) -> Sequence[str]:
+        """Return those of the user's columns that the user of the dsn may not insert into."""
+        table = f"`{self._target.database}`.`{self._target.table}`"
+        try:
+            with about_no_row(), mapped_errors(self._secrets, transport_of(client)):
+                found = denied(client, table, added)
+        except SetupError:
+            # The server is too old for the question.
+            found = []
+        if found and found != self._denied_names:
+            _logger.warning(
+                "the columns %s of table %s.%s stay empty, because the user of the dsn may not "
+                "insert into them; their values are in metadata. Grant INSERT on them, or on the "
+                "table",
+                ", ".join(found),
+                self._target.database,
+                self._target.table,
+            )
+        self._denied_names = found
+        return found
 
     def _described(self, client: Client) -> Mapping[str, tuple[str, str]]:
         """Return the type, and the kind of default, of each column."""
