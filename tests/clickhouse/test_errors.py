@@ -249,6 +249,28 @@ def test_a_row_that_a_shard_counts_is_not_taken_for_one_of_the_insert(
     )
 
 
+@pytest.mark.parametrize(
+    "value", ["DB::Exception: Received from x", "a\nWrote 1 blocks and 1 rows"]
+)
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("ADD CONSTRAINT short CHECK length(user_agent) < 9", 469),
+        # Quotes the value with its ends of lines.
+        ("ADD COLUMN grade UUID MATERIALIZED toUUID(user_agent)", 376),
+    ],
+)
+def test_the_words_of_a_shard_in_a_value_are_not_believed(
+    ready: ClickHouse, faults: LoopbackClickHouse, database: str, value: str, change: str, code: int
+) -> None:
+    """Without a look-up, rows wait for a grant if one shard rejects some."""
+    faults.command(f"ALTER TABLE {database}.audit_logs {change}")
+    with pytest.raises(DataError) as caught:
+        ready.insert(rows(2) + rows(3, user_agent=value), token="t")
+
+    assert (code, False) == (caught.value.code, caught.value.is_from_shard)
+
+
 def test_a_wrong_password_is_named_without_it_and_works_once_it_is_right(
     tmp_path: Path, database: str, connect: Connect
 ) -> None:

@@ -46,9 +46,11 @@ _VIOLATED = re.compile(
     r"for table (?P<table>\S+) (?:\([0-9a-f-]+\) )?is violated at row (?P<row>\d+)"
 )
 _KEY = re.compile(r"while reading the value of key (.+?)\)")
+# What a shard said is all of the text: the value of a row may have the same words, behind others.
+_SHARD = re.compile(r"(?:(?!DB::Exception: ).)*DB::Exception: Received from ", re.DOTALL)
 # A Distributed table says how much it sent to each shard. Nothing was sent when it could not read
 # the rows itself.
-_SHARD = re.compile(r"Wrote [1-9]\d* blocks|DB::Exception: Received from ")
+_SENT_TO_SHARDS = re.compile(r"\nWrote [1-9]\d* blocks")
 # The table or database that is missing.
 _MISSING = re.compile(r"(?:Table|Database|table expression identifier) ['`]?([\w`.-]+)", re.ASCII)
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
@@ -92,6 +94,11 @@ class Sent:
     def may_name_a_view(self) -> bool:
         """Whether a view that an error names may stand in the value of a row."""
         return b"pushing" in self.lines
+
+    @property
+    def may_name_shards(self) -> bool:
+        """Whether the report of a Distributed table may stand in the value of a row."""
+        return b"Wrote " in self.lines
 
 
 _NOTHING = Sent()
@@ -225,7 +232,9 @@ def _sort_code(
     sent: Sent,
 ) -> DeliveryError:
     label = f"code {code} ({name})" if name else f"code {code}"
-    is_from_shard = _SHARD.search(text) is not None
+    is_from_shard = bool(
+        _SHARD.match(text) or (_SENT_TO_SHARDS.search(text) and not sent.may_name_shards)
+    )
     # Something on the way may have made the error after the insert ran.
     may_be_forged = answer is not None and not answer.says(code)
     # Masked first, because a cause is a cut of the text.
