@@ -22,6 +22,14 @@ REFUSED = "the table refuses every row of a segment, and takes those behind it"
 COLUMN = "a column that the user added refuses values"
 MANY = "a row that ClickHouse cannot take"
 
+# Of the user, for a row with an empty body: a value that ClickHouse cannot read, or zero.
+EXPRESSIONS = {
+    "a MATERIALIZED column, code 32": "ADD COLUMN x UInt64 MATERIALIZED toUInt64(request_body)",
+    "a DEFAULT, code 32": "ADD COLUMN x UInt64 DEFAULT toUInt64(request_body)",
+    "an index, code 32": "ADD INDEX x toUInt64(request_body) TYPE minmax",
+    "a CHECK, code 153": "ADD CONSTRAINT x CHECK intDiv(1, length(request_body)) >= 0",
+}
+
 VIEWS = {
     6: "toUInt32(if(resource_id = '50', 'o-17', resource_id))",
     41: "parseDateTimeBestEffort(if(resource_id = '50', 'soon', '2026-01-01 00:00:00'))",
@@ -214,6 +222,36 @@ def test_a_table_that_takes_no_row_of_two_segments_keeps_all_until_it_is_fixed(
 
     assert [] == rejected(app)
     judge(REFUSED, "every segment, until it is fixed", faults, app.table, app.acknowledged)
+
+
+@pytest.mark.parametrize("may_look", [True, False], ids=["look-up", "no look-up"])
+@pytest.mark.parametrize("where", EXPRESSIONS)
+def test_an_expression_of_the_table_fails_on_one_row(
+    faults: LoopbackClickHouse,
+    make_application: MakeApplication,
+    judge: Judge,
+    where: str,
+    may_look: bool,
+) -> None:
+    """These codes may also mean that a shard died, or that ClickHouse has a bug."""
+    app = make_application(faults)
+    app.audit(1, request_body="1")
+    assert app.handler.flush()
+    faults.command(f"ALTER TABLE {app.table} {EXPRESSIONS[where]}")
+    if not may_look:
+        faults.deny(app.look_up)
+    try:
+        app.audit(20, request_body="1")
+        app.audit(1, request_body="")
+        app.audit(20, request_body="1")
+        app.handler.flush(10.0)
+    finally:
+        faults.deny()
+
+    assert [21] == rejected(app)
+    assert 0 == app.handler.status().rows_waiting
+    how = "looked up" if may_look else "no look-up"
+    judge(MANY, f"{where}, {how}", faults, app.table, app.acknowledged, reported=[21])
 
 
 @pytest.mark.parametrize("reason", ["IPv4", "CHECK"])

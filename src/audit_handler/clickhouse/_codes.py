@@ -56,6 +56,7 @@ class Code:
     INCORRECT_DATA: Final = 117
     CANNOT_READ_ARRAY_FROM_TEXT: Final = 130
     TOO_LARGE_STRING_SIZE: Final = 131
+    ILLEGAL_DIVISION: Final = 153
     TIMEOUT_EXCEEDED: Final = 159
     READONLY: Final = 164
     THERE_IS_NO_PROFILE: Final = 180
@@ -153,6 +154,7 @@ DATA_CODES = frozenset(
         Code.INCORRECT_DATA,
         Code.CANNOT_READ_ARRAY_FROM_TEXT,
         Code.TOO_LARGE_STRING_SIZE,
+        Code.ILLEGAL_DIVISION,
         Code.SIZES_OF_ARRAYS_DONT_MATCH,
         Code.INVALID_PARTITION_VALUE,
         Code.TOO_DEEP_RECURSION,
@@ -177,8 +179,8 @@ DATA_CODES = frozenset(
     }
 )
 
-# Data errors only with the number of a row. Without one, a shard died in the middle of an insert,
-# the request was cut on the way, or the server's disk failed.
+# Data errors only with the number of a row, or in an expression of the table. Otherwise a shard
+# died in the middle of an insert, the request was cut on the way, or the disk of the server failed.
 TRUNCATION_CODES = frozenset({Code.ATTEMPT_TO_READ_AFTER_EOF, Code.CANNOT_READ_ALL_DATA})
 
 _TABLE = (

@@ -45,6 +45,8 @@ _ROW = re.compile(r"\(at row (?P<row>\d+)\)")
 _VIOLATED = re.compile(
     r"for table (?P<table>\S+) (?:\([0-9a-f-]+\) )?is violated at row (?P<row>\d+)"
 )
+# In an expression of the table: a default, a constraint, an index.
+_IN_EXPRESSION = "while executing 'FUNCTION "
 _KEY = re.compile(r"while reading the value of key (.+?)\)")
 # What a shard said is all of the text: the value of a row may have the same words, behind others.
 _SHARD = re.compile(r"(?:(?!DB::Exception: ).)*DB::Exception: Received from ", re.DOTALL)
@@ -257,7 +259,7 @@ def _sort_code(
         # A shard counts its own rows.
         violated = _VIOLATED.search(text) if code == Code.VIOLATED_CONSTRAINT else None
         found = None if is_from_shard else violated or _last(_ROW, text)
-        if found is None and code in TRUNCATION_CODES:
+        if found is None and code in TRUNCATION_CODES and _IN_EXPRESSION not in text:
             return TransientError(f"{label}: {shown(cause.text, secrets)}", code=code)
         key = _last(_KEY, text)
         return DataError(
