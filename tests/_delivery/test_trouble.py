@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
 from audit_handler._delivery.trouble import Trouble
-from audit_handler.errors import UnconfirmedError
+from audit_handler.errors import SetupError, UnconfirmedError
 from audit_handler.status import Counters
 from tests.support.delivery import NO_TABLE, REFUSED, Bench
 from tests.support.spools import put_numbers
@@ -70,3 +71,18 @@ def test_an_unconfirmed_insert_that_stored_nothing_is_another_state(
 
     assert ["does not arrive" in text for text in caplog.messages] == [True, False]
     assert "They stay in the spool" in caplog.messages[1]
+
+
+def test_a_second_cause_with_the_same_code_is_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first was fixed, and nothing said why rows still waited."""
+    trouble = Trouble(bench.counters, bench.spool)
+    for problem in (
+        "code 60: Table db.audit_logs does not exist (query 4f2a-11)",
+        "code 60: Table db.audit_logs does not exist (query 97b0-12)",
+        "code 60: Table db.copies does not exist (query 97b0-13)",
+    ):
+        trouble.note(SetupError(problem, code=60))
+
+    assert ["audit_logs", "copies"] == re.findall(r"Table db\.(\w+)", caplog.text)

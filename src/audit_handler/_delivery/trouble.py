@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from audit_handler._reports import Reporter
 from audit_handler.errors import SetupError, TransientError, UnconfirmedError, ViewError
 from audit_handler.spool import Spool
@@ -11,8 +13,11 @@ __all__ = ["Trouble"]
 
 _logger = Reporter("audit_handler.listener")
 
-_Kind = tuple[type[BaseException], int | None]
-_STORED_UNCONFIRMED: _Kind = (UnconfirmedError, 0)
+_Kind = tuple[type[BaseException], int | None, str]
+_STORED_UNCONFIRMED: _Kind = (UnconfirmedError, 0, "")
+
+# What differs between two answers with the same cause: numbers, addresses, ids.
+_NUMBERS = re.compile(r"[0-9a-f.:-]*[0-9][0-9a-f.:-]*")
 
 
 class Trouble:
@@ -36,7 +41,9 @@ class Trouble:
     def note(self, exc: BaseException) -> None:
         """Remember a failure, and log it if its kind differs from the last one."""
         self._counters.last_error = f"{type(exc).__name__}: {exc}"
-        kind = (type(exc), getattr(exc, "code", None))
+        # One fault may hide another with the same code: a missing table, and then a view's target.
+        cause = _NUMBERS.sub("", exc.problem) if isinstance(exc, SetupError) else ""
+        kind = (type(exc), getattr(exc, "code", None), cause)
         if kind == self._kind:
             return
         self._kind = kind
