@@ -16,6 +16,8 @@ _logger = Reporter("audit_handler.listener")
 _Kind = tuple[type[BaseException], int | None, str]
 _STORED_UNCONFIRMED: _Kind = (UnconfirmedError, 0, "")
 
+# ClickHouse's UNKNOWN_TABLE and UNKNOWN_DATABASE.
+_MISSING = (60, 81)
 # What differs between two answers with the same cause: numbers, addresses, ids.
 _NUMBERS = re.compile(r"[0-9a-f.:-]*[0-9][0-9a-f.:-]*")
 
@@ -41,9 +43,10 @@ class Trouble:
     def note(self, exc: BaseException) -> None:
         """Remember a failure, and log it if its kind differs from the last one."""
         self._counters.last_error = f"{type(exc).__name__}: {exc}"
-        # One fault may hide another with the same code: a missing table, and then a view's target.
-        cause = _NUMBERS.sub("", exc.problem) if isinstance(exc, SetupError) else ""
-        kind = (type(exc), getattr(exc, "code", None), cause)
+        code = getattr(exc, "code", None)
+        # A missing table may hide another one, such as the target of a view.
+        named = exc.problem if isinstance(exc, SetupError) and code in _MISSING else ""
+        kind = (type(exc), code, _NUMBERS.sub("", named))
         if kind == self._kind:
             return
         self._kind = kind
