@@ -12,7 +12,7 @@ from clickhouse_connect.driver.models import SettingDef
 from clickhouse_connect.driver.summary import QuerySummary
 
 from audit_handler.clickhouse import ClickHouse
-from audit_handler.clickhouse._insert import block_settings, insert_file, insert_lines
+from audit_handler.clickhouse._insert import insert_file, insert_lines, profile_settings
 from audit_handler.errors import DataError, SetupError, TransientError, UnconfirmedError
 from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
@@ -221,12 +221,12 @@ def client_with(**settings: tuple[str, int]) -> Client:
 def test_a_setting_that_loses_rows_and_cannot_be_changed_stops_the_insert() -> None:
     limits = {"max_execution_time": ("30", 0)}
     with pytest.raises(SetupError, match="timeout_overflow_mode=break") as raised:
-        block_settings(client_with(timeout_overflow_mode=("break", 1), **limits))
+        profile_settings(client_with(timeout_overflow_mode=("break", 1), **limits))
 
     assert "let the user change it" in raised.value.remedy
     for name in ({"timeout_overflow_mode": ("throw", 1)}, {"timeout_overflow_mode": ("break", 0)}):
-        block_settings(client_with(**name, **limits))
-    block_settings(client_with(timeout_overflow_mode=("break", 1), max_execution_time=("0", 0)))
+        profile_settings(client_with(**name, **limits))
+    profile_settings(client_with(timeout_overflow_mode=("break", 1), max_execution_time=("0", 0)))
 
 
 @pytest.mark.parametrize("counted", [1, 2, 3])

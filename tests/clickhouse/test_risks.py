@@ -21,6 +21,16 @@ def warnings(caplog: pytest.LogCaptureFixture, text: str) -> list[str]:
     return [line for record in caplog.records if text in (line := record.getMessage())]
 
 
+def create(
+    faults: LoopbackClickHouse, database: str, connect: Connect, change: str
+) -> tuple[str, str]:
+    """Create the table with *change*; return its name and the dsn."""
+    table, dsn = f"{database}.audit_logs", faults.dsn(database)
+    connect(dsn).create_table()
+    faults.command(f"ALTER TABLE {table} {change}")
+    return table, dsn
+
+
 @pytest.mark.parametrize(
     "ttl",
     [
@@ -35,9 +45,7 @@ def test_a_retention_by_event_time_alone_is_reported_once(
     caplog: pytest.LogCaptureFixture,
     ttl: str,
 ) -> None:
-    table, dsn = f"{database}.audit_logs", faults.dsn(database)
-    connect(dsn).create_table()
-    faults.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")
+    table, dsn = create(faults, database, connect, f"MODIFY TTL {ttl}")
     other = connect(dsn)
     for number in (2, 3, 4):
         other.insert(rows(number), token=f"t{number}")
@@ -56,12 +64,12 @@ def test_a_retention_through_another_column_is_reported_once(
     caplog: pytest.LogCaptureFixture,
     kind: str,
 ) -> None:
-    table, dsn = f"{database}.audit_logs", faults.dsn(database)
-    connect(dsn).create_table()
-    faults.command(
-        f"ALTER TABLE {table} "
+    table, dsn = create(
+        faults,
+        database,
+        connect,
         f"ADD COLUMN keep_until Date {kind} toDate(event_time) + INTERVAL 2 YEAR, "
-        "MODIFY COLUMN request_body TTL event_date + INTERVAL 1 YEAR"
+        "MODIFY COLUMN request_body TTL event_date + INTERVAL 1 YEAR",
     )
     faults.command(f"ALTER TABLE {table} MODIFY TTL keep_until")
     other = connect(dsn)
@@ -94,9 +102,7 @@ def test_a_retention_that_keeps_past_events_is_not_reported(
     caplog: pytest.LogCaptureFixture,
     ttl: str,
 ) -> None:
-    table, dsn = f"{database}.audit_logs", faults.dsn(database)
-    connect(dsn).create_table()
-    faults.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")
+    _table, dsn = create(faults, database, connect, f"MODIFY TTL {ttl}")
     connect(dsn).insert(rows(2), token="t2")
 
     assert [] == warnings(caplog, PAST)

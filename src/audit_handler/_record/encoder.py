@@ -178,9 +178,9 @@ class RecordEncoder:
                     row[name] = span[index]
         if "outcome" not in row:
             outcome = _outcome(row, record, contents.get("error_message"))
-            # One that was given and cannot be read may mean a failure.
-            is_read = outcome != "success" or "outcome" not in invalid
-            row["outcome"] = outcome if is_read else "unknown"
+            if outcome == "success" and "outcome" in invalid:
+                outcome = "unknown"  # The one that was given may mean a failure.
+            row["outcome"] = outcome
         if not row.get("service_name") and self._service_name:
             row["service_name"] = self._service_name
         if "event_date" in others and _is_day_of(others["event_date"], row["event_time"]):

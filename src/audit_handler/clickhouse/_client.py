@@ -20,12 +20,12 @@ from audit_handler.clickhouse._errors import (
     with_own_remedy,
 )
 from audit_handler.clickhouse._insert import (
-    block_settings,
     insert_file,
     insert_lines,
     insert_settings,
     post,
     post_to_nothing,
+    profile_settings,
 )
 from audit_handler.clickhouse._look_up import days_of, hides_rows, stored_seqs
 from audit_handler.clickhouse._table import InsertColumns
@@ -120,7 +120,11 @@ class ClickHouse:
         client = self._prepared()
         columns = [name for name in self._columns.names if name not in without]
         rows = lines.count(b"\n") if rows is None else rows
-        settings = {**self._settings, **block_settings(client), "insert_deduplication_token": token}
+        settings = {
+            **self._settings,
+            **profile_settings(client),
+            "insert_deduplication_token": token,
+        }
         if ignores_views:
             settings["materialized_views_ignore_errors"] = 1
         send = partial(self._send, client, columns, lines, rows, path)
@@ -211,7 +215,7 @@ class ClickHouse:
             # The names of the columns count too, and a new connection does not know them yet.
             client = self._prepared()
             with self._errors():
-                settings = {**self._settings, **block_settings(client)}
+                settings = {**self._settings, **profile_settings(client)}
                 post_to_nothing(client, self._table, self._columns.names, lines, settings)
         except DataError as exc:
             return exc.is_too_large

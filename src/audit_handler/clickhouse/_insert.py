@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 __all__ = [
-    "block_settings",
     "compress",
     "identifier",
     "insert_file",
@@ -26,16 +25,19 @@ __all__ = [
     "insert_settings",
     "post",
     "post_to_nothing",
+    "profile_settings",
 ]
 
-# ClickHouse's defaults: a segment has at most 8 MiB.
-_BLOCK_SETTINGS = {
+# What a user's profile may have changed.
+_PROFILE_SETTINGS = {
+    # One block for each insert: a segment has at most 8 MiB. These are ClickHouse's defaults.
     "max_insert_block_size": 1_048_449,
     "max_insert_block_size_bytes": 0,
     "min_insert_block_size_rows": 1_048_449,
     "min_insert_block_size_bytes": 268_402_944,
     "use_strict_insert_block_limits": 0,
     "input_format_max_block_size_bytes": 0,
+    # The token counts.
     "insert_deduplicate": 1,
     # Replaces `insert_deduplicate` since ClickHouse 26.2.
     "deduplicate_insert": "enable",
@@ -90,16 +92,15 @@ def insert_settings(*, async_insert: bool) -> dict[str, Any]:
     return settings
 
 
-def block_settings(client: Client) -> dict[str, Any]:
+def profile_settings(client: Client) -> dict[str, Any]:
     """
-    Return the settings that make one block of each insert, and let its token count, for a user
-    whose profile has others. Settings that the server does not know, or that the user may not
-    change, are left out.
+    Return the settings of an insert that must not be those of the user's profile. Settings that the
+    server does not know, or that the user may not change, are left out.
 
     Raises:
         SetupError: The user's profile fixes a setting that loses rows.
     """
-    settings = changeable(client, _BLOCK_SETTINGS)
+    settings = changeable(client, _PROFILE_SETTINGS)
     if (
         "timeout_overflow_mode" not in settings
         and _value(client, "timeout_overflow_mode") == "break"
