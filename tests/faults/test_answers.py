@@ -197,7 +197,8 @@ def test_a_proxy_that_removes_clickhouses_headers_is_named_once(
     assert "UnconfirmedError" in while_stripped
     assert "" == app.handler.status().last_error
     assert 1 == len(lines.matching("acknowledgement does not arrive"))
-    assert 4 == len(app.inserts())  # none was sent again
+    tokens = app.tokens()
+    assert sorted(set(tokens)) == sorted(tokens)  # none was sent again
     judge(ANSWERS, "ClickHouse's headers removed", faults, app.table, app.acknowledged)
 
 
