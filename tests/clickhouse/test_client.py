@@ -95,3 +95,34 @@ def test_a_table_is_described_once_and_again_after_close(
 
     assert 0 == described_while_open
     assert 1 == len(faults.requests(match="^DESCRIBE"))
+
+
+@pytest.mark.parametrize("day", ["today()", "toStartOfMonth(event_time)"])
+def test_rows_are_found_in_a_table_that_has_other_days(
+    engine: Engine, connect: Connect, database: str, day: str
+) -> None:
+    clickhouse = connect(engine.dsn(database))
+    clickhouse.create_table()
+    engine.command(
+        f"ALTER TABLE {database}.audit_logs DROP CONSTRAINT date_matches_time, "
+        f"MODIFY COLUMN event_date DEFAULT {day}"
+    )
+    lines = rows(1, 2, event_time="2025-03-23 10:00:00.000000")
+    clickhouse.insert(lines, token="t")
+
+    assert {1, 2} == clickhouse.stored("w", 1, 3, lines + rows(3))
+
+
+def test_a_table_that_keeps_no_rows_is_named_before_rows_are_sent_again(
+    engine: Engine, connect: Connect, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clickhouse = connect(engine.dsn(database))
+    clickhouse.create_table()
+    engine.command(f"RENAME TABLE {database}.audit_logs TO {database}.kept")
+    engine.command(f"CREATE TABLE {database}.audit_logs AS {database}.kept ENGINE = Null")
+    clickhouse.insert(rows(1), token="t")
+    for _ in range(2):
+        assert set() == clickhouse.stored("w", 1, 1, rows(1))
+
+    assert 1 == caplog.text.count("the engine Null, which keeps no rows")
+    assert not clickhouse.can_look_up

@@ -27,7 +27,14 @@ from audit_handler.clickhouse._insert import (
     post_to_nothing,
     profile_settings,
 )
-from audit_handler.clickhouse._look_up import days_of, hides_rows, stored_seqs
+from audit_handler.clickhouse._look_up import (
+    ANY_DAYS,
+    days_are_others,
+    days_of,
+    hides_rows,
+    keeps_no_rows,
+    stored_seqs,
+)
 from audit_handler.clickhouse._table import InsertColumns
 from audit_handler.clickhouse._transport import Transport, transport_of
 from audit_handler.errors import DataError, DeliveryError, SetupError
@@ -166,7 +173,8 @@ class ClickHouse:
     ) -> set[int] | None:
         """
         Return which of the rows *first_seq* to *last_seq* of *writer_id* are stored, or None if
-        ClickHouse rejects the look-up or the table has the layout of 2025.
+        ClickHouse rejects the look-up, a row policy hides rows, or the table has the layout of
+        2025.
 
         Args:
             lines: The rows themselves; their days limit the query to a few partitions.
@@ -177,14 +185,23 @@ class ClickHouse:
         client = self._prepared()
         if self._columns.is_older:
             return None
-        days = days_of(lines)
+        find = partial(stored_seqs, client, self._table, writer_id, first_seq, last_seq)
+        name = self._target.database, self._target.table
         try:
             with about_no_row(), self._errors():
-                found = stored_seqs(client, self._table, writer_id, first_seq, last_seq, days)
+                found = find(days_of(lines))
+                if len(found) <= last_seq - first_seq and days_are_others(client, *name):
+                    found = find(ANY_DAYS)
+                is_nowhere = not found and keeps_no_rows(client, *name)
         except SetupError as exc:
             if exc.code not in _LOOK_UP_REFUSED or not self._is_said_by_clickhouse(exc.code):
                 raise
             self._warn_of_look_up(exc)
+            return None
+        if is_nowhere:
+            self._warn_of_look_up("the table has the engine Null, which keeps no rows")
+            return found
+        if not found and self.hides_rows():
             return None
         self._may_look_up = True
         return found

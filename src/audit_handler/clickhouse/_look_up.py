@@ -12,14 +12,16 @@ from audit_handler.clickhouse._ask import ask
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-__all__ = ["days_of", "hides_rows", "stored_seqs"]
+__all__ = ["ANY_DAYS", "days_are_others", "days_of", "hides_rows", "keeps_no_rows", "stored_seqs"]
 
 # The start of each row of NDJSON, as this package writes it.
 _DAY = re.compile(
     rb'^\{"writer_id":"[^"]*","seq":\d+,"event_time":"(\d{4}-\d\d-\d\d)', re.MULTILINE
 )
 _ONE_DAY = timedelta(days=1)
-_ANY_DAYS = ("1970-01-01", "2149-06-06")
+# A day that `days_of` finds, in any zone.
+_OUR_DAY = re.compile(r"toDate(?:32)?\(event_time(?:, '[^']*')?\)")
+ANY_DAYS = ("1970-01-01", "2149-06-06")
 # So `EXPLAIN` calls the filter of a row policy.
 _ROW_POLICY = "Row level filter"
 
@@ -31,7 +33,7 @@ def days_of(lines: bytes) -> tuple[str, str]:
     """
     days = [day.decode() for day in _DAY.findall(lines)]
     if not days:
-        return _ANY_DAYS
+        return ANY_DAYS
     first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
     return str(first - _ONE_DAY), str(last + _ONE_DAY)
 
@@ -77,3 +79,24 @@ def hides_rows(client: Client, table: str) -> bool:
     """
     plan = ask(client, f"EXPLAIN actions = 1 SELECT seq FROM {table}", ["explain"])  # noqa: S608
     return any(_ROW_POLICY in str(row[0]) for row in plan)
+
+
+def days_are_others(client: Client, database: str, table: str) -> bool:
+    """Return whether *event_date* of the table may be another day than that of the event."""
+    default = (
+        "SELECT default_expression FROM system.columns "
+        "WHERE database = {database:String} AND table = {table:String} AND name = 'event_date'"
+    )
+    names = {"database": database, "table": table}
+    rows = ask(client, default, ["default_expression"], names)
+    return any(row[0] and not _OUR_DAY.fullmatch(row[0]) for row in rows)
+
+
+def keeps_no_rows(client: Client, database: str, table: str) -> bool:
+    """Return whether the table passes rows on to views, and keeps none that can be looked up."""
+    engine = (
+        "SELECT engine FROM system.tables "
+        "WHERE database = {database:String} AND name = {table:String}"
+    )
+    rows = ask(client, engine, ["engine"], {"database": database, "table": table})
+    return any(row[0] == "Null" for row in rows)
