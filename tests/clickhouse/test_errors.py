@@ -162,6 +162,7 @@ def test_an_insert_too_large_for_a_proxy_is_to_be_split(
         # Without the number of a row: a shard died, or a disk failed.
         (32, TransientError),
         (33, TransientError),
+        (55, SetupError),
         (60, SetupError),
         (81, SetupError),
         (497, SetupError),

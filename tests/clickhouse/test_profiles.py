@@ -123,3 +123,5 @@ def test_a_row_policy_is_seen(
 
     assert ({1}, {1, 2}) == (some.stored("w", 1, 2, lines), everything.stored("w", 1, 2, lines))
     assert (True, False) == (some.hides_rows(), everything.hides_rows())
+    # Not an empty set: they would pass for missing.
+    assert some.stored("w", 2, 2, rows(2)) is None

@@ -76,6 +76,15 @@ def test_a_user_who_may_only_insert_delivers(
     assert 10 == count(server, database)
 
 
+def test_a_user_who_may_not_create_the_table_delivers_to_one_that_exists(
+    server: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    writer = connect(server.dsn(database, user=WRITER), create_table=True)
+    writer.insert(rows(1), token="w:1-1")
+
+    assert 1 == count(server, database)
+
+
 def test_a_look_up_that_is_refused_is_said_once_with_the_grant_that_it_needs(
     server: ListeningClickHouse,
     writer: ClickHouse,

@@ -334,7 +334,13 @@ class ClickHouse:
         client = self._connected()
         are_unknown = not self._columns.are_settled
         if are_unknown and self._create_table:
-            self.create_table()
+            try:
+                self.create_table()
+            except SetupError as exc:
+                if exc.code != Code.ACCESS_DENIED:
+                    raise
+                # The table may exist. If not, that is said of the insert.
+                _logger.info("the table is not created: %s", exc.problem)
         if are_unknown or self._columns.are_due:
             with self._inside():
                 self._columns.read(client)

@@ -44,6 +44,7 @@ class Code:
     NOT_IMPLEMENTED: Final = 48
     UNKNOWN_TYPE: Final = 50
     TYPE_MISMATCH: Final = 53
+    STORAGE_REQUIRES_PARAMETER: Final = 55
     UNKNOWN_TABLE: Final = 60
     SYNTAX_ERROR: Final = 62
     ARGUMENT_OUT_OF_BOUND: Final = 69
@@ -198,6 +199,9 @@ SETUP_REMEDIES: dict[int, str] = {
     Code.NO_SUCH_COLUMN_IN_TABLE: _COLUMNS,
     Code.UNKNOWN_IDENTIFIER: _COLUMNS,
     Code.ILLEGAL_COLUMN: _COLUMNS,
+    Code.STORAGE_REQUIRES_PARAMETER: (
+        "create the Distributed table with a sharding key, such as sipHash64(agent_id)"
+    ),
     Code.UNKNOWN_TABLE: (
         "create the table with: audit-handler init (or run sql/node/*.sql with clickhouse-client)"
     ),
