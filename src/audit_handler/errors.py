@@ -173,6 +173,10 @@ class DataError(DeliveryError):
         """True if a proxy says that the request is too large. It says nothing about the rows."""
         self.may_be_forged = may_be_forged
         """True if anything on the way may have said it, not ClickHouse."""
+        self.may_be_of_others = False
+        """
+        True if the server gathered the rows with those of other writers; one bad row fails all.
+        """
         self.added: tuple[str, ...] = ()
         """The user's own columns in the insert that may be the reason."""
 

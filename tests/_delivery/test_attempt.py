@@ -380,3 +380,35 @@ def test_no_row_is_set_aside_for_a_memory_limit(bench: Bench) -> None:
 
     assert list(range(1, 11)) == bench.stored
     assert [] == bench.rejected
+
+
+def of_many_writers(*, is_ambiguous: bool = False) -> DataError:
+    """Return the answer to an async insert of which one row, perhaps another writer's, is bad."""
+    error = DataError("code 469", code=469, row=1, is_ambiguous=is_ambiguous)
+    error.may_be_of_others = True
+    return error
+
+
+@pytest.mark.parametrize("is_ambiguous", [True, False])
+@pytest.mark.parametrize("rows", [1, 10])
+def test_rows_of_an_async_insert_that_fails_are_tried_alone(
+    bench: Bench, rows: int, is_ambiguous: bool
+) -> None:
+    """The bad row may be another writer's: the server gathers the rows of all."""
+    put_numbers(bench.spool, 1, rows)
+    bench.destination.script = [of_many_writers(is_ambiguous=is_ambiguous)]
+    bench.deliver()
+
+    assert ([], list(range(1, rows + 1))) == (bench.rejected, bench.stored)
+    assert [False, True] == bench.destination.alone
+    assert 1 == len(set(bench.destination.tokens))
+
+
+def test_rows_that_an_async_insert_has_stored_are_not_sent_alone(bench: Bench) -> None:
+    """The server need not compare the token with that of the first insert."""
+    put_numbers(bench.spool, 1, 10)
+    bench.destination.script = [(of_many_writers(is_ambiguous=True), True)]
+    bench.deliver()
+
+    assert list(range(1, 11)) == bench.stored
+    assert [False] == bench.destination.alone

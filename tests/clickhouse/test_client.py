@@ -124,5 +124,5 @@ def test_a_table_that_keeps_no_rows_is_named_before_rows_are_sent_again(
     for _ in range(2):
         assert set() == clickhouse.stored("w", 1, 1, rows(1))
 
-    assert 1 == caplog.text.count("the engine Null, which keeps no rows")
+    assert 1 == caplog.text.count("(the table has the engine Null, which keeps no rows)")
     assert not clickhouse.can_look_up

@@ -65,46 +65,30 @@ def violated(database: str) -> str:
     return f"Constraint `known` for table {database}.audit_logs (0-0) is violated at row 1"
 
 
-def test_an_async_insert_that_fails_is_tried_alone(
+def test_the_bad_row_of_an_async_insert_may_be_another_writers(
     gathering: ClickHouse, faults: LoopbackClickHouse, database: str
 ) -> None:
-    """The bad row may be another writer's: the server gathers the rows of all."""
+    """The server gathers the rows of all."""
     faults.fault("error", code=469, text=violated(database))
-    gathering.insert(rows(2, 3), token="w:2-3")
+    with pytest.raises(DataError) as raised:
+        gathering.insert(rows(2, 3), token="w:2-3")
+    gathering.insert(rows(2, 3), token="w:2-3", alone=True)
     names = ("async_insert", "insert_deduplication_token")
     sent = [tuple(each["settings"][name] for name in names) for each in faults.requests("^INSERT")]
 
+    assert raised.value.may_be_of_others
     assert [("1", "w:2-3"), ("0", "w:2-3")] == sent
     assert 3 == count(faults, database)
 
 
-def test_a_row_that_is_also_refused_alone_is_named(
+def test_a_row_that_is_refused_alone_is_named(
     gathering: ClickHouse, faults: LoopbackClickHouse, database: str
 ) -> None:
-    faults.fault("error", code=469, text=violated(database))
     with pytest.raises(DataError) as raised:
-        gathering.insert(rows(2) + b'{"event_time":"never"}\n', token="w:2-3")
+        gathering.insert(rows(2) + b'{"event_time":"never"}\n', token="w:2-3", alone=True)
 
-    assert 2 == raised.value.row
+    assert (2, False) == (raised.value.row, raised.value.may_be_of_others)
     assert 1 == count(faults, database)
-
-
-def test_the_row_of_a_doubtful_error_may_be_the_one_of_another_writer(
-    gathering: ClickHouse, faults: LoopbackClickHouse, database: str
-) -> None:
-    """It is not tried alone: the server may not compare the token with that of the first insert."""
-    faults.fault(
-        "http_status",
-        status=500,
-        execute=True,
-        headers={"X-ClickHouse-Exception-Code": "469"},
-        text=f"Code: 469. DB::Exception: {violated(database)} (VIOLATED_CONSTRAINT)",
-    )
-    with pytest.raises(DataError) as raised:
-        gathering.insert(rows(2, 3), token="w:2-3")
-
-    assert (None, True) == (raised.value.row, raised.value.is_ambiguous)
-    assert 1 == len(faults.requests("^INSERT"))
 
 
 def test_a_file_is_named_with_its_settings_and_every_value_is_quoted() -> None:

@@ -71,6 +71,7 @@ class _Destination:
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,  # noqa: ARG002  # the protocol's signature
+        alone: bool = False,  # noqa: ARG002  # the protocol's signature
         rows: int | None = None,
     ) -> None:
         script = self._app.script

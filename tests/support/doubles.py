@@ -52,6 +52,7 @@ class ScriptedDestination:
         self.tokens: list[str] = []
         self.paths: list[Path | None] = []
         self.without: list[frozenset[str]] = []
+        self.alone: list[bool] = []
         self.dropped_tokens: set[str] = set()
         """Tokens that are known already: what comes under them is dropped."""
         self.remembers_tokens = False
@@ -74,6 +75,7 @@ class ScriptedDestination:
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,  # noqa: ARG002  # the protocol's signature
+        alone: bool = False,
         rows: int | None = None,
     ) -> None:
         assert path is None or path.read_bytes() == lines
@@ -81,6 +83,7 @@ class ScriptedDestination:
         self.tokens.append(token)
         self.paths.append(path)
         self.without.append(frozenset(without))
+        self.alone.append(alone)
         step = self.script.pop(0) if self.script else None
         if isinstance(step, DeliveryError):
             raise step

@@ -73,6 +73,7 @@ class Delivery:
         self._patience = Patience()
         self._doubted = 0
         self._look_ups = 0
+        self._goes_alone = False
         self.unconfirmed: UnconfirmedError | None = None
         """What answered instead of ClickHouse to an insert whose rows were then found stored."""
 
@@ -154,6 +155,10 @@ class Delivery:
                     missing = self._missing(unsure, content)
                     for rest in missing:
                         self._require_refused(part, rest, content, exc)
+                if exc.may_be_of_others:
+                    self._goes_alone = True
+                    self._todo[0:1] = missing
+                    continue
                 if missing and len(missing[0].seqs) < len(part.seqs):
                     # The row that the server named is one of all of them.
                     exc.row = None
@@ -214,6 +219,7 @@ class Delivery:
                 path=path,
                 without=part.without,
                 ignores_views=part.ignores_views,
+                alone=self._goes_alone,
                 rows=len(part.seqs),
             )
         finally:

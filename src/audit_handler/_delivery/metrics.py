@@ -224,6 +224,7 @@ class Timed:
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,
+        alone: bool = False,
         rows: int | None = None,
     ) -> None:
         """Insert as `Destination.insert` does, and record how long it took."""
@@ -236,6 +237,7 @@ class Timed:
                 path=path,
                 without=without,
                 ignores_views=ignores_views,
+                alone=alone,
                 rows=rows,
             )
         except BaseException as exc:

@@ -102,13 +102,13 @@ class _Batch:
         with part as path:
             token = f"{writer_id}:{seq}-{seq}"
             try:
-                destination.insert(line, token=token, path=path)
+                destination.insert(line, token=token, path=path, alone=True)
             except ViewError as exc:
                 # The table has stored the row before its views got it: all servers of one row are
                 # one server. But the row itself may name a view that no one has.
                 found = destination.stored(writer_id, seq, seq, line)
                 if not found and (found is not None or exc.may_be_forged):
-                    destination.insert(line, token=token, path=path, ignores_views=True)
+                    destination.insert(line, token=token, path=path, ignores_views=True, alone=True)
         return "stored"
 
 

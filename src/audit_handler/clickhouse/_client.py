@@ -106,6 +106,7 @@ class ClickHouse:
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,
+        alone: bool = False,
         rows: int | None = None,
     ) -> None:
         """
@@ -118,6 +119,7 @@ class ClickHouse:
             without: Columns that the user added and the insert does not name, so that they reject
                 no row.
             ignores_views: Store the rows also if a materialized view fails.
+            alone: Do not let the server gather the rows with those of other writers.
             rows: The number of *lines*; without it they are counted.
 
         Raises:
@@ -134,18 +136,13 @@ class ClickHouse:
         }
         if ignores_views:
             settings["materialized_views_ignore_errors"] = 1
-        send = partial(self._send, client, columns, lines, rows, path)
+        if alone:
+            settings["async_insert"] = 0
         try:
-            send(settings)
+            self._send(client, columns, lines, rows, path, settings)
         except DataError as exc:
-            if not settings["async_insert"]:
-                raise
-            # The server gathers the rows of many writers, and one bad row fails them all: the row
-            # that it names may be another writer's.
-            if exc.is_ambiguous:
-                exc.row = None
-                raise
-            send({**settings, "async_insert": 0})
+            exc.may_be_of_others = bool(settings["async_insert"]) and not exc.is_too_large
+            raise
 
     def _send(
         self,
@@ -201,7 +198,7 @@ class ClickHouse:
         if is_nowhere:
             self._warn_of_look_up("the table has the engine Null, which keeps no rows")
             return found
-        if not found and self.hides_rows():
+        if len(found) <= last_seq - first_seq and self.hides_rows():
             return None
         self._may_look_up = True
         return found

@@ -25,6 +25,7 @@ class Destination(Protocol):
         path: Path | None = None,
         without: Collection[str] = (),
         ignores_views: bool = False,
+        alone: bool = False,
         rows: int | None = None,
     ) -> None: ...
 
