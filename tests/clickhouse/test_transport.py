@@ -10,6 +10,7 @@ from urllib3.poolmanager import ProxyManager
 
 from audit_handler.clickhouse._transport import Transport, pool_for
 from audit_handler.target import Target
+from tests.support.fault_proxy import Fault, FaultProxy, Reach, answering, message
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.tables import Connect, rows, target_of
 
@@ -129,3 +130,21 @@ def test_no_option_takes_the_query_id_away(
     clickhouse.insert(rows(1), token="t")  # would be unconfirmed without its query id
 
     assert {1} == clickhouse.stored("w", 1, 1, rows(1))
+
+
+@pytest.mark.parametrize(
+    ("has_proxy", "start"),
+    [(False, b"POST /a/?b=1 "), (True, b"POST http://db:8123/a/?b=1 ")],
+)
+def test_only_a_forward_proxy_gets_the_whole_url(*, has_proxy: bool, start: bytes) -> None:
+    with FaultProxy(1) as server:
+        server.arm(Fault(answering(message(200)), reach=Reach.NOTHING))
+        here = f"http://127.0.0.1:{server.port}"
+        options = {"http_proxy": here} if has_proxy else {}
+        transport = Transport(pool_for(target("http", **options)))
+        base = "http://db:8123" if has_proxy else here
+        transport.request("POST", f"{base}/a/?b=1", headers={"A": "b"}, body=b"")
+
+    (request,) = server.requests
+    assert request.startswith(start)
+    assert b"A: b" in request

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from audit_handler.clickhouse._acknowledgement import Answer, ForeignAnswer
 from audit_handler.target import Target
@@ -54,7 +54,7 @@ class Transport:
         """
         self.answer = None
         query_id = unquote(found[1]) if (found := _QUERY_ID.search(url)) else ""
-        response = self._pool.request(method, url, redirect=False, **options)
+        response = self._send(method, url, redirect=False, **options)
         is_whole = options.get("preload_content", True)
         answer = Answer(
             response.status,
@@ -77,6 +77,15 @@ class Transport:
             # request would be reset, and an insert whose outcome is unknown is not split.
             self._pool.clear()
         return response
+
+    def _send(self, method: str, url: str, **options: Any) -> BaseHTTPResponse:
+        if self._pool.proxy is not None:
+            return self._pool.request(method, url, **options)
+        # The manager would encode the settings of an insert, character by character, only to find
+        # the host, and its pool does so again: 0.15 ms each.
+        scheme, netloc, path, query, _ = urlsplit(url)
+        pool = self._pool.connection_from_url(f"{scheme}://{netloc}")
+        return pool.request(method, urlunsplit(("", "", path or "/", query, "")), **options)
 
     def clear(self) -> None:
         """Close all connections; the next request opens one."""
