@@ -79,3 +79,13 @@ def test_an_impossible_query_is_exit_code_2(arguments: list[str], told: str) -> 
     result = run("query", *arguments, "--dsn", "http://127.0.0.1:1")
 
     assert (2, True) == (result.exit_code, told in " ".join(result.stderr.split()))
+
+
+def test_a_query_that_clickhouse_refuses_says_nothing_of_waiting_rows(read_dsn: str) -> None:
+    given = ["timezone=Nowhere/X", "actions=READ", "opens=8", "closes=18"]
+    words = [word for value in given for word in ("--param", value)]
+    result = run("query", "logins_outside_hours", "--dsn", read_dsn, *words)
+
+    assert 3 == result.exit_code
+    assert "Nowhere/X" in result.stderr
+    assert "spool" not in result.stderr

@@ -257,7 +257,7 @@ SETUP_REMEDIES: dict[int, str] = {
             Code.TABLE_IS_PERMANENTLY_READ_ONLY,
             Code.TABLE_SIZE_LIMIT_EXCEEDED,
         ),
-        "see the server's message; rows stay in the spool and are sent once the cause is fixed",
+        "see the server's message",
     ),
 }
 
