@@ -101,16 +101,10 @@ class TransientError(DeliveryError):
         code: int | None = None,
         remedy: str = "",
         is_ambiguous: bool = True,
-        may_be_a_row: bool = False,
-        may_be_its_size: bool = False,
     ) -> None:
         super().__init__(problem, code=code, remedy=remedy)
         self.is_ambiguous = is_ambiguous
         """True if the rows may have been stored although no acknowledgement arrived."""
-        self.may_be_a_row = may_be_a_row
-        """True if one of the rows may be the cause, should ClickHouse repeat the answer."""
-        self.may_be_its_size = may_be_its_size
-        """True if an insert with fewer rows may succeed."""
 
 
 class UnconfirmedError(TransientError):

@@ -16,14 +16,7 @@ from audit_handler.errors import (
     ViewError,
 )
 from audit_handler.spool import Segment
-from tests.support.delivery import (
-    REFUSED,
-    STRANGE,
-    TIMEOUT,
-    Bench,
-    refuse_rows,
-    refuse_strangely,
-)
+from tests.support.delivery import REFUSED, TIMEOUT, Bench, refuse_rows
 from tests.support.spools import leave_behind, put_numbers
 
 
@@ -336,50 +329,6 @@ def test_rows_that_a_row_policy_hides_are_not_sent_again(tmp_path: Path) -> None
     assert list(range(1, 11)) == bench.stored
     assert 1 == len(set(bench.destination.tokens))
     assert 10 == bench.counters.rows_stored
-
-
-@pytest.mark.parametrize("bad", [(4,), (1,), (10,), (2, 3, 9)])
-def test_rows_that_always_get_an_unknown_error_are_set_aside(
-    bench: Bench, bad: tuple[int, ...]
-) -> None:
-    bench.destination.refuse = refuse_strangely(*bad)
-    put_numbers(bench.spool, 1, 10)
-    bench.deliver()
-
-    assert list(bad) == bench.rejected
-    assert sorted(set(range(1, 11)) - set(bad)) == bench.stored
-
-
-def test_rows_that_cannot_be_looked_up_are_not_divided(bench: Bench) -> None:
-    """The answer does not show that none of them is stored."""
-    put_numbers(bench.spool, 1, 10)
-    bench.destination.can_look_up = False
-    bench.destination.script = [STRANGE] * 12
-    bench.deliver()
-
-    assert (13, 1) == (len(bench.destination.tokens), len(set(bench.destination.tokens)))
-    assert list(range(1, 11)) == bench.stored
-
-
-TOO_MUCH_MEMORY = TransientError("code 241", code=241, may_be_its_size=True)
-
-
-def test_a_segment_that_does_not_fit_in_memory_is_sent_in_parts(bench: Bench) -> None:
-    bench.destination.refuse = lambda lines: TOO_MUCH_MEMORY if lines.count(b"\n") > 3 else None
-    put_numbers(bench.spool, 1, 10)
-    bench.deliver()
-
-    assert list(range(1, 11)) == bench.stored
-    assert 4 == bench.counters.retries
-
-
-def test_no_row_is_set_aside_for_a_memory_limit(bench: Bench) -> None:
-    put_numbers(bench.spool, 1, 10)
-    bench.destination.script = [TOO_MUCH_MEMORY] * 40
-    bench.deliver()
-
-    assert list(range(1, 11)) == bench.stored
-    assert [] == bench.rejected
 
 
 def of_many_writers(*, is_ambiguous: bool = False) -> DataError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.delivery import Bench, refuse_rows, refuse_strangely
+from tests.support.delivery import Bench, refuse_rows
 from tests.support.spools import put_numbers
 
 
@@ -69,22 +69,3 @@ def test_the_newest_segment_keeps_its_outcome_and_its_place(bench: Bench) -> Non
     assert list(range(56, 71)) == bench.stored
     inserts_of_the_newest = [each for each in bench.destination.tokens if ":61-70" in each]
     assert 1 == len(inserts_of_the_newest)
-
-
-def test_rows_wait_while_every_row_gets_an_unknown_error(bench: Bench) -> None:
-    bench.destination.refuse = refuse_strangely(*range(1, 21))
-    put_numbers(bench.spool, 1, 20)
-    deliver(bench)
-
-    assert ([], []) == (bench.rejected, bench.stored)
-    assert "TransientError: code 427" == bench.counters.last_error
-
-
-def test_a_row_that_is_alone_with_an_unknown_error_is_judged_by_later_ones(bench: Bench) -> None:
-    bench.destination.refuse = refuse_strangely(1)
-    bench.spool.put(b'{"n":1}', "2026-10")
-    put_numbers(bench.spool, 2, 20)
-    deliver(bench)
-
-    assert [1] == bench.rejected
-    assert list(range(2, 21)) == bench.stored

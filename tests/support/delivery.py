@@ -26,7 +26,6 @@ AUDIT = {"action": "CREATE", "resource_type": "order", "resource_id": "o-17"}
 
 TIMEOUT = TransientError("read timed out")
 REFUSED = TransientError("connection refused", is_ambiguous=False)
-STRANGE = TransientError("code 427", code=427, may_be_a_row=True)
 NO_TABLE = SetupError("code 60: no such table; run audit-handler init", code=60)
 
 
@@ -112,12 +111,6 @@ def refuse_rows(
         return None
 
     return refuse
-
-
-def refuse_strangely(*bad: int) -> Callable[[bytes], TransientError | None]:
-    """Return an answer to inserts with *bad* rows: an error that the handler cannot sort."""
-    refuse = refuse_rows(*bad)
-    return lambda lines: STRANGE if refuse(lines) else None
 
 
 def stored_messages(server: LoopbackClickHouse, database: str) -> list[str]:

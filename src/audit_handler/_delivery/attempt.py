@@ -12,8 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from audit_handler._delivery.parts import Part
-from audit_handler._delivery.patience import Patience
-from audit_handler._delivery.rejection import Rejection, TableSuspected
+from audit_handler._delivery.rejection import Rejection
 from audit_handler._delivery.trouble import Trouble
 from audit_handler.clickhouse import Destination
 from audit_handler.errors import (
@@ -70,7 +69,6 @@ class Delivery:
         self._todo = [Part(self._seqs, is_unsure=segment.was_attempted)]
         self._rows: list[bytes] = []
         self._rejection = Rejection(segment, self._todo, spool, counters, self._trouble)
-        self._patience = Patience()
         self._doubted = 0
         self._look_ups = 0
         self._goes_alone = False
@@ -103,7 +101,6 @@ class Delivery:
         try:
             self._deliver(content)
             if self._rejection.offer_again():
-                self._patience.renew()
                 self._deliver(content)
             if seqs := self._rejection.seqs:
                 self._rejection.set_aside(self._lines(Part(seqs), content))
@@ -136,9 +133,7 @@ class Delivery:
             except TransientError as exc:
                 if not exc.is_ambiguous:
                     self._todo[0] = part
-                if not self._patience.is_over(exc, part):
-                    raise
-                self._divide(unsure, content, exc)
+                raise
             except ViewError as exc:
                 self._trouble.note_view(exc)
                 # What is missing goes again, and no view can fail then. Without a look-up, a single
@@ -174,22 +169,6 @@ class Delivery:
                     self._require_kept(part, content)
                 self._todo.pop(0)
                 self._accept(part)
-
-    def _divide(self, part: Part, content: bytes, exc: TransientError) -> None:
-        """
-        Send *part* in halves from now on, or set its only row aside, because ClickHouse always
-        answers *exc*. Raise it if the rows cannot be looked up: then only one token is safe.
-        """
-        missing = self._missing(part, content)
-        self._todo[0:1] = [replace(rest, is_unsure=True) for rest in missing]
-        for rest in missing:
-            if rest.is_unseen:
-                raise exc
-            if len(rest.seqs) == 1 and not self._rejection.is_table_proved:
-                # Others first: if one of them is stored, this one is bad.
-                self._todo.sort(key=self._patience.has_failed)
-                raise TableSuspected.after(exc) if self._patience.has_failed(self._todo[0]) else exc
-            self._todo[0:1] = self._rejection.divide(rest, exc)
 
     def _require_kept(self, part: Part, content: bytes) -> None:
         """

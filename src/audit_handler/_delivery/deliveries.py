@@ -55,9 +55,9 @@ class Deliveries:
         while True:
             try:
                 delivery.run()
-            except TableSuspected as exc:
+            except TableSuspected:
                 if not self._are_later_rows_stored():
-                    raise exc.answer or exc from exc.__cause__
+                    raise
                 delivery.trust_table()
             else:
                 return
@@ -80,10 +80,9 @@ class Deliveries:
             self._begun[later.writer_id, later.first_seq] = delivery
             try:
                 delivery.run()
-            except TableSuspected as exc:
-                if exc.answer is None:
-                    # Nothing of it is known: it begins again.
-                    del self._begun[later.writer_id, later.first_seq]
+            except TableSuspected:
+                # Nothing of it is known: it begins again.
+                del self._begun[later.writer_id, later.first_seq]
                 return False
             except (SegmentGone, SegmentUnreadable):
                 # In doubt, the rows are set aside, where they can be replayed; waiting would be for

@@ -11,7 +11,7 @@ from dataclasses import replace
 from audit_handler._delivery.parts import Part
 from audit_handler._delivery.trouble import Trouble
 from audit_handler._reports import Reporter
-from audit_handler.errors import DataError, SetupError, TransientError
+from audit_handler.errors import DataError, SetupError
 from audit_handler.spool import Reason, Segment, Spool
 from audit_handler.status import Counters
 
@@ -39,16 +39,6 @@ _NARROWED_ROWS = 3
 
 class TableSuspected(SetupError):
     """The table rejects all rows of a segment that were tried. The fault may be in the table."""
-
-    answer: TransientError | None = None
-    """What ClickHouse always answers to a row, if this does not show that the row is bad."""
-
-    @classmethod
-    def after(cls, answer: TransientError) -> TableSuspected:
-        """Return the error after ClickHouse has always said *answer* to each row."""
-        suspected = cls(answer.problem, code=answer.code)
-        suspected.answer = answer
-        return suspected
 
 
 class Rejection:
@@ -92,11 +82,6 @@ class Rejection:
         """The numbers of the rejected rows, in order."""
         return tuple(sorted(self._rejected))
 
-    @property
-    def is_table_proved(self) -> bool:
-        """Whether the table accepts rows, here or elsewhere."""
-        return self.has_stored or self.is_table_trusted
-
     def note_stored(self, part: Part) -> None:
         """Note that the table accepted *part*."""
         self.has_stored = True
@@ -123,12 +108,6 @@ class Rejection:
         self._todo[:] = [Part(self.seqs)]
         self._rejected.clear()
         return True
-
-    def divide(self, part: Part, answer: TransientError) -> list[Part]:
-        """Return smaller parts to try after *answer*, which ClickHouse repeats."""
-        doubt = DataError(answer.problem, code=answer.code)
-        doubt.__cause__ = answer.__cause__
-        return self.split(part, doubt, lambda _part: b"")
 
     def split(self, part: Part, exc: DataError, lines: Callable[[Part], bytes]) -> list[Part]:
         """
@@ -169,7 +148,7 @@ class Rejection:
             return [*narrowed, *rest]
         self._rejected[seq] = Reason.of(seq, exc)
         self._said = str(exc)
-        if self.is_table_proved or self._before:
+        if self.has_stored or self.is_table_trusted or self._before:
             is_large = len(self._rejected) >= _PULLED_ROWS and rows > _CUT_ROWS
             return rest[0].cut(_CUT_ROWS) if rest and is_large else rest
         if len(self._rejected) >= _SUSPECT_ROWS:
@@ -238,7 +217,7 @@ class Rejection:
         rejected.
         """
         refused = len(self._rejected)
-        if self.is_table_proved:
+        if self.has_stored or self.is_table_trusted:
             return
         if self._trouble.rows_refused + refused < _SUSPECT_ROWS:
             return

@@ -3,7 +3,7 @@ ClickHouse's error codes by name, sorted by the action that helps.
 
 Names and numbers are those of ``src/Common/ErrorCodes.cpp`` in ClickHouse. The data errors are
 those that an insert of JSONEachRow can get from engine 26.9. A code in none of the tables is
-retried; if it comes again and again, the rows are looked up, and sent in parts.
+retried: a retry loses no row, a rejection could.
 """
 
 from __future__ import annotations
@@ -84,7 +84,6 @@ class Code:
     TOO_FEW_LIVE_REPLICAS: Final = 285
     DATABASE_ACCESS_DENIED: Final = 291
     TOO_DEEP_RECURSION: Final = 306
-    UNKNOWN_STATUS_OF_INSERT: Final = 319
     VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE: Final = 321
     SUPPORT_IS_DISABLED: Final = 344
     CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN: Final = 349
@@ -285,7 +284,6 @@ TRANSIENT_REMEDIES: dict[int, str] = {
         "async_insert; check in system.merges whether merges keep up"
     ),
     Code.ALL_CONNECTION_TRIES_FAILED: _SHARD,
-    Code.UNKNOWN_STATUS_OF_INSERT: _KEEPER,
     Code.TOO_FEW_LIVE_REPLICAS: "start the replicas that insert_quorum waits for",
     Code.KEEPER_EXCEPTION: _KEEPER,
 }

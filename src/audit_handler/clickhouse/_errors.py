@@ -260,9 +260,7 @@ def _sort_code(
         violated = _VIOLATED.search(text) if code == Code.VIOLATED_CONSTRAINT else None
         found = None if is_from_shard else violated or _last(_ROW, text)
         if found is None and code in TRUNCATION_CODES and _IN_EXPRESSION not in text:
-            return TransientError(
-                f"{label}: {shown(cause.text, secrets)}", code=code, may_be_a_row=not may_be_forged
-            )
+            return TransientError(f"{label}: {shown(cause.text, secrets)}", code=code)
         key = _last(_KEY, text)
         return DataError(
             label,
@@ -281,13 +279,7 @@ def _sort_code(
         remedy = shown(cause.remedy, secrets) or SETUP_REMEDIES[code]
         # ClickHouse sends no query id with most of them, so anything on the way could say the same.
         return SetupError(problem, code=code, remedy=remedy, is_ambiguous=answer is not None)
-    return TransientError(
-        problem,
-        code=code,
-        remedy=TRANSIENT_REMEDIES.get(code, ""),
-        may_be_a_row=code not in TRANSIENT_REMEDIES and not may_be_forged,
-        may_be_its_size=code == Code.MEMORY_LIMIT_EXCEEDED and not may_be_forged,
-    )
+    return TransientError(problem, code=code, remedy=TRANSIENT_REMEDIES.get(code, ""))
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
