@@ -8,6 +8,7 @@ import pytest
 
 from audit_handler.clickhouse._codes import (
     DATA_CODES,
+    EXPRESSION_CODES,
     HTTP_REMEDIES,
     HTTP_SETUP_REMEDIES,
     SETUP_REMEDIES,
@@ -41,13 +42,13 @@ def test_every_status_has_its_usual_name() -> None:
 
 
 def test_every_code_that_has_a_name_is_in_one_of_the_tables() -> None:
-    sorted_codes = DATA_CODES | SETUP_REMEDIES.keys() | TRANSIENT_REMEDIES.keys()
+    sorted_codes = DATA_CODES | EXPRESSION_CODES | SETUP_REMEDIES.keys() | TRANSIENT_REMEDIES.keys()
 
     assert set(CODES.values()) == sorted_codes
 
 
 def test_no_code_is_in_two_sets() -> None:
-    assert not DATA_CODES & SETUP_REMEDIES.keys()
+    assert not DATA_CODES & (EXPRESSION_CODES | SETUP_REMEDIES.keys())
     assert not TRANSIENT_REMEDIES.keys() & (DATA_CODES | SETUP_REMEDIES.keys())
     assert Code.TOO_MANY_PARTS not in DATA_CODES
 

@@ -182,6 +182,23 @@ def test_codes_are_sorted_by_the_action_that_helps(
     assert code == caught.value.code
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("While executing Values", SetupError),
+        # Its source may be down: no row is bad.
+        ("while executing 'FUNCTION dictGet('d'_String :: 1) -> dictGet('d')'", SetupError),
+        ("while executing 'FUNCTION toTimeZone(a :: 1) -> toTimeZone(a)'", DataError),
+    ],
+)
+def test_a_wrong_argument_is_a_value_only_in_an_expression_of_the_table(
+    ready: ClickHouse, faults: LoopbackClickHouse, place: str, expected: type[DeliveryError]
+) -> None:
+    faults.fault("error", code=36, name="BAD_ARGUMENTS", text=f"made up: {place}")
+    with pytest.raises(expected):
+        ready.insert(rows(2), token="t")
+
+
 @pytest.mark.parametrize("question", ["SELECT seq", "DESCRIBE"])
 def test_a_question_rejects_no_row(
     ready: ClickHouse, faults: LoopbackClickHouse, question: str

@@ -100,6 +100,18 @@ def test_a_look_up_is_never_cut_short(
     assert set(range(1, 1_001)) == clickhouse.stored("w", 1, 1_000, lines)
 
 
+def test_a_look_up_is_not_filtered(
+    start_listening: Callable[..., ListeningClickHouse], connect: Connect, database: str
+) -> None:
+    filters = {"additional_table_filters": f"{{'{database}.audit_logs': 'seq = 0'}}"}
+    user = User(name="filtered", password="made-up", grants=_ALL, settings=filters)
+    clickhouse = connected(start_listening(users=[user]), connect, database, user)
+    clickhouse.insert(rows(1), token="w:1")
+
+    assert [{"n": 0}] == clickhouse.query(f"SELECT count() AS n FROM {database}.audit_logs")
+    assert {1} == clickhouse.stored("w", 1, 1, rows(1))
+
+
 def test_a_token_counts_for_every_user(
     server: ListeningClickHouse, connect: Connect, database: str
 ) -> None:
@@ -121,7 +133,7 @@ def test_a_row_policy_is_seen(
     lines = rows(1, agent_id="me") + rows(2)
     some.insert(lines, token="w:1-2")
 
-    assert {1, 2} == everything.stored("w", 1, 2, lines)
-    # Not {1}: the other row would pass for missing.
-    assert some.stored("w", 1, 2, lines) is None
+    assert ({1}, {1, 2}) == (some.stored("w", 1, 2, lines), everything.stored("w", 1, 2, lines))
     assert (True, False) == (some.hides_rows(), everything.hides_rows())
+    # Not an empty set: they would pass for missing.
+    assert some.stored("w", 2, 2, rows(2)) is None

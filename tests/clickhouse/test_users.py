@@ -23,6 +23,11 @@ from tests.support.tables import Connect, count, rows
 pytestmark = [pytest.mark.integration, pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 WRITER = User(name="only_writes", password="p&<1>", grants=["GRANT INSERT ON *.*"])
+CREATOR = User(
+    name="creates_tables",
+    password="made-up",
+    grants=["GRANT INSERT, CREATE TABLE ON *.*", "GRANT TABLE ENGINE ON *"],
+)
 READER = User(
     name="only_reads",
     password="p&<2>",
@@ -34,7 +39,7 @@ READER = User(
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningClickHouse]:
     directory = tmp_path_factory.mktemp("users")
-    with ListeningClickHouse(directory, users=[WRITER, READER]) as server:
+    with ListeningClickHouse(directory, users=[WRITER, CREATOR, READER]) as server:
         yield server
 
 
@@ -77,10 +82,26 @@ def test_a_user_who_may_only_insert_delivers(
 
 
 def test_a_user_who_may_not_create_the_table_delivers_to_one_that_exists(
-    server: ListeningClickHouse, connect: Connect, database: str
+    server: ListeningClickHouse,
+    connect: Connect,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     writer = connect(server.dsn(database, user=WRITER), create_table=True)
-    writer.insert(rows(1), token="w:1-1")
+    for seq in (1, 2):
+        writer.insert(rows(seq), token=f"w:{seq}")
+        writer.close()  # so that it would create the table again
+
+    assert 2 == count(server, database)
+    assert 1 == caplog.text.count("the grant CREATE TABLE")
+
+
+def test_a_user_who_may_not_create_the_database_creates_the_table(
+    server: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    server.command(f"DROP TABLE {database}.audit_logs SYNC")
+    writer = connect(server.dsn(database, user=CREATOR), create_table=True)
+    writer.insert(rows(1), token="w:1")
 
     assert 1 == count(server, database)
 

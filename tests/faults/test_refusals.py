@@ -27,6 +27,19 @@ EXPRESSIONS = {
     "a MATERIALIZED column, code 32": "ADD COLUMN x UInt64 MATERIALIZED toUInt64(request_body)",
     "a DEFAULT, code 32": "ADD COLUMN x UInt64 DEFAULT toUInt64(request_body)",
     "an index, code 32": "ADD INDEX x toUInt64(request_body) TYPE minmax",
+    "a MATERIALIZED column, code 36": (
+        "ADD COLUMN x Float64 MATERIALIZED parseTimeDelta(if(request_body = '', 'x', '1s'))"
+    ),
+    "a DEFAULT, code 62": (
+        "ADD COLUMN x String DEFAULT formatQuery(if(request_body = '', '', 'SELECT 1'))"
+    ),
+    "a CHECK, code 427": (
+        "ADD CONSTRAINT x CHECK NOT match('abc', if(request_body = '', '(', 'x'))"
+    ),
+    "a CHECK, code 454": (
+        "ADD CONSTRAINT x CHECK length(decrypt('aes-128-ecb', if(request_body = '', 'z', ''), "
+        "'keykeykeykeykey1')) >= 0"
+    ),
     "a CHECK, code 153": "ADD CONSTRAINT x CHECK intDiv(1, length(request_body)) >= 0",
 }
 

@@ -24,6 +24,8 @@ _WHOLE_ANSWER = {
     "timeout_overflow_mode": "throw",
     "timeout_overflow_mode_leaf": "throw",
     "skip_unavailable_shards": 0,
+    "additional_table_filters": "{}",
+    "additional_result_filter": "",
     # DESCRIBE returns each column once, with its default.
     "describe_compact_output": 0,
     "describe_include_subcolumns": 0,

@@ -84,6 +84,7 @@ class ClickHouse:
         self._client: Client | None = None
         self._columns = InsertColumns(target, self._secrets, monotonic)
         self._may_look_up = True
+        self._was_denied = False
 
     @property
     def can_look_up(self) -> bool:
@@ -198,7 +199,7 @@ class ClickHouse:
         if is_nowhere:
             self._warn_of_look_up("the table has the engine Null, which keeps no rows")
             return found
-        if len(found) <= last_seq - first_seq and self.hides_rows():
+        if not found and self.hides_rows():
             return None
         self._may_look_up = True
         return found
@@ -295,6 +296,26 @@ class ClickHouse:
             with about_no_row():
                 self.command(statement)
 
+    def _create_missing(self) -> None:
+        """Create what is missing, but go on where the user may not: it may exist."""
+        denied: SetupError | None = None
+        for statement in statements(self._target):
+            try:
+                with about_no_row():
+                    self.command(statement)
+                denied = None
+            except SetupError as exc:
+                if exc.code != Code.ACCESS_DENIED:
+                    raise
+                denied = exc
+        if denied and not self._was_denied:
+            _logger.warning(
+                "create_table is on, but the user may not create the table: %s. One that exists is "
+                "used",
+                denied.problem,
+            )
+        self._was_denied = denied is not None
+
     def close(self) -> None:
         """Close the connection, or the engine. The next call opens it again."""
         client, self._client = self._client, None
@@ -331,13 +352,7 @@ class ClickHouse:
         client = self._connected()
         are_unknown = not self._columns.are_settled
         if are_unknown and self._create_table:
-            try:
-                self.create_table()
-            except SetupError as exc:
-                if exc.code != Code.ACCESS_DENIED:
-                    raise
-                # The table may exist. If not, that is said of the insert.
-                _logger.info("the table is not created: %s", exc.problem)
+            self._create_missing()
         if are_unknown or self._columns.are_due:
             with self._inside():
                 self._columns.read(client)

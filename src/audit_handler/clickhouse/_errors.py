@@ -13,11 +13,11 @@ from audit_handler.clickhouse._acknowledgement import Answer, ForeignAnswer
 from audit_handler.clickhouse._cause import innermost_cause
 from audit_handler.clickhouse._codes import (
     DATA_CODES,
+    EXPRESSION_CODES,
     HTTP_REMEDIES,
     HTTP_SETUP_REMEDIES,
     SETUP_REMEDIES,
     TRANSIENT_REMEDIES,
-    TRUNCATION_CODES,
     Code,
     HttpStatus,
 )
@@ -45,8 +45,9 @@ _ROW = re.compile(r"\(at row (?P<row>\d+)\)")
 _VIOLATED = re.compile(
     r"for table (?P<table>\S+) (?:\([0-9a-f-]+\) )?is violated at row (?P<row>\d+)"
 )
-# In an expression of the table: a default, a constraint, an index.
-_IN_EXPRESSION = "while executing 'FUNCTION "
+# In an expression of the table: a default, a constraint, an index. A dictionary has a source of its
+# own, which may be down.
+_IN_EXPRESSION = re.compile("while executing 'FUNCTION (?!dict)")
 _KEY = re.compile(r"while reading the value of key (.+?)\)")
 # What a shard said is all of the text: the value of a row may have the same words, behind others.
 _SHARD = re.compile(r"(?:(?!DB::Exception: ).)*DB::Exception: Received from ", re.DOTALL)
@@ -253,14 +254,13 @@ def _sort_code(
             may_be_forged=may_be_forged or is_quoted,
         )
     has_too_many_partitions = code == Code.TOO_MANY_PARTS and "Too many partitions" in text
-    if code in DATA_CODES or has_too_many_partitions:
+    # A shard counts its own rows.
+    violated = _VIOLATED.search(text) if code == Code.VIOLATED_CONSTRAINT else None
+    found = None if is_from_shard else violated or _last(_ROW, text)
+    is_value = code in EXPRESSION_CODES and (found or _IN_EXPRESSION.search(text))
+    if code in DATA_CODES or is_value or has_too_many_partitions:
         # The server's text quotes the row, so our message leaves it out. The text goes to
         # rejected/, with the row.
-        # A shard counts its own rows.
-        violated = _VIOLATED.search(text) if code == Code.VIOLATED_CONSTRAINT else None
-        found = None if is_from_shard else violated or _last(_ROW, text)
-        if found is None and code in TRUNCATION_CODES and _IN_EXPRESSION not in text:
-            return TransientError(f"{label}: {shown(cause.text, secrets)}", code=code)
         key = _last(_KEY, text)
         return DataError(
             label,

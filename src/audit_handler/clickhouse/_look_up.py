@@ -89,7 +89,7 @@ def days_are_others(client: Client, database: str, table: str) -> bool:
     )
     names = {"database": database, "table": table}
     rows = ask(client, default, ["default_expression"], names)
-    return any(row[0] and not _OUR_DAY.fullmatch(row[0]) for row in rows)
+    return any(not _OUR_DAY.fullmatch(row[0]) for row in rows)
 
 
 def keeps_no_rows(client: Client, database: str, table: str) -> bool:
