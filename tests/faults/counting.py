@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from audit_handler import AuditHandler
 from tests.faults.staging import Lines
+from tests.support.spools import files_in
 
 __all__ = ["Counting"]
 
@@ -82,5 +83,5 @@ class Counting:
         """Return while a segment is under way to the server."""
         spool = self.handler.settings.spool_dir
         assert spool is not None
-        while not any(Path(spool).rglob("*.sending")):
+        while not any(path.suffix == ".sending" for path in files_in(Path(spool))):
             pass

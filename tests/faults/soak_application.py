@@ -174,7 +174,8 @@ def recover(name: str, dsn: str, spool: Path, journal: Path, seconds: float) -> 
     # Only its own target's: the other one's recovery may be at work on the same spool.
     waiting = spool / handler.settings.target.directory_name
     deadline = time.monotonic() + seconds
-    while any(path.suffix in SEGMENTS for path in waiting.rglob("*")):
+    # Not `rglob`: it raises if a directory goes away meanwhile.
+    while any(name.endswith(SEGMENTS) for _, _, names in os.walk(waiting) for name in names):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

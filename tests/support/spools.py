@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +53,9 @@ def leave_behind(spool: Spool) -> None:
     """End the spool as ``kill -9`` would: files stay as they are, the lock is free."""
     assert spool._intake.writer is not None
     spool._intake.writer.directory.release()
+
+
+def files_in(directory: Path) -> Iterator[Path]:
+    """Yield the files of a spool that is at work: what goes away meanwhile is passed over."""
+    for parent, _, names in os.walk(directory):
+        yield from (Path(parent, name) for name in names)
