@@ -217,7 +217,7 @@ def test_a_writer_of_a_server_without_select_inserts_and_is_told_once(
     assert [None, None] == found
     assert not clickhouse.can_look_up
     assert 10 == count(server, database)
-    assert 1 == caplog.text.count("Grant SELECT(writer_id, seq, event_date)")
+    assert 1 == caplog.text.count("grant SELECT(writer_id, seq, event_date)")
 
 
 TOO_LARGE = b"HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\n\r\n"

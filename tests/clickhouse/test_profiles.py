@@ -25,6 +25,17 @@ SMALL_BLOCKS = User(
         "min_insert_block_size_bytes": 0,
     },
 )
+REFUSES_SCANS = User(
+    name="refuses_scans",
+    password="made-up",
+    grants=_ALL,
+    settings={
+        "force_primary_key": 1,
+        "force_index_by_date": 1,
+        "max_rows_to_read": 2,
+        "max_partitions_to_read": 2,
+    },
+)
 CUT_ANSWERS = User(
     name="cut_answers",
     password="made-up",
@@ -48,7 +59,7 @@ BREAKS = User(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningClickHouse]:
-    users = [SMALL_BLOCKS, CUT_ANSWERS, NO_TOKENS, BREAKS]
+    users = [SMALL_BLOCKS, REFUSES_SCANS, CUT_ANSWERS, NO_TOKENS, BREAKS]
     with ListeningClickHouse(tmp_path_factory.mktemp("profiles"), users=users) as server:
         yield server
 
@@ -98,6 +109,21 @@ def test_a_look_up_is_never_cut_short(
     clickhouse.insert(lines, token="w:1-1000")
 
     assert set(range(1, 1_001)) == clickhouse.stored("w", 1, 1_000, lines)
+
+
+def test_a_look_up_is_never_refused(
+    server: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    clickhouse = connected(server, connect, database, REFUSES_SCANS)
+    server.command(
+        f"ALTER TABLE {database}.audit_logs MODIFY COLUMN event_date DEFAULT "
+        "CAST(event_time, 'Date')"
+    )
+    for month in range(1, 10):
+        moment = f"2026-0{month}-10 10:00:00.000000"
+        clickhouse.insert(rows(month, event_time=moment), token=f"w:{month}")
+
+    assert set() == clickhouse.stored("w", 20, 20, rows(20))
 
 
 def test_a_look_up_is_not_filtered(

@@ -28,6 +28,9 @@ CREATOR = User(
     password="made-up",
     grants=["GRANT INSERT, CREATE TABLE ON *.*", "GRANT TABLE ENGINE ON *"],
 )
+NO_DDL = User(
+    name="no_ddl", password="made-up", grants=["GRANT ALL ON *.*"], settings={"allow_ddl": 0}
+)
 READER = User(
     name="only_reads",
     password="p&<2>",
@@ -39,7 +42,7 @@ READER = User(
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningClickHouse]:
     directory = tmp_path_factory.mktemp("users")
-    with ListeningClickHouse(directory, users=[WRITER, CREATOR, READER]) as server:
+    with ListeningClickHouse(directory, users=[WRITER, CREATOR, NO_DDL, READER]) as server:
         yield server
 
 
@@ -96,6 +99,14 @@ def test_a_user_who_may_not_create_the_table_delivers_to_one_that_exists(
     assert 1 == caplog.text.count("the grant CREATE TABLE")
 
 
+def test_a_user_without_ddl_delivers_to_a_table_that_exists(
+    server: ListeningClickHouse, connect: Connect, database: str
+) -> None:
+    connect(server.dsn(database, user=NO_DDL), create_table=True).insert(rows(1), token="w:1")
+
+    assert 1 == count(server, database)
+
+
 def test_a_user_who_may_not_create_the_database_creates_the_table(
     server: ListeningClickHouse, connect: Connect, database: str
 ) -> None:
@@ -117,7 +128,7 @@ def test_a_look_up_that_is_refused_is_said_once_with_the_grant_that_it_needs(
         assert writer.stored("w", 1, 2, rows(1, 2)) is None
 
     (line,) = (each for each in caplog.messages if "cannot be looked up" in each)
-    assert "Grant SELECT(writer_id, seq, event_date)" in line
+    assert "grant SELECT(writer_id, seq, event_date)" in line
     assert not writer.can_look_up
     assert 2 == count(server, database)
 

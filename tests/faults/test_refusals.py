@@ -33,6 +33,9 @@ EXPRESSIONS = {
     "a DEFAULT, code 62": (
         "ADD COLUMN x String DEFAULT formatQuery(if(request_body = '', '', 'SELECT 1'))"
     ),
+    "an index, code 621": (
+        "ADD INDEX x normalizeUTF8NFKC(if(request_body = '', char(195), 'x')) TYPE set(0)"
+    ),
     "a CHECK, code 427": (
         "ADD CONSTRAINT x CHECK NOT match('abc', if(request_body = '', '(', 'x'))"
     ),

@@ -24,6 +24,14 @@ _WHOLE_ANSWER = {
     "timeout_overflow_mode": "throw",
     "timeout_overflow_mode_leaf": "throw",
     "skip_unavailable_shards": 0,
+    # Nor may they refuse it: a look-up without days reads many rows.
+    "force_primary_key": 0,
+    "force_index_by_date": 0,
+    "max_rows_to_read": 0,
+    "max_rows_to_read_leaf": 0,
+    "max_bytes_to_read": 0,
+    "max_bytes_to_read_leaf": 0,
+    "max_partitions_to_read": -1,
     "additional_table_filters": "{}",
     "additional_result_filter": "",
     # DESCRIBE returns each column once, with its default.

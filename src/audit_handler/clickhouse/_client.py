@@ -52,6 +52,7 @@ _logger = Reporter("audit_handler.clickhouse")
 
 # Errors of a look-up by a user without SELECT, under a profile that forbids it, or on a table
 # without the columns.
+_MAY_NOT_CREATE = frozenset({Code.ACCESS_DENIED, Code.QUERY_IS_PROHIBITED, Code.READONLY})
 _LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCESS_DENIED})
 
 
@@ -194,10 +195,14 @@ class ClickHouse:
         except SetupError as exc:
             if exc.code not in _LOOK_UP_REFUSED or not self._is_said_by_clickhouse(exc.code):
                 raise
-            self._warn_of_look_up(exc)
+            grant = "grant SELECT(writer_id, seq, event_date) to the user of the dsn"
+            self._warn_of_look_up(exc, remedy=grant)
             return None
         if is_nowhere:
-            self._warn_of_look_up("the table has the engine Null, which keeps no rows")
+            self._warn_of_look_up(
+                "the table has the engine Null, which keeps no rows",
+                remedy="give it an engine that keeps rows, such as MergeTree",
+            )
             return found
         if not found and self.hides_rows():
             return None
@@ -218,7 +223,9 @@ class ClickHouse:
         except SetupError:
             return False
         if is_hidden:
-            self._warn_of_look_up("a row policy hides rows from it")
+            self._warn_of_look_up(
+                "a row policy hides rows", remedy="let the user of the dsn see its own rows"
+            )
         return is_hidden
 
     def refuses_size(self, lines: bytes) -> bool:
@@ -242,15 +249,15 @@ class ClickHouse:
         answer = self._transport.answer if self._transport else None
         return answer is None or answer.says(code)
 
-    def _warn_of_look_up(self, problem: object) -> None:
+    def _warn_of_look_up(self, problem: object, *, remedy: str) -> None:
         # The next call asks again: the user may have the grant by then.
         was_possible, self._may_look_up = self._may_look_up, False
         if was_possible:
             _logger.warning(
                 "rows cannot be looked up before they are sent again (%s). Until this is fixed, "
-                "only the deduplication token prevents duplicates, and a table may forget it. "
-                "Grant SELECT(writer_id, seq, event_date) on all rows to the user of the dsn",
+                "only the deduplication token prevents duplicates, and a table may forget it; %s",
                 problem,
+                remedy,
             )
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -305,7 +312,7 @@ class ClickHouse:
                     self.command(statement)
                 denied = None
             except SetupError as exc:
-                if exc.code != Code.ACCESS_DENIED:
+                if exc.code not in _MAY_NOT_CREATE:
                     raise
                 denied = exc
         if denied and not self._was_denied:
