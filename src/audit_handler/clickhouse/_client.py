@@ -50,9 +50,10 @@ __all__ = ["ClickHouse"]
 
 _logger = Reporter("audit_handler.clickhouse")
 
+# Errors of DDL by a user without the grant, or under a profile that forbids it.
+_MAY_NOT_CREATE = frozenset({Code.ACCESS_DENIED, Code.QUERY_IS_PROHIBITED, Code.READONLY})
 # Errors of a look-up by a user without SELECT, under a profile that forbids it, or on a table
 # without the columns.
-_MAY_NOT_CREATE = frozenset({Code.ACCESS_DENIED, Code.QUERY_IS_PROHIBITED, Code.READONLY})
 _LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCESS_DENIED})
 
 
@@ -294,17 +295,12 @@ class ClickHouse:
 
     def create_table(self) -> None:
         """
-        Run ``sql/``: create database and table, or a cluster's tables, where one is missing.
+        Run ``sql/``: create database and table, or a cluster's tables, where one is missing. Go on
+        where the user may not, because it may exist; the log says so once.
 
         Raises:
             TransientError, SetupError: See `audit_handler.errors`.
         """
-        for statement in statements(self._target):
-            with about_no_row():
-                self.command(statement)
-
-    def _create_missing(self) -> None:
-        """Create what is missing, but go on where the user may not: it may exist."""
         denied: SetupError | None = None
         for statement in statements(self._target):
             try:
@@ -359,7 +355,7 @@ class ClickHouse:
         client = self._connected()
         are_unknown = not self._columns.are_settled
         if are_unknown and self._create_table:
-            self._create_missing()
+            self.create_table()
         if are_unknown or self._columns.are_due:
             with self._inside():
                 self._columns.read(client)
