@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from audit_handler.errors import DataError
+from audit_handler.schema import split_at_commas
 
 __all__ = ["Limit", "limit_of"]
 
@@ -90,7 +91,6 @@ _LEAVES = {
 }
 _INTEGER = re.compile(r"(U?)Int(8|16|32|64|128|256)")
 _TYPE = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
-_MARKS = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[(),]")
 _ELEMENT = re.compile(r"(?:(\w+|`(?:[^`\\]|\\.)*`) )?(\w.*)", re.DOTALL)
 
 
@@ -147,7 +147,7 @@ def _fits_of(column_type: str) -> _Fits | None:
     found = _TYPE.fullmatch(column_type)
     if found is None:
         return None
-    kind, arguments = found[1], list(_arguments(found[2] or ""))
+    kind, arguments = found[1], list(split_at_commas(found[2] or ""))
     if kind in ("Nullable", "LowCardinality", "SimpleAggregateFunction"):
         return _fits_of(arguments[-1])
     if kind == "Array":
@@ -210,14 +210,3 @@ def _elements(arguments: Sequence[str]) -> _Fits | None:
 
 def _unquoted(name: str) -> str:
     return re.sub(r"\\(.)", r"\1", name[1:-1]) if name.startswith("`") else name
-
-
-def _arguments(text: str) -> Iterator[str]:
-    """Yield the parts of *text* between the commas that no parentheses or quotes enclose."""
-    depth = start = 0
-    for mark in _MARKS.finditer(text):
-        depth += (mark[0] == "(") - (mark[0] == ")")
-        if mark[0] == "," and not depth:
-            yield text[start : mark.start()].strip()
-            start = mark.end()
-    yield text[start:].strip()

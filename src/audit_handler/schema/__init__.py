@@ -29,6 +29,7 @@ from audit_handler.schema._files import (
 )
 from audit_handler.schema._retention import column_ttls_of_past_events, ttl_of_past_events
 from audit_handler.schema._risks import Risk, engine_risk, sharding_risk
+from audit_handler.schema._split import split_at_commas
 
 __all__ = [
     "COLUMNS",
@@ -53,6 +54,7 @@ __all__ = [
     "script",
     "scripts",
     "sharding_risk",
+    "split_at_commas",
     "statements",
     "ttl_of_past_events",
 ]

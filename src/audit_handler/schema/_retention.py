@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from audit_handler.schema._split import split_at_commas
+
 __all__ = ["column_ttls_of_past_events", "ttl_of_past_events"]
 
 _TTL = re.compile(r" TTL (.+?)(?: SETTINGS .*)?$", re.DOTALL)
@@ -35,7 +37,7 @@ def ttl_of_past_events(engine: str, ddl: str) -> str | None:
     if found is None:
         return None
     defaults = {name: default for name, default, _ttl in _columns(ddl) if default}
-    for rule in _rules(found[1]):
+    for rule in split_at_commas(found[1]):
         if not _KEEPS.search(rule) and _counts_from_event(rule, defaults):
             return engine[found.start(1) : found.end(1)]
     return None
@@ -64,7 +66,7 @@ def _counts_from_event(rule: str, defaults: Mapping[str, str]) -> bool:
 def _columns(ddl: str) -> Iterator[tuple[str, str, str]]:
     """Yield name, default and TTL of each column; empty if there is none."""
     plain = _without_quoted_marks(ddl)
-    for part in _rules(plain.partition("(")[2]):
+    for part in split_at_commas(plain.partition("(")[2]):
         if name := _COLUMN.match(part):
             default, ttl = _DEFAULT.search(part), _COLUMN_TTL.search(part)
             yield name[1], default[1] if default else "", ttl[1] if ttl else ""
@@ -73,20 +75,3 @@ def _columns(ddl: str) -> Iterator[tuple[str, str, str]]:
 def _without_quoted_marks(sql: str) -> str:
     """Return *sql*, of the same length, with only letters, digits and ``_`` inside of quotes."""
     return _QUOTED.sub(lambda m: m[0][0] + re.sub(r"\W", "_", m[0][1:-1]) + m[0][-1], sql)
-
-
-def _rules(sql: str) -> Iterator[str]:
-    """
-    Yield the parts of *sql* between the commas that no parentheses enclose, up to a parenthesis
-    that it does not open.
-    """
-    depth = start = 0
-    for place, letter in enumerate(sql):
-        depth += (letter == "(") - (letter == ")")
-        if depth < 0:
-            yield sql[start:place]
-            return
-        if letter == "," and not depth:
-            yield sql[start:place]
-            start = place + 1
-    yield sql[start:]
