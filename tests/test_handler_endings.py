@@ -20,7 +20,7 @@ from audit_handler import AuditHandler, SpoolUnavailable
 from audit_handler._process.registry import handlers
 from tests.support.delivery import AUDIT, MakeHandler, stored_messages
 from tests.support.loopback import LoopbackClickHouse
-from tests.support.programs import PRELUDE, World
+from tests.support.programs import PRELUDE, World, output_of
 
 MEMORY = """
 import logging, os, sys, threading
@@ -201,7 +201,7 @@ def test_what_a_spool_in_memory_loses_at_the_end_is_told(world: World) -> None:
         "for number in range(5): audit(number)",
         MEMORY.replace("shutdown_timeout=60", "shutdown_timeout=0.1"),
     )
-    _, complaints = process.communicate(timeout=100)
+    _, complaints = output_of(process)
 
     assert b"5 audit rows are lost" in complaints
 
@@ -222,7 +222,7 @@ def test_the_end_of_logging_does_not_raise_with_rows_in_memory(
         """,
         prelude=MEMORY.replace("shutdown_timeout=60", "shutdown_timeout=0"),
     )
-    printed, complaints = process.communicate(timeout=100)
+    printed, complaints = output_of(process)
 
     assert (0, b"1\nn\n") == (process.returncode, printed), complaints
     assert b"Traceback" not in complaints

@@ -17,7 +17,7 @@ import pytest
 from audit_handler._process import registry
 from tests.support.doubles import SteppingClock
 from tests.support.loopback import LoopbackClickHouse
-from tests.support.programs import PRELUDE, World
+from tests.support.programs import PRELUDE, World, output_of
 
 
 @pytest.fixture(params=["http", pytest.param("chdb", marks=pytest.mark.once)])
@@ -310,7 +310,7 @@ def test_two_programs_share_a_spool_and_deliver_for_each_others_dead(http_world:
         while handler.status().rows_adopted == 0: handler.flush()
         """
     )
-    printed = first.communicate(timeout=100)[0] + second.communicate(timeout=100)[0]
+    printed = output_of(first)[0] + output_of(second)[0]
     http_world.finish()
 
     assert second.returncode == 0

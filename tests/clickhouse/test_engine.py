@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit_handler.clickhouse._engine import Engine, EngineClosed
-from tests.support.programs import World
+from tests.support.programs import World, output_of
 
 
 class Client:
@@ -132,7 +132,7 @@ def test_an_end_in_the_middle_of_a_call_is_clean_and_the_rows_wait(
     process = world.start(
         f"from audit_handler.clickhouse import {module} as at\nends_at(at, {name!r})", PROGRAM
     )
-    printed, complaints = process.communicate(timeout=100)
+    printed, complaints = output_of(process)
 
     assert (0, b"") == (process.returncode, complaints)
     world.finish()
@@ -164,7 +164,7 @@ atexit.register(lambda: print(os.path.exists(os.environ["CLICKHOUSE_URL"][7:] + 
         connects.wait(60)
         """
     process = world.start(program, looks + PROGRAM)
-    printed, complaints = process.communicate(timeout=100)
+    printed, complaints = output_of(process)
 
     assert (0, b"") == (process.returncode, complaints)
     assert [b"0", b"False"] == printed.splitlines()
@@ -192,7 +192,7 @@ def test_an_end_while_the_application_itself_is_inside_the_engine_is_clean(
         sys.exit(3)
         """
     process = world.start(program, PROGRAM)
-    _, complaints = process.communicate(timeout=100)
+    _, complaints = output_of(process)
 
     assert (3, b"") == (process.returncode, complaints)
 
@@ -208,7 +208,7 @@ def test_what_python_and_c_have_buffered_is_written(world: World) -> None:
         ctypes.CDLL(None).printf(b"from C\\n")
         """
     process = world.start(program, PROGRAM)
-    printed, complaints = process.communicate(timeout=100)
+    printed, complaints = output_of(process)
 
     assert (0, b"") == (process.returncode, complaints)
     assert [b"0", b"from C", b"from Python", b"from an exit hook"] == sorted(printed.splitlines())
@@ -232,7 +232,7 @@ def test_the_end_leaves_a_call_that_never_returns_and_says_so(world: World) -> N
         sys.exit(3)
         """
     process = world.start(program, PROGRAM)
-    printed, complaints = process.communicate(timeout=100)
+    printed, complaints = output_of(process)
 
     assert 3 == process.returncode
     (line,) = complaints.splitlines()
@@ -256,6 +256,6 @@ def test_a_forked_child_of_a_process_with_the_engine_ends_with_its_own_exit_code
         os.write(2, b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """
     process = world.start(program, PROGRAM)
-    _, complaints = process.communicate(timeout=100)
+    _, complaints = output_of(process)
 
     assert (0, b"3") == (process.returncode, complaints)

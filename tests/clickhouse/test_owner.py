@@ -13,7 +13,7 @@ import pytest
 from audit_handler.clickhouse import _owner
 from audit_handler.clickhouse._owner import check_owner, opening
 from audit_handler.errors import SetupError
-from tests.support.programs import World
+from tests.support.programs import World, output_of
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_of_processes_that_start_together_one_opens_it_and_the_others_say_who(
         fcntl.flock(start, fcntl.LOCK_UN)
         first = [output.readline().decode() for output in outputs]
         fcntl.flock(end, fcntl.LOCK_UN)
-        rest = [process.communicate(timeout=100)[0] for process in processes]
+        rest = [output_of(process)[0] for process in processes]
 
     assert {b"ready\n"} == ready
     (owner,) = [each for each, line in zip(processes, first, strict=True) if line == "stored\n"]

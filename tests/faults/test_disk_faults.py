@@ -22,7 +22,7 @@ from tests.faults.staging import (
     on_small_disk,
 )
 from tests.support.loopback import LoopbackClickHouse
-from tests.support.programs import World
+from tests.support.programs import World, output_of
 
 pytestmark = pytest.mark.once
 
@@ -58,7 +58,7 @@ def _read_until_trouble(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def _finished(process: subprocess.Popen[bytes]) -> tuple[list[int], str]:
-    printed, complaints = process.communicate(timeout=100)
+    printed, complaints = output_of(process)
     assert process.returncode == 0, complaints.decode()
     return [int(line) for line in printed.splitlines()], complaints.decode()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.staging import Judge
-from tests.support.programs import PRELUDE, World
+from tests.support.programs import PRELUDE, World, output_of
 from tests.support.spools import files_in
 
 FORKS = "fork, multiprocessing, gunicorn --preload, Celery prefork"
@@ -297,7 +297,7 @@ def test_gunicorn_with_two_workers(
             assert process.poll() is None
         workers |= {_ask(listening, number) for number in numbers[200:]}
         process.send_signal(signal.SIGTERM)
-        _, complaints = process.communicate(timeout=100)
+        _, complaints = output_of(process)
     finally:
         process.kill()
         process.communicate()

@@ -23,7 +23,7 @@ from audit_handler.policy import Rule
 from audit_handler.starlette import AuditMiddleware
 from tests.faults.staging import Application, Judge
 from tests.support.loopback import LoopbackClickHouse
-from tests.support.programs import World
+from tests.support.programs import World, output_of
 
 SILENCED = "a logging configuration disables loggers"
 STOPPED = "a level, filter, logger or queue stops an event"
@@ -77,7 +77,7 @@ def test_dropped_rows_are_told_on_stderr_when_all_loggers_are_disabled(
     world: World, judge: Judge, fault: str, before: str, after: str
 ) -> None:
     process = world.start(PROGRAM, before + PRELUDE + after)
-    printed, complaints = process.communicate(timeout=100)
+    printed, complaints = output_of(process)
     assert 0 == process.returncode, complaints.decode()
     lines = complaints.decode().splitlines()
     dropped = [int(line.split()[1]) for line in lines if line.startswith("dropped ")]

@@ -21,7 +21,7 @@ from tests.support.engines import Engine
 from tests.support.loopback import LoopbackClickHouse
 from tests.support.verdicts import report, verdict_on
 
-__all__ = ["PRELUDE", "World"]
+__all__ = ["PRELUDE", "World", "output_of"]
 
 PRELUDE = """
 import logging, os, signal, sys, threading, time
@@ -43,6 +43,22 @@ def wait_for_signals():
     # Not signal.pause(): Python would handle a signal that comes just before it after the next one.
     while True: time.sleep(0.1)
 """
+
+
+def output_of(process: subprocess.Popen[Any]) -> tuple[Any, Any]:
+    """
+    Wait for the end of *process* and return what it printed on its two streams.
+
+    Raises:
+        subprocess.TimeoutExpired: It did not end within 100 s, and was killed: a process that
+            outlives its test disturbs the others.
+    """
+    try:
+        return process.communicate(timeout=100)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
 
 
 class World:
@@ -92,7 +108,7 @@ class World:
     ) -> list[int]:
         """Run *program* to its end, check its exit code, and return the numbers that it printed."""
         process = self.start(program, prelude, **options)
-        printed, complaints = process.communicate(timeout=100)
+        printed, complaints = output_of(process)
         assert process.returncode == status, complaints.decode()
         return [int(line) for line in printed.splitlines()]
 
