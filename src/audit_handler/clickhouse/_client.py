@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from audit_handler._reports import Reporter
@@ -27,14 +26,7 @@ from audit_handler.clickhouse._insert import (
     post_to_nothing,
     profile_settings,
 )
-from audit_handler.clickhouse._look_up import (
-    ANY_DAYS,
-    days_are_others,
-    days_of,
-    hides_rows,
-    keeps_no_rows,
-    stored_seqs,
-)
+from audit_handler.clickhouse._look_up import LookUp
 from audit_handler.clickhouse._table import InsertColumns
 from audit_handler.clickhouse._transport import Transport, transport_of
 from audit_handler.errors import DataError, DeliveryError, SetupError
@@ -52,9 +44,6 @@ _logger = Reporter("audit_handler.clickhouse")
 
 # Errors of DDL by a user without the grant, or under a profile that forbids it.
 _MAY_NOT_CREATE = frozenset({Code.ACCESS_DENIED, Code.QUERY_IS_PROHIBITED, Code.READONLY})
-# Errors of a look-up by a user without SELECT, under a profile that forbids it, or on a table
-# without the columns.
-_LOOK_UP_REFUSED = frozenset({Code.UNKNOWN_IDENTIFIER, Code.READONLY, Code.ACCESS_DENIED})
 
 
 class ClickHouse:
@@ -85,7 +74,7 @@ class ClickHouse:
         self._settings = insert_settings(async_insert=async_insert)
         self._client: Client | None = None
         self._columns = InsertColumns(target, self._secrets, monotonic)
-        self._may_look_up = True
+        self._look_up = LookUp(target, self._errors, self._is_said_by_clickhouse)
         self._was_denied = False
 
     @property
@@ -94,7 +83,7 @@ class ClickHouse:
         False while ClickHouse rejects the look-up, and for a table with the layout of 2025. Then
         only the token prevents duplicates.
         """
-        return self._may_look_up and not self._columns.is_older
+        return self._look_up.is_possible and not self._columns.is_older
 
     @property
     def reads_files(self) -> bool:
@@ -185,30 +174,7 @@ class ClickHouse:
         client = self._prepared()
         if self._columns.is_older:
             return None
-        find = partial(stored_seqs, client, self._table, writer_id, first_seq, last_seq)
-        name = self._target.database, self._target.table
-        try:
-            with about_no_row(), self._errors():
-                found = find(days_of(lines))
-                if len(found) <= last_seq - first_seq and days_are_others(client, *name):
-                    found = find(ANY_DAYS)
-                is_nowhere = not found and keeps_no_rows(client, *name)
-        except SetupError as exc:
-            if exc.code not in _LOOK_UP_REFUSED or not self._is_said_by_clickhouse(exc.code):
-                raise
-            grant = "grant SELECT(writer_id, seq, event_date) to the user of the dsn"
-            self._warn_of_look_up(exc, remedy=grant)
-            return None
-        if is_nowhere:
-            self._warn_of_look_up(
-                "the table has the engine Null, which keeps no rows",
-                remedy="give it an engine that keeps rows, such as MergeTree",
-            )
-            return found
-        if not found and self.hides_rows():
-            return None
-        self._may_look_up = True
-        return found
+        return self._look_up.stored(client, writer_id, first_seq, last_seq, lines)
 
     def hides_rows(self) -> bool:
         """
@@ -217,17 +183,7 @@ class ClickHouse:
         Raises:
             TransientError: See `audit_handler.errors`.
         """
-        client = self._prepared()
-        try:
-            with about_no_row(), self._errors():
-                is_hidden = hides_rows(client, self._table)
-        except SetupError:
-            return False
-        if is_hidden:
-            self._warn_of_look_up(
-                "a row policy hides rows", remedy="let the user of the dsn see its own rows"
-            )
-        return is_hidden
+        return self._look_up.hides_rows(self._prepared())
 
     def refuses_size(self, lines: bytes) -> bool:
         """
@@ -249,17 +205,6 @@ class ClickHouse:
     def _is_said_by_clickhouse(self, code: int) -> bool:
         answer = self._transport.answer if self._transport else None
         return answer is None or answer.says(code)
-
-    def _warn_of_look_up(self, problem: object, *, remedy: str) -> None:
-        # The next call asks again: the user may have the grant by then.
-        was_possible, self._may_look_up = self._may_look_up, False
-        if was_possible:
-            _logger.warning(
-                "rows cannot be looked up before they are sent again (%s). Until this is fixed, "
-                "only the deduplication token prevents duplicates, and a table may forget it; %s",
-                problem,
-                remedy,
-            )
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """
