@@ -66,15 +66,18 @@ def test_the_flask_example_stores_each_request_once_across_workers_and_their_end
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()], stderr=subprocess.PIPE
     ) as gunicorn:
-        listener.close()
-        with ThreadPoolExecutor(20) as pool:
-            statuses = Counter(pool.map(create, range(200)))
-        others = [
-            ask(port, "POST", "/api/orders/9999/ship", x_user="ada"),
-            ask(port, "POST", "/api/orders/export", x_user="ben"),
-        ]
-        gunicorn.send_signal(signal.SIGTERM)
-        _, stderr = gunicorn.communicate(timeout=60)
+        try:
+            listener.close()
+            with ThreadPoolExecutor(20) as pool:
+                statuses = Counter(pool.map(create, range(200)))
+            others = [
+                ask(port, "POST", "/api/orders/9999/ship", x_user="ada"),
+                ask(port, "POST", "/api/orders/export", x_user="ben"),
+            ]
+            gunicorn.send_signal(signal.SIGTERM)
+            _, stderr = gunicorn.communicate(timeout=60)
+        finally:
+            gunicorn.kill()  # or the end of this block would wait for it for ever
 
     assert 0 == gunicorn.returncode, stderr.decode()
     assert {201: 200} == statuses
