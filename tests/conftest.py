@@ -18,6 +18,7 @@ import logging
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,7 @@ def make_handler(tmp_path: Path) -> Iterator[Callable[..., AuditHandler]]:
     ``logger=`` attaches the handler to the logger of that name.
     """
     made: list[tuple[AuditHandler, logging.Logger | None]] = []
+    before = set(threading.enumerate())
 
     def make(dsn: str, *, logger: str | None = None, **options: Any) -> AuditHandler:
         settings: dict[str, Any] = {
@@ -207,6 +209,11 @@ def make_handler(tmp_path: Path) -> Iterator[Callable[..., AuditHandler]]:
         if log:
             log.removeHandler(handler)
         handler.close(0.0)
+    # A listener ends after its request; it would report to the next test that its files are gone.
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "audit-handler-listener":
+            thread.join(60.0)
+            assert not thread.is_alive(), "a listener outlives its test"
     shutil.rmtree(tmp_path / "spool", ignore_errors=True)
 
 

@@ -239,13 +239,16 @@ def test_an_ending_that_fails_is_reported_and_does_not_raise(
 ) -> None:
     handler = make_handler("http://127.0.0.1:1", logger=log.name)
     log.info("x", extra=AUDIT)
+    pipeline = handler._pipelines.open
+    assert pipeline is not None
 
     def fail(*_: object) -> bool:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as broken:
-        broken.setattr(handler._pipelines.open, ending, fail)
+        broken.setattr(pipeline, ending, fail)
         answer = getattr(handler, ending)(0)
+    pipeline.close(0.0)
 
     assert answer is False
     assert "Input/output error" in caplog.text
