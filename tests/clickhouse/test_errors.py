@@ -330,38 +330,6 @@ def test_a_missing_certificate_is_named(connect: Connect, faults: LoopbackClickH
         clickhouse.insert(rows(1), token="t")
 
 
-CUTS_A_CHARACTER = """
-import sys
-from audit_handler.clickhouse import ClickHouse
-from audit_handler.errors import DeliveryError
-from audit_handler.target import Target
-
-target = Target(scheme="chdb", path=sys.argv[1])
-clickhouse = ClickHouse(target, create_table=True, async_insert=False)
-clickhouse.insert(b"", token="s")
-clickhouse.command("ALTER TABLE audit_db.audit_logs ADD COLUMN due Date")
-clickhouse.close()
-try:
-    row = '{"writer_id":"w","seq":1,"event_time":"2026-11-27 10:00:00.000000","due":"12-%s"}'
-    clickhouse.insert((row % ("\u00e9" * 12) + chr(10)).encode(), token="t")
-except DeliveryError as exc:
-    print(type(exc).__name__, exc.code, exc.added)
-"""
-
-
-def test_a_value_that_chdb_cuts_inside_a_character_is_rejected(tmp_path: Path) -> None:
-    """The text of its error is no UTF-8 then."""
-    told = subprocess.run(
-        [sys.executable, "-c", CUTS_A_CHARACTER, f"{tmp_path}/db"],
-        env=environment_with({}),
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=100,
-    ).stdout
-
-    assert "DataError 38 ('due',)\n" == told
-
-
 OPENS_TWICE = """
 import subprocess, sys
 from audit_handler.clickhouse import ClickHouse

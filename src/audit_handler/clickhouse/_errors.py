@@ -48,7 +48,6 @@ _VIOLATED = re.compile(
 # In an expression of the table: a default, a constraint, an index. A dictionary has a source of its
 # own, which may be down.
 _IN_EXPRESSION = re.compile(r"while executing 'FUNCTION (?!.*\bdict\w*\()", re.DOTALL)
-_CODE = re.compile(r"\bCode: (\d+)")
 _KEY = re.compile(r"while reading the value of key (.+?)\)")
 # What a shard said is all of the text: the value of a row may have the same words, behind others.
 _SHARD = re.compile(r"(?:(?!DB::Exception: ).)*DB::Exception: Received from ", re.DOTALL)
@@ -200,18 +199,12 @@ def sort_error(
         answer: The answer that *exc* is about, if there is one.
         sent: The insert that *exc* is about, if it is about one.
     """
-    from clickhouse_connect.driver.exceptions import ProgrammingError, error_name_from_body
+    from clickhouse_connect.driver.exceptions import ProgrammingError
 
     code: int | None = getattr(exc, "code", None)
-    name: str | None = getattr(exc, "name", None)
     text = str(exc)
-    if code is None and isinstance(exc.__cause__, UnicodeDecodeError):
-        # chDB quotes a value, and cuts it inside a character.
-        text = exc.__cause__.object.decode(errors="replace")
-        code = int(found[1]) if (found := _CODE.search(text)) else None
-        name = error_name_from_body(text)
     if code is not None:
-        return _sort_code(code, name, text, secrets, answer, sent)
+        return _sort_code(code, getattr(exc, "name", None), text, secrets, answer, sent)
     # The application may have switched the driver's texts off.
     if status := answer.status if answer and answer.status >= 300 else _http_status(text):
         return _sort_status(status, shown(str(answer or f"HTTP status {status}"), secrets))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from audit_handler.clickhouse._acknowledgement import ForeignAnswer, require_acknowledgement
@@ -28,6 +30,7 @@ __all__ = [
     "profile_settings",
 ]
 
+_CODE = re.compile(r"\bCode: (\d+)")
 # What a user's profile may have changed.
 _PROFILE_SETTINGS = {
     # One block for each insert: a segment has at most 8 MiB. These are ClickHouse's defaults.
@@ -185,7 +188,8 @@ def insert_lines(
     Raises:
         UnconfirmedError: It counts fewer rows.
     """
-    summary = client.raw_insert(table, columns, lines, settings=settings, fmt="JSONEachRow")
+    with _readable_errors(client):
+        summary = client.raw_insert(table, columns, lines, settings=settings, fmt="JSONEachRow")
     if summary.written_rows < rows:
         raise UnconfirmedError(f"chDB counts {summary.written_rows} of {rows} rows as written")
 
@@ -200,9 +204,47 @@ def insert_file(
     names = ", ".join(map(identifier, columns))
     values = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
     source = f"INFILE {_literal(str(path))} COMPRESSION 'none' SETTINGS {values}"
-    client.command(
-        f"INSERT INTO {table} ({names}) FROM {source} FORMAT JSONEachRow", use_database=False
-    )
+    with _readable_errors(client):
+        client.command(
+            f"INSERT INTO {table} ({names}) FROM {source} FORMAT JSONEachRow", use_database=False
+        )
+
+
+@contextmanager
+def _readable_errors(client: Client) -> Iterator[None]:
+    """
+    Give an error of the embedded engine its code, name and text also if it quotes a value that is
+    cut inside a character: that text is no UTF-8, and Python cannot read it.
+    """
+    from clickhouse_connect.driver.exceptions import DatabaseError, error_name_from_body
+
+    try:
+        yield
+    except DatabaseError as exc:
+        cause = exc.__cause__
+        if exc.code is not None or cause is None:
+            raise
+        if isinstance(cause, UnicodeDecodeError):
+            quoted = cause.object
+        elif str(cause):
+            raise
+        else:
+            quoted = _last_unreadable(client)  # Python 3.10 gives no text at all.
+        text = quoted.decode(errors="replace")
+        if (code := _CODE.search(text)) is None:
+            raise
+        name = error_name_from_body(text)
+        raise DatabaseError(text, code=int(code[1]), name=name) from exc
+
+
+def _last_unreadable(client: Client) -> bytes:
+    """Return the last error of the embedded engine whose text is no UTF-8; empty if none is."""
+    rows = client.query(
+        "SELECT hex(concat('Code: ', toString(code), '. DB::Exception: ', last_error_message, "
+        "' (', name, ')')) FROM system.errors WHERE NOT isValidUTF8(last_error_message) "
+        "ORDER BY last_error_time DESC LIMIT 1"
+    ).result_rows
+    return bytes.fromhex(rows[0][0]) if rows else b""
 
 
 def compress(data: bytes) -> bytes:
