@@ -5,14 +5,16 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
-__all__ = ["leaks", "shows"]
+__all__ = ["leaks", "masked", "shows"]
 
 # A secret shorter than this may share half of its letters with any text by chance.
 _SHORTEST_TO_HALVE = 10
+
+_MASK = "[found]"
 
 
 def leaks(value: Any, secret: str) -> bool:
@@ -36,6 +38,19 @@ def shows(value: Any, innocent: str) -> bool:
     """Return whether *innocent* stands in *value*: in one of its texts, or in its compact JSON."""
     whole = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return any(innocent in text for text in (whole, *_texts(value)))
+
+
+def masked(value: Any, found: Sequence[str]) -> Any:
+    """Return *value* with a mask in place of each text in *found*, in names too."""
+    if isinstance(value, dict):
+        return {masked(name, found): masked(item, found) for name, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item, found) for item in value]
+    if not isinstance(value, str):
+        return _MASK if json.dumps(value) in found else value
+    for text in found:
+        value = value.replace(text, _MASK)
+    return value
 
 
 def _texts(value: Any) -> Iterator[str]:
