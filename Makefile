@@ -50,7 +50,7 @@ FIND_PYTHONS = path="$$PATH"; \
 	done
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint format coverage lowest faults container soak demo bench docs clean
+.PHONY: help test lint format coverage lowest faults container soak demo bench redaction docs clean
 
 help:
 	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest)'
@@ -66,6 +66,8 @@ help:
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
 	@echo 'make bench     compare the cost with other libraries, and write docs/PERFORMANCE.md: 6 minutes'
 	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'
+	@echo 'make redaction measure what redaction hides and keeps, beside other libraries; write docs/REDACTION.md'
+	@echo '               (EVENTS=folder: also redact the public audit events of the checkouts in that folder)'
 	@echo 'make clean     remove the files that these commands made'
 
 test: $(VENV)/.tools
@@ -81,7 +83,11 @@ test: $(VENV)/.tools
 	if [ -f .tox/result.json ]; then $(VENV)/bin/python -c "$$REPORT" || status=1; fi; \
 	exit $$status
 
-lint format coverage lowest faults container soak bench docs: $(VENV)/.tools
+# Checkouts with public audit events, for make redaction.
+EVENTS ?=
+redaction: override ARGS += $(if $(EVENTS),--events '$(EVENTS)')
+
+lint format coverage lowest faults container soak bench redaction docs: $(VENV)/.tools
 	@$(FIND_PYTHONS); \
 	PATH="$$path" $(VENV)/bin/tox run -q -e $@ -- $(ARGS)
 
