@@ -99,7 +99,8 @@ class AuditFlask:
             server, replaces the client's address first.
         request_headers: Headers of the request to store.
         response_headers: Headers of the response to store.
-        max_body_bytes: Bytes to store of each body, 0 (no bodies) to 1,048,576.
+        max_body_bytes: Bytes to store of each body, 0 (no bodies) to 1,048,576. The beginning of a
+            longer body is stored as text.
 
     Raises:
         ConfigurationError: An option cannot work; the text names option, value and remedy.

@@ -54,7 +54,8 @@ class AuditMiddleware:
     ``durable``, a request that cannot be audited gets a 503 and never reaches the application.
 
     Add middleware that compresses responses, like ``GZipMiddleware``, with ``app.add_middleware``
-    after this one. It is then the outer one, and this one sees plain bodies.
+    after this one. It is then the outer one, and this one sees plain bodies. Of a body in gzip or
+    deflate it stores what its first *max_body_bytes* hold.
 
     A request gets one event. Inside another `AuditMiddleware` that is certain to audit the request,
     as in a mounted application, this one does nothing.
@@ -86,7 +87,8 @@ class AuditMiddleware:
             sees the client as its peer. If you use both, give both the same hosts.
         request_headers: Headers of the request to store.
         response_headers: Headers of the response to store.
-        max_body_bytes: Bytes to store of each body, 0 (no bodies) to 1,048,576.
+        max_body_bytes: Bytes to store of each body, 0 (no bodies) to 1,048,576. The beginning of a
+            longer body is stored as text.
 
     Raises:
         ConfigurationError: An option cannot work; the text names option, value and remedy.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit_handler._http import HttpRules
-from audit_handler._record.redaction import REDACTED
+from audit_handler._record.redaction import REDACTED, Redactor
 from audit_handler.policy import Rule
 from tests.support.exchanges import JSON, answered, begun, fields_of
 
@@ -190,6 +193,28 @@ def test_a_mask_leaves_nothing_that_it_covers() -> None:
     assert "1815" not in json.dumps(fields)
 
 
+def test_a_mask_covers_a_body_that_was_cut_and_what_is_found_in_it() -> None:
+    rules = HttpRules(
+        max_body_bytes=60,
+        policy=[Rule(level="request_response", mask=["birthday", "name"])],
+    )
+    exchange = begun("POST", "/api/people", JSON, rules=rules)
+    exchange.request_body.add(
+        b'{"id": 7, "name": "Ada", "birthday": ["1815-12-10"], "x": "Lovelace"}'
+    )
+    exchange.start_response(201, {})
+
+    fields = fields_of(exchange)
+
+    assert "7" == fields["resource_id"]
+    assert "resource_name" not in fields
+    assert fields["request_body"].startswith('{"id": 7, "name": ')
+    assert fields["request_body"].endswith('"x": "L')
+    assert "Ada" not in fields["request_body"]
+    assert "1815" not in fields["request_body"]
+    assert {"request_body": 69} == fields["metadata"]["_truncated_body"]
+
+
 def kept(policy: list[Rule], status: int = 200) -> tuple[bytes, bytes]:
     exchange = begun("POST", "/api/a", JSON, rules=HttpRules(policy=policy))
     exchange.request_body.add(b"request")
@@ -210,16 +235,34 @@ def test_no_more_of_the_bodies_is_held_than_a_rule_may_want() -> None:
     assert (b"", b"") == kept([Rule(level="none", paths="/api"), failed])
 
 
-TYPES = ["application/json", "application/x-www-form-urlencoded", "text/plain", "image/png", ""]
+TYPES = [
+    *("application/json", "application/x-www-form-urlencoded", "text/plain", "image/png", ""),
+    *("multipart/form-data; boundary=b", "text/csv", "application/xml"),
+]
 
 
 CHARSETS = ["", "; charset=utf-16", "; charset=utf-16-le", "; charset=latin-1", "; charset=zip"]
 
 
+CODINGS = ["", "Identity", "gzip", "deflate", "gzip, deflate", "br", "\0"]
+
+
+WRAPPINGS: list[Callable[[bytes], bytes]] = [
+    bytes,
+    gzip.compress,
+    zlib.compress,
+    lambda data: b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + data + b"\r\n--b--",
+    lambda data: b"\xff\xfe" + data.decode("latin-1").encode("utf-16-le"),
+]
+
+
 @settings(deadline=None)  # the first example pays for imports, and CI machines are slow
 @given(
     data=st.binary(max_size=200) | st.text('{}[]",:\\\\au0', max_size=200).map(str.encode),
+    wrap=st.sampled_from(WRAPPINGS),
     content_type=st.builds(str.__add__, st.sampled_from(TYPES), st.sampled_from(CHARSETS)),
+    coding=st.sampled_from(CODINGS),
+    status=st.sampled_from([200, 400, 422]),
     limit=st.integers(0, 100),
     path=st.text(max_size=50),
     query=st.text(max_size=50),
@@ -227,17 +270,55 @@ CHARSETS = ["", "; charset=utf-16", "; charset=utf-16-le", "; charset=latin-1", 
 )
 def test_nothing_that_a_client_sends_raises(
     data: bytes,
+    wrap: Callable[[bytes], bytes],
     content_type: str,
+    coding: str,
+    status: int,
     limit: int,
     path: str,
     query: str,
     params: dict[str, Any],
 ) -> None:
-    headers = {"content-type": content_type}
+    data = wrap(data)
+    headers = {"content-type": content_type, "content-encoding": coding}
     rules = HttpRules(max_body_bytes=limit, policy=[Rule(level="request_response")])
     exchange = begun("POST", path, headers, rules=rules, query=query, path_params=params)
     exchange.request_body.add(data)
-    exchange.start_response(200, headers)
+    exchange.start_response(status, headers)
     exchange.response_body.add(data)
 
     assert "CREATE" == fields_of(exchange)["action"]
+
+
+@settings(deadline=None)
+@given(
+    key=st.sampled_from(["password", "api_key", "clientSecret"]),
+    before=st.dictionaries(st.text(max_size=9), st.text(max_size=9) | st.integers(), max_size=3),
+    wrap=st.sampled_from(WRAPPINGS[:4]),
+    content_type=st.builds(str.__add__, st.sampled_from(TYPES), st.sampled_from(CHARSETS)),
+    coding=st.sampled_from(CODINGS),
+    status=st.sampled_from([200, 400, 422]),
+    left_out=st.integers(0, 40),
+)
+def test_no_secret_of_a_json_body_is_stored_whatever_the_headers_say(
+    key: str,
+    before: dict[str, Any],
+    wrap: Callable[[bytes], bytes],
+    content_type: str,
+    coding: str,
+    status: int,
+    left_out: int,
+) -> None:
+    """Neither of a whole body, nor of one that is cut before, behind, or inside of the secret."""
+    body = {**before, key: {"old": ["S3CR3T-1"]}, "list": [{key: "S3CR3T-2"}], "end": "x" * 9}
+    data = wrap(json.dumps(body).encode())
+    headers = {"content-type": content_type, "content-encoding": coding}
+    rules = HttpRules(max_body_bytes=len(data) - left_out, policy=[Rule(level="request_response")])
+    exchange = begun("POST", "/api/orders", headers, rules=rules)
+    exchange.request_body.add(data)
+    exchange.start_response(status, headers)
+    exchange.response_body.add(data)
+
+    stored = b"".join(Redactor().encode(list(fields_of(exchange).values())))
+
+    assert b"S3CR3T" not in stored

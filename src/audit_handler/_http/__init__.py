@@ -5,7 +5,7 @@ resource, and store parts of headers and bodies.
 A middleware has one `HttpAuditor`. For each request to audit it gets an `Exchange`, fills it in as
 the request and its response pass, and then logs it. This package does not redact values under
 secret names: the handler does that for every record, so bodies are passed on as objects whose keys
-the handler can see.
+the handler can see, or as text.
 """
 
 from audit_handler._http.auditor import HttpAuditor, Request

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit_handler._http.bodies import Body, pairs
+from audit_handler._http.bodies import Body
+from audit_handler._http.forms import pairs
 from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import id_in, resource_of, shown_path, value_of
 from audit_handler._http.rules import HttpRules
@@ -148,6 +149,11 @@ class Exchange:
         # Masked first, so that no field derived from them shows a masked value.
         request = rule.masked(self.request_body.value()) if rule.keeps_request else None
         response = rule.masked(self.response_body.value()) if rule.keeps_response else None
+        # Of JSON that was cut, ids and names are found in the values before the cut.
+        asked, answer = (
+            rule.masked(body.whole_values()) if body.is_cut and value is not None else value
+            for body, value in ((self.request_body, request), (self.response_body, response))
+        )
         query = rule.masked(pairs(self.query))
         redactors = self.redactors
         path, resource_type, own_id, parent_id = resource_of(
@@ -157,15 +163,15 @@ class Exchange:
         resource_type = rule.fields.get("resource_type", resource_type)
         status = self.final_status
         # The body of a failure describes the failure, so its id and title are not the resource's.
-        answer = response if status < 400 else None
+        made = answer if status < 400 else None
         fields = {
             "action": "ERROR" if self.is_error else _ACTIONS.get(self.method, self.method),
             "outcome": self._outcome(status),
             "resource_type": resource_type,
             "resource_id": own_id
-            or id_in((request, answer, query), resource_type, redactors)
+            or id_in((asked, made, query), resource_type, redactors)
             or parent_id,
-            "resource_name": value_of((request, answer), ("name", "title"), redactors),
+            "resource_name": value_of((asked, made), ("name", "title"), redactors),
             "endpoint": path,
             "http_method": self.method,
             "status_code": status,
@@ -178,7 +184,7 @@ class Exchange:
         }
         if status >= 400 and self.error is None:
             reasons = ("detail", "error", "message")
-            fields["error_message"] = value_of((response,), reasons, redactors)
+            fields["error_message"] = value_of((answer,), reasons, redactors)
         return {name: value for name, value in fields.items() if value not in (None, "", {}, [])}
 
     def _outcome(self, status: int) -> str:
