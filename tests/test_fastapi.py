@@ -85,7 +85,16 @@ def test_a_change_is_audited_with_what_dependencies_and_endpoint_say() -> None:
 
 @pytest.mark.parametrize(
     ("headers", "body", "status", "message"),
-    [({}, {"name": "Tea"}, 401, "who are you?"), ({"x-user": "u-7"}, {}, 422, None)],
+    [
+        ({}, {"name": "Tea"}, 401, "who are you?"),
+        ({"x-user": "u-7"}, {}, 422, "body.name: Field required"),
+        (
+            {"x-user": "u-7"},
+            [1],
+            422,
+            "body: Input should be a valid dictionary or object to extract fields from",
+        ),
+    ],
 )
 def test_what_fastapi_refuses_by_itself_is_audited_as_a_failure(
     headers: dict[str, str], body: Any, status: int, message: str | None
@@ -109,8 +118,24 @@ def test_what_fastapi_says_of_a_bad_password_does_not_tell_it() -> None:
     answer = asked(application(audits), "PUT", "/api/orders/17", **sent)
 
     assert b"s3cr3t" in answer.body
+    message = "String should have at most 20 characters (body.password)"
+    assert message == audits.row["error_message"]
     assert ["body", "password"] == audits.row["response_body"]["detail"][0]["loc"]
     assert "s3cr3t" not in audits.lines[0]
+
+
+def test_all_that_fastapi_finds_wrong_is_named_without_what_was_sent() -> None:
+    audits = Capture()
+    sent = as_json({"name": ["s3cr3t"]})
+    sent["headers"]["x-user"] = "u-7"
+
+    answer = asked(application(audits), "PUT", "/api/orders/s3cr3t", **sent)
+
+    assert 2 == answer.body.count(b"s3cr3t")
+    assert (
+        "path.order_id: Input should be a valid integer, unable to parse string as an integer; "
+        "body.name: Input should be a valid string"
+    ) == audits.row["error_message"]
 
 
 def test_a_rule_names_a_route_as_fastapi_has_it() -> None:

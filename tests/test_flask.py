@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import subprocess
 import sys
@@ -279,7 +280,50 @@ def test_a_request_id_that_the_application_answers_stays(logger: logging.Logger)
     assert ["own"] == asked(app).headers.getlist("X-Request-ID")
 
 
+# Bodies
+
+
+def test_what_a_view_reads_as_json_is_audited_as_json(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    def forced() -> Any:
+        return {"name": request.get_json(force=True)["name"]}
+
+    app = application(logger, {"/api/orders": forced})
+    sent = b'{"name": "Tea", "token": "s3cr3t"}'
+    answer = asked(app, data=sent, content_type="image/png")
+
+    assert {"name": "Tea"} == answer.get_json()
+    assert {"name": "Tea", "token": REDACTED} == audits.row["request_body"]
+
+
+def test_a_form_with_a_file_is_audited_field_by_field(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    def saved() -> Any:
+        return {"size": len(request.files["photo"].read())}
+
+    form = {"name": "Ada", "password": "s3cr3t", "photo": (io.BytesIO(b"\x89PNG"), "me.png")}
+    asked(application(logger, {"/api/people": saved}), path="/api/people", data=form)
+
+    assert {
+        "name": "Ada",
+        "password": REDACTED,
+        "photo": "<me.png: image/png, 4 bytes>",
+    } == audits.row["request_body"]
+
+
 # Failures
+
+
+def test_a_refusal_by_fields_says_why(logger: logging.Logger, audits: Capture) -> None:
+    def refuse() -> Any:
+        return {"name": ["This field is required."], "password": ["s3cr3t is too short."]}, 400
+
+    asked(application(logger, {"/api/orders": refuse}))
+
+    expected = f"name: This field is required; {REDACTED} (password)"
+    assert expected == audits.row["error_message"]
 
 
 def test_an_unhandled_exception_is_audited_and_answered_as_ever(

@@ -5,6 +5,7 @@ are the same, column by column.
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
@@ -128,6 +129,35 @@ CASES = {
     "zipped": Case(
         path="/api/echo", headers={**JSON, "content-encoding": "gzip"}, body=b"\x1f\x8b..."
     ),
+    "zipped with a secret": Case(
+        path="/api/echo",
+        headers={**JSON, "content-encoding": "gzip"},
+        body=gzip.compress(b'{"name": "Tea", "password": "s3cr3t"}', mtime=0),
+    ),
+    "said to be zipped": Case(
+        path="/api/echo",
+        headers={**JSON, "content-encoding": "gzip"},
+        body=b'{"name": "Tea", "password": "s3cr3t"}',
+    ),
+    "JSON as an image": Case(
+        path="/api/echo",
+        headers={"content-type": "image/png", "content-encoding": "Identity"},
+        body=b'{"name": "Tea", "password": "s3cr3t"}',
+    ),
+    "a form with a file": Case(
+        path="/api/echo",
+        headers={"content-type": "multipart/form-data; boundary=b"},
+        body=b'--b\r\nContent-Disposition: form-data; name="password"\r\n\r\ns3cr3t\r\n--b\r\n'
+        b'Content-Disposition: form-data; name="f"; filename="f.txt"\r\n\r\ns3cr3t\r\n--b--\r\n',
+    ),
+    "XML": Case(
+        path="/api/echo",
+        headers={"content-type": "text/xml"},
+        body=b"<order><password>s3cr3t</password><name>Tea</name></order>",
+    ),
+    "refused with details": Case(
+        path="/api/invalid", headers=JSON, body=b'{"password": "s3cr3t"}', user="ada"
+    ),
     "an action of its own": Case(path="/api/orders/17/approve", user="ada"),
     "two audits": Case(path="/api/orders/17/ship", user="ada", rows=2),
     "nowhere": Case(path="/api/nowhere/17", user="ada"),
@@ -184,6 +214,11 @@ class Refusal(Exception):
 def approve(order_id: int) -> None:
     bind(action="APPROVE", resource_type="order", resource_id=order_id, new_value={"ok": True})
     bind(agent_id="u-9", tenant="acme")
+
+
+def invalid_details(sent: Any) -> dict[str, Any]:
+    fault = {"loc": ["body", "password"], "msg": "too short", "input": sent["password"]}
+    return {"detail": [fault]}
 
 
 def rename() -> None:
@@ -245,6 +280,9 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
     async def refuse(_request: Request) -> Response:
         raise HTTPException(409, "sold out")
 
+    async def invalid(request: Request) -> Response:
+        return answer(invalid_details(json.loads(await request.body())), 422)
+
     async def handled(request: Request) -> Response:
         await request.body()
         raise Refusal("not today")
@@ -305,6 +343,7 @@ def starlette_application(logger: logging.Logger, **options: Any) -> Starlette:
             Route("/api/tokens/{token}", show, methods=["POST"]),
             Route("/api/echo", echo, methods=["POST"]),
             Route("/api/refused", refuse, methods=["POST"]),
+            Route("/api/invalid", invalid, methods=["POST"]),
             Route("/api/handled", handled, methods=["POST"]),
             Route("/api/failing", fail, methods=["POST"]),
             Route("/api/moved", moved, methods=["POST"]),
@@ -398,6 +437,10 @@ def flask_application(logger: logging.Logger, **options: Any) -> flask.Flask:
     @app.post("/api/refused")
     def refuse() -> Any:
         flask.abort(409, "sold out")
+
+    @app.post("/api/invalid")
+    def invalid() -> Any:
+        return answer(invalid_details(flask.request.get_json()), 422)
 
     @app.post("/api/handled")
     def handled() -> Any:

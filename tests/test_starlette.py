@@ -13,10 +13,18 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+)
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -185,10 +193,66 @@ def test_a_long_body_is_cut_in_the_audit_alone(logger: logging.Logger, audits: C
 
     assert sent == json.loads(answer.body)
     row = audits.row
-    assert ("5", 5) == (row["resource_id"], row["request_body"]["id"])
+    assert "5" == row["resource_id"]
+    assert row["request_body"].startswith('{"id": 5, "password": ')
+    assert '"lines": ["tea", "tea", ' in row["request_body"]
     assert len(json.dumps(sent)) == row["metadata"]["_truncated_body"]["request_body"]
     assert len(answer.body) == row["metadata"]["_truncated_body"]["response_body"]
     assert "s3cr3t" not in audits.lines[0]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "image/png"},
+        {"content-type": "text/csv"},
+        {"content-type": "multipart/form-data"},
+        {"content-type": "application/json", "content-encoding": "Identity"},
+        {"content-type": "application/json", "content-encoding": "gzip"},
+        {},
+    ],
+)
+def test_what_the_application_reads_as_json_is_audited_as_json(
+    logger: logging.Logger, audits: Capture, headers: dict[str, str]
+) -> None:
+    sent = b'{"name": "Tea", "password": "s3cr3t"}'
+
+    answer = asked(application(logger), headers=headers, chunks=(sent,))
+
+    assert 201 == answer.status
+    assert {"name": "Tea", "password": "***REDACTED***"} == audits.row["request_body"]
+    assert "Tea" == audits.row["resource_name"]
+
+
+def test_a_response_that_was_compressed_inside_is_audited_as_what_it_holds(
+    logger: logging.Logger, audits: Capture
+) -> None:
+    app = application(logger, inside=(Middleware(GZipMiddleware, minimum_size=1),))
+    sent = as_json({"name": "Tea", "lines": ["tea"] * 100})
+    sent["headers"]["accept-encoding"] = "gzip"
+
+    answer = asked(app, **sent)
+
+    assert "gzip" == answer.headers["content-encoding"]
+    assert {"id": 17, "name": "Tea", "lines": ["tea"] * 100} == audits.row["response_body"]
+
+
+def test_a_page_is_described(logger: logging.Logger, audits: Capture) -> None:
+    async def page(_request: Request) -> Response:
+        return HTMLResponse('<input type="hidden" name="csrf" value="s3cr3t">')
+
+    asked(application(logger, endpoint(page)))
+
+    assert "<text/html, 48 bytes>" == audits.row["response_body"]
+
+
+def test_a_download_is_described(logger: logging.Logger, audits: Capture) -> None:
+    async def download(_request: Request) -> Response:
+        return FileResponse(__file__, media_type="text/csv", filename="orders.csv")
+
+    answer = asked(application(logger, endpoint(download)))
+
+    assert f"<text/csv, {len(answer.body)} bytes>" == audits.row["response_body"]
 
 
 def test_an_upload_is_described_and_passes_unharmed(
@@ -208,6 +272,15 @@ def test_an_upload_is_described_and_passes_unharmed(
 
 
 # Failures
+
+
+def test_a_refusal_in_plain_text_says_why(logger: logging.Logger, audits: Capture) -> None:
+    async def refuse(_request: Request) -> Response:
+        raise HTTPException(409, "no tea is left")
+
+    asked(application(logger, endpoint(refuse)))
+
+    assert "no tea is left" == audits.row["error_message"]
 
 
 def test_an_exception_is_audited_once_and_raised_on(

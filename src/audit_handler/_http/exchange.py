@@ -9,6 +9,7 @@ from typing import Any
 
 from audit_handler._http.bodies import Body
 from audit_handler._http.forms import pairs
+from audit_handler._http.reasons import reason_in
 from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import id_in, resource_of, shown_path, value_of
 from audit_handler._http.rules import HttpRules
@@ -183,8 +184,7 @@ class Exchange:
             "metadata": self._metadata(rule, query),
         }
         if status >= 400 and self.error is None:
-            reasons = ("detail", "error", "message")
-            fields["error_message"] = value_of((answer,), reasons, redactors)
+            fields["error_message"] = reason_in(answer, status, redactors)
         return {name: value for name, value in fields.items() if value not in (None, "", {}, [])}
 
     def _outcome(self, status: int) -> str:
