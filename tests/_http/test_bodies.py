@@ -129,6 +129,10 @@ def test_a_body_that_is_a_form_is_read_without_the_type_of_one(headers: dict[str
     assert {"name": "Ada", "p w": "x"} == body_of(b"name=Ada&p%20w=x", headers).value()
 
 
+def test_a_form_without_its_type_may_end_with_a_line() -> None:
+    assert {"a": "1", "b": "2"} == body_of(b"a=1&b=2\r\n", {}).value()
+
+
 @pytest.mark.parametrize("text", ["E=mc2", "aGVsbG8=", "a=1 & b=2", "see http://x/?a=1&b=2", "a&b"])
 def test_a_text_that_may_not_be_a_form_stays_one(text: str) -> None:
     assert text == body_of(text.encode(), {"content-type": "text/plain"}).value()

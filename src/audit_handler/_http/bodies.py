@@ -169,8 +169,11 @@ class Body:
         text = text_of(data, name, is_text=is_text, is_cut=is_cut)
         if text is None or not (self._is_text or (is_cut and is_like_json(text))):
             return self._description, False
-        if not is_cut and (self._type == _FORM or is_form(text)):
+        if not is_cut and self._type == _FORM:
             return pairs(text), False
+        if not is_cut and is_form(text):
+            # A client that forgets the type may also end the body with a line.
+            return pairs(text.rstrip()), False
         return text or None, is_cut
 
     @property
