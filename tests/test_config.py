@@ -41,7 +41,10 @@ VALUES: dict[str, tuple[str, Any]] = {
     "AUDIT_CAPTURE": ("all", "all"),
     "OTEL_SERVICE_NAME": ("billing", "billing"),
     "AUDIT_REDACT_KEYS": ("iban, pin", ("iban", "pin")),
+    "AUDIT_REDACT_EXCEPT": ("csrf_token, pin", ("csrf_token", "pin")),
+    "AUDIT_REDACT_PATTERNS": ("AB[0-9]{2,4}\n cust-\\w+ \n", ("AB[0-9]{2,4}", r"cust-\w+")),
     "AUDIT_REDACT_DEFAULT_KEYS": ("no", False),
+    "AUDIT_LIST_REDACTED": ("yes", True),
     "AUDIT_MAX_VALUE_BYTES": ("1000", 1000),
     "AUDIT_ASYNC_INSERT": ("1", True),
     "AUDIT_CREATE_TABLE": ("True", True),
@@ -199,6 +202,16 @@ def test_redact_keys_may_be_a_list_or_one_text(value: Any) -> None:
     assert ("iban", "pin") == resolved(redact_keys=value).redact_keys
 
 
+@pytest.mark.parametrize("value", ["csrf_token,pin", ["csrf_token", "pin"]])
+def test_exceptions_may_be_a_list_or_one_text(value: Any) -> None:
+    assert ("csrf_token", "pin") == resolved(redact_except=value).redact_except
+
+
+@pytest.mark.parametrize("value", ["a,b\nc{1,2}", ["a,b", "c{1,2}"], iter(("a,b", "c{1,2}"))])
+def test_patterns_may_be_a_list_or_lines_because_they_have_commas(value: Any) -> None:
+    assert ("a,b", "c{1,2}") == resolved(redact_patterns=value).redact_patterns
+
+
 # Errors
 
 OUT_OF_RANGE = [
@@ -306,6 +319,8 @@ def test_an_unknown_option_is_named() -> None:
         ("cluster", "a b"),
         ("spool_dir", 5),
         ("redact_keys", [5]),
+        ("redact_except", [5]),
+        ("redact_patterns", ["("]),
         ("batch", 3),
     ],
 )
@@ -332,7 +347,29 @@ def test_redact_keys_that_are_no_names_are_refused(value: Any) -> None:
         resolved(redact_keys=value)
 
 
-@pytest.mark.parametrize("option", ["redact_default_keys", "async_insert", "create_table"])
+@pytest.mark.parametrize("value", [5, ["pin", 5], [""], [None]], ids=repr)
+def test_exceptions_that_are_no_names_are_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="redact_except"):
+        resolved(redact_except=value)
+
+
+@pytest.mark.parametrize("value", [5, ["AB", 5], [re.compile("AB")]], ids=repr)
+def test_patterns_that_are_no_texts_are_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"redact_patterns.*one in a line"):
+        resolved(redact_patterns=value)
+
+
+@pytest.mark.parametrize("pattern", ["(", "x*", "(a+)+b"])
+def test_a_pattern_that_cannot_be_used_is_named_with_the_reason(pattern: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        resolved(redact_patterns=["AB", pattern])
+
+    assert f"has {pattern!r}, which " in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "option", ["redact_default_keys", "list_redacted", "async_insert", "create_table"]
+)
 def test_a_switch_takes_only_true_and_false(option: str) -> None:
     """``async_insert="false"`` from a YAML file would otherwise switch it on."""
     with pytest.raises(ConfigurationError, match=f"{option}='false'"):

@@ -159,3 +159,23 @@ def test_dict_config_makes_it(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("shop.lines").handlers.clear()
 
     assert "INFO none u-1\n" == capsys.readouterr().err
+
+
+def test_an_id_forges_no_line_and_shows_no_secret() -> None:
+    record = record_of(agent_id="ann\nERROR forged\x1b[31m", request_id="token=a1b2c3d4")
+
+    assert AuditContextFilter().filter(record)
+
+    values = vars(record)
+    assert ("ann\\nERROR forged\\x1b[31m", "token=***REDACTED***") == (
+        values["agent_id"],
+        values["request_id"],
+    )
+
+
+def test_a_bound_id_forges_no_line() -> None:
+    record = record_of()
+    with bound(agent_id="ann\u2028forged"):
+        AuditContextFilter().filter(record)
+
+    assert "ann\\u2028forged" == vars(record)["agent_id"]

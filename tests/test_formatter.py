@@ -117,6 +117,18 @@ def test_secrets_are_redacted_wherever_they_stand(extras: dict[str, Any]) -> Non
     assert line.count(REDACTED) >= 6
 
 
+@pytest.mark.parametrize("extras", [{}, AUDIT], ids=["ordinary", "audit"])
+def test_exceptions_stay_and_patterns_are_redacted(extras: dict[str, Any]) -> None:
+    record = record_of("by CUST-0123456789", **extras, note={"token": "t", "password": SECRET})
+
+    line = json.loads(
+        AuditJsonFormatter(redact_except=["token"], redact_patterns=[r"CUST-\d+"]).format(record)
+    )
+
+    assert f"by {REDACTED}" == line["message"]
+    assert {"token": "t", "password": REDACTED} == line["note"]
+
+
 def test_secrets_in_a_message_that_is_a_dict_are_redacted() -> None:
     line = printed(record_of({"event": "login", "password": SECRET}))
 

@@ -375,6 +375,35 @@ def test_the_keys_that_are_given_are_redacted(spooled_row: Callable[..., dict[st
     assert {"iban": "***REDACTED***", "password": "***REDACTED***"} == row["new_value"]
 
 
+@shows("redact_except")
+def test_the_names_that_are_excepted_stay(spooled_row: Callable[..., dict[str, Any]]) -> None:
+    value = {"token": "x", "user_token": "y"}
+
+    row = spooled_row({"new_value": value}, redact_except=["Token"])
+
+    assert {"token": "x", "user_token": "***REDACTED***"} == row["new_value"]
+
+
+@shows("redact_patterns")
+def test_the_patterns_that_are_given_are_redacted(
+    spooled_row: Callable[..., dict[str, Any]],
+) -> None:
+    value = {"note": "of CUST-0123456789 there", "password": "x"}
+
+    row = spooled_row({"new_value": value}, redact_patterns=[r"CUST-\d+"])
+
+    assert {"note": "of ***REDACTED*** there", "password": "***REDACTED***"} == row["new_value"]
+
+
+@shows("list_redacted")
+def test_the_places_that_were_redacted_are_listed(
+    spooled_row: Callable[..., dict[str, Any]],
+) -> None:
+    row = spooled_row({"new_value": {"users": [{"password": "x"}]}}, list_redacted=True)
+
+    assert {"_redacted": ["new_value.users[0].password"]} == row["metadata"]
+
+
 @shows("redact_default_keys")
 def test_the_default_keys_can_be_left_out(spooled_row: Callable[..., dict[str, Any]]) -> None:
     row = spooled_row({"new_value": {"password": "x"}}, redact_default_keys=False)

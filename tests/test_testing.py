@@ -110,8 +110,8 @@ def test_a_failed_check_shows_what_was_audited_and_what_differs(log: logging.Log
     assert (
         "expected one row with action='DELETE', resource_type='order', agent_id='u-1', found 0 "
         "in 1 rows\n"
-        f"  1. logger='{log.name}', action='CREATE', resource_type='order', "
-        "outcome='unknown', message='created'\n"
+        f"  1. logger='{log.name}', outcome='unknown', message='created', action='CREATE', "
+        "resource_type='order'\n"
         "       action: expected 'DELETE', is 'CREATE'\n"
         "       agent_id: expected 'u-1', is None"
     ) == str(failed.value)
@@ -185,6 +185,16 @@ def test_a_durable_rule_is_served_as_with_a_handler(log: logging.Logger) -> None
 
     assert 201 == answer.status
     assert "resource_name" not in audits.one(action="CREATE")
+
+
+def test_exceptions_and_patterns_are_as_with_a_handler(log: logging.Logger) -> None:
+    value = {"token": "x", "password": "x", "note": "of CUST-0123456789"}
+
+    with capture_audits(redact_except=["token"], redact_patterns=[r"CUST-\d+"]) as audits:
+        log.info("created", extra={**AUDIT, "new_value": value})
+
+    expected = {"token": "x", "password": "***REDACTED***", "note": "of ***REDACTED***"}
+    assert expected == audits.one(action="CREATE")["new_value"]
 
 
 def test_a_level_that_is_none_is_refused(log: logging.Logger) -> None:

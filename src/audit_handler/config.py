@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from audit_handler._options.environment import given_in
+from audit_handler._options.patterns import checked_pattern
 from audit_handler._options.server import TARGET_VARIABLES, resolve_target
 from audit_handler.errors import ConfigurationError
 from audit_handler.target import Target
@@ -141,6 +142,22 @@ class _Names(Option):
         return "" if all(value) else f"has an empty entry; use {self.takes}"
 
 
+class _Patterns(Option):
+    """Several regular expressions; in one text each has a line."""
+
+    takes = "regular expressions, in a list or one in a line"
+
+    def problem(self, value: Any, settings: Settings) -> str:  # noqa: ARG002  # as above
+        if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
+            return f"is of the wrong type; use {self.takes}"
+        for pattern in value:
+            try:
+                checked_pattern(pattern)
+            except ValueError as exc:
+                return f"has {pattern!r}, which {exc}"
+        return ""
+
+
 class _Directory(Option):
     """A directory, or memory."""
 
@@ -219,8 +236,14 @@ class Settings:
     """Value of the column *service_name* for rows without one."""
     redact_keys: tuple[str, ...] = _setting((), _Names("AUDIT_REDACT_KEYS"))
     """Parts of key names to redact in addition to the default ones."""
+    redact_except: tuple[str, ...] = _setting((), _Names("AUDIT_REDACT_EXCEPT"))
+    """Names of keys whose values stay, whatever else says that they are secret."""
+    redact_patterns: tuple[str, ...] = _setting((), _Patterns("AUDIT_REDACT_PATTERNS"))
+    """Regular expressions of secrets in texts, in addition to the known ones."""
     redact_default_keys: bool = _setting(True, _Switch("AUDIT_REDACT_DEFAULT_KEYS"))
-    """False redacts *redact_keys* only."""
+    """False redacts *redact_keys* and *redact_patterns* only."""
+    list_redacted: bool = _setting(False, _Switch("AUDIT_LIST_REDACTED"))
+    """List in ``metadata._redacted`` where something was redacted."""
     max_value_bytes: int = _setting(64 * 1024, _Number("AUDIT_MAX_VALUE_BYTES", 256, _MIB))
     """
     The most UTF-8 bytes of one value, 256 to 1 MiB; a longer value is cut. No special reason for
@@ -310,8 +333,13 @@ class Settings:
             settled["spool_dir"] = _directory(settled["spool_dir"])
         elif not target.is_in_memory:
             settled["spool_dir"] = _state_directory()
-        if "redact_keys" in settled:
-            settled["redact_keys"] = _names(settled["redact_keys"])
+        for name, separator in (
+            ("redact_keys", ","),
+            ("redact_except", ","),
+            ("redact_patterns", "\n"),
+        ):
+            if name in settled:
+                settled[name] = _several(settled[name], separator)
         return cls(target=target, sources=sources, **settled)
 
 
@@ -351,8 +379,8 @@ def _directory(value: Any) -> Any:
         raise ConfigurationError(f"spool_dir={value!r}: {_NO_HOME}", option="spool_dir") from exc
 
 
-def _names(value: Any) -> Any:
+def _several(value: Any, separator: str) -> Any:
     """Return *value* as a tuple, or unchanged if it is neither text nor iterable."""
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return tuple(part.strip() for part in value.split(separator) if part.strip())
     return tuple(value) if isinstance(value, Iterable) else value

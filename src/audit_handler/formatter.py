@@ -48,7 +48,9 @@ class AuditJsonFormatter(BaseJsonFormatter):
         args: *datefmt*, *style* and *validate* of `logging.Formatter`.
         service_name: Value of the column *service_name* for audit events without one.
         redact_keys: Parts of key names to redact in addition to the default ones.
-        redact_default_keys: False redacts *redact_keys* only.
+        redact_except: Names of keys whose values stay, whatever else says that they are secret.
+        redact_patterns: Regular expressions of secrets in texts, in addition to the known ones.
+        redact_default_keys: False redacts *redact_keys* and *redact_patterns* only.
         max_value_bytes: The most UTF-8 bytes of one value of an audit event; a longer value is cut.
         options: Those of ``pythonjsonlogger.core.BaseJsonFormatter``, for the ordinary lines:
             *rename_fields*, *static_fields* and so on.
@@ -60,12 +62,19 @@ class AuditJsonFormatter(BaseJsonFormatter):
         *args: Any,
         service_name: str = "",
         redact_keys: Iterable[str] = (),
+        redact_except: Iterable[str] = (),
+        redact_patterns: Iterable[str] = (),
         redact_default_keys: bool = True,
         max_value_bytes: int = 64 * 1024,
         **options: Any,
     ) -> None:
         super().__init__(fmt or ["levelname", "name", "message"], *args, **{**_ORDINARY, **options})
-        self._redactor = Redactor(redact_keys, use_default_keys=redact_default_keys)
+        self._redactor = Redactor(
+            redact_keys,
+            exceptions=redact_except,
+            patterns=redact_patterns,
+            use_default_keys=redact_default_keys,
+        )
         self._encoder = RecordEncoder(
             redactor=self._redactor,
             context=context.current,

@@ -60,7 +60,10 @@ class AuditHandler(logging.Handler):
         capture: ``audit`` or ``all``.
         service_name: Value of the column *service_name* for rows without one.
         redact_keys: Parts of key names to redact in addition to the default ones.
-        redact_default_keys: False redacts *redact_keys* only.
+        redact_except: Names of keys whose values stay, whatever else says that they are secret.
+        redact_patterns: Regular expressions of secrets in texts, in addition to the known ones.
+        redact_default_keys: False redacts *redact_keys* and *redact_patterns* only.
+        list_redacted: List in ``metadata._redacted`` where something was redacted.
         max_value_bytes: The most bytes of one value; a longer one is cut.
         async_insert: Let the server combine the inserts of many small writers.
         create_table: Create database and table on connecting; by default for chDB only.
@@ -99,7 +102,10 @@ class AuditHandler(logging.Handler):
         capture: str | None = None,
         service_name: str | None = None,
         redact_keys: Iterable[str] | None = None,
+        redact_except: Iterable[str] | None = None,
+        redact_patterns: Iterable[str] | None = None,
         redact_default_keys: bool | None = None,
+        list_redacted: bool | None = None,
         max_value_bytes: int | None = None,
         async_insert: bool | None = None,
         create_table: bool | None = None,
@@ -135,9 +141,13 @@ class AuditHandler(logging.Handler):
     def _set_up(self, settings: Settings) -> None:
         self.settings = settings
         self.redactor = Redactor(
-            settings.redact_keys, use_default_keys=settings.redact_default_keys
+            settings.redact_keys,
+            exceptions=settings.redact_except,
+            patterns=settings.redact_patterns,
+            use_default_keys=settings.redact_default_keys,
         )
         """Removes secrets from the rows of this handler."""
+        self.redactor.prepare()
         self._captures_all = settings.capture == "all"
         self._block_timeout = settings.block_timeout if settings.on_full == "block" else 0.0
         self._clock = SystemClock()

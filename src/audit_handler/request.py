@@ -11,15 +11,12 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from audit_handler._record.redaction import Redactor
+from audit_handler._record.plain import plain
 from audit_handler._reports import Reporter
 
 __all__ = ["CURRENT", "Said", "audit"]
 
 _logger = Reporter("audit_handler.request")
-
-# Copies without redaction: the handler redacts, because it knows all secret keys.
-_copier = Redactor(use_default_keys=False)
 
 
 class Said:
@@ -75,5 +72,6 @@ def audit(*, skip: bool | None = None, **fields: Any) -> bool:
     if skip is not None:
         said.is_skipped = skip
     if fields:
-        said.fields.update((name, _copier.clean(value)) for name, value in fields.items())
+        # Copies without redaction: the handler redacts, because it knows all secret keys.
+        said.fields.update((name, plain(value)) for name, value in fields.items())
     return True

@@ -129,6 +129,8 @@ def capture_audits(
     level: int | str = logging.INFO,
     service_name: str = "",
     redact_keys: Iterable[str] = (),
+    redact_except: Iterable[str] = (),
+    redact_patterns: Iterable[str] = (),
     redact_default_keys: bool = True,
     max_value_bytes: int = 64 * 1024,
 ) -> Iterator[CapturedAudits]:
@@ -145,12 +147,19 @@ def capture_audits(
             Other loggers keep their levels.
         service_name: Value of the column *service_name* for rows without one.
         redact_keys: Parts of key names to redact in addition to the default ones.
-        redact_default_keys: False redacts *redact_keys* only.
+        redact_except: Names of keys whose values stay, whatever else says that they are secret.
+        redact_patterns: Regular expressions of secrets in texts, in addition to the known ones.
+        redact_default_keys: False redacts *redact_keys* and *redact_patterns* only.
         max_value_bytes: The most UTF-8 bytes of one value; a longer value is cut.
     """
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     audits = CapturedAudits()
-    redactor = Redactor(redact_keys, use_default_keys=redact_default_keys)
+    redactor = Redactor(
+        redact_keys,
+        exceptions=redact_except,
+        patterns=redact_patterns,
+        use_default_keys=redact_default_keys,
+    )
     encoder = RecordEncoder(
         redactor=redactor,
         context=context.current,

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit_handler._http import HttpRules
+from audit_handler._record.encoder import REDACT_EXCEPT
 from audit_handler._record.redaction import REDACTED, Redactor
 from audit_handler.policy import Rule
 from tests.support.exchanges import JSON, answered, begun, fields_of
@@ -178,6 +179,13 @@ def test_the_level_says_what_bodies_may_tell(level: str, expected: set[str]) -> 
     from_bodies = {"request_body", "response_body", "resource_name", "error_message"}
     assert expected == from_bodies & fields.keys()
     assert ("people", 409) == (fields["resource_type"], fields["status_code"])
+
+
+def test_a_rule_names_fields_that_are_not_redacted() -> None:
+    assert ("device_code",) == told(Rule(level="request", redact_except="device_code"))[
+        REDACT_EXCEPT
+    ]
+    assert REDACT_EXCEPT not in told(Rule(level="request"))
 
 
 def test_a_mask_leaves_nothing_that_it_covers() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit_handler._record.redaction import REDACTED
 from audit_handler.context import Placeholder
 from audit_handler.schema import COLUMNS, Kind
 from tests.support.once import examples
@@ -329,6 +330,78 @@ def test_a_secret_does_not_leave_the_process(attributes: dict[str, Any]) -> None
     assert (False, True) == (SECRET.encode() in line, b"***" in line)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("message", "resource_id", "resource_name", "user_agent", "session_id", "service_name"),
+        *("agent_id", "agent_name", "endpoint", "request_id", "trace_id"),
+    ],
+)
+def test_each_text_column_is_cleaned(column: str) -> None:
+    attributes = {"msg" if column == "message" else column: f"x token={SECRET} y"}
+
+    assert f"x token={REDACTED} y" == row_of(attributes)[column]
+
+
+@pytest.mark.parametrize("name", sorted(n for n, kind in COLUMNS.items() if kind is Kind.TEXT))
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"GET /a?x=1&api_key={SECRET}&y=2",
+        f"Authorization: Bearer {SECRET}",
+        f"user: ann\npassword: {SECRET}\n",
+        f"<password>{SECRET}</password>",
+        f"CREATE USER ann IDENTIFIED BY '{SECRET}'",
+        f"mysql -h db -p{SECRET} shop",
+        f"-u ann:{SECRET}",
+        f"postgres://app:{SECRET}@db/shop",
+        f"ghp_{SECRET:x<40}",
+        f'{{"name":"password","value":"{SECRET}"}}',
+        f"p%61ssword={SECRET}",
+    ],
+)
+def test_a_secret_of_any_form_is_in_no_text_column(name: str, text: str) -> None:
+    line, _ = encoder_with().encode(record_of({"msg" if name == "message" else name: text}))
+
+    assert (False, True) == (SECRET.encode() in line, REDACTED.encode() in line)
+
+
+def listed(**extras: Any) -> Any:
+    row = decoded(encoder_with(lists_redacted=True), record_of(extras))
+    return row.get("metadata", {}).get("_redacted")
+
+
+def test_what_was_redacted_is_listed_by_its_path() -> None:
+    assert [
+        "metadata.zone.token",
+        "new_value.users[1].password",
+        "request_body",
+        "user_agent",
+    ] == listed(
+        new_value={"users": [{"name": "ann"}, {"password": SECRET}]},
+        request_body=f'{{"password":"{SECRET}"}}',
+        user_agent=f"curl token={SECRET}",
+        zone={"token": SECRET},
+        old_value={"password": None, "token": ""},
+    )
+
+
+def test_an_empty_list_of_what_was_redacted_is_left_out() -> None:
+    assert listed(new_value={"a": 1}, zone="eu") is None
+    assert listed() is None
+
+
+def test_the_list_names_nothing_that_said_redacted_before() -> None:
+    assert listed(new_value={"password": REDACTED, "note": f"was {REDACTED}"}) is None
+
+
+def test_a_list_that_the_application_gives_is_no_mark() -> None:
+    row = decoded(encoder_with(lists_redacted=True), record_of({"_redacted": ["x"]}))
+
+    assert "_redacted" not in row["metadata"]
+    assert {"_redacted": ["x"]} == row["metadata"]["_invalid"]
+
+
 def test_what_names_a_thing_is_not_searched_for_secrets() -> None:
     """An ARN of a secret is a name, and the audit of who read it needs it whole."""
     arn = "arn:aws:secretsmanager:eu-west-1:1:secret:prod/db"
@@ -403,6 +476,7 @@ def test_any_extra_yields_values_that_the_columns_hold(extra: dict[str, Any]) ->
     )
 
 
+@settings(max_examples=examples(100), deadline=None)
 @given(JSONABLE, st.sampled_from(sorted(COLUMNS)))
 def test_a_planted_secret_is_in_no_line(value: Any, name: str) -> None:
     planted = {name: {"a": [value, {"user_password": f"hun{SECRET}"}]}, "x": [("cookie", SECRET)]}
@@ -459,3 +533,13 @@ def test_a_level_is_stored_without_the_colours_of_a_formatter() -> None:
 
 def test_the_escape_codes_of_a_logger_name_are_removed() -> None:
     assert "app.orders" == row_of(name="\x1b[36mapp.orders\x1b[0m")["logger"]
+
+
+def test_a_record_may_name_keys_that_stay() -> None:
+    extras = {"request_body": {"device_code": "a1b2c3", "password": "x1"}, "device_code": "d4e5"}
+
+    row = decoded(encoder_with(), record_of({**extras, "_redact_except": ("device_code",)}))
+
+    assert {"device_code": "a1b2c3", "password": REDACTED} == row["request_body"]
+    assert "d4e5" == row["device_code"] == row["metadata"]["device_code"]
+    assert REDACTED == decoded(encoder_with(), record_of(extras))["device_code"]

@@ -31,7 +31,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from audit_handler import AuditHandler, audit, changes
-from audit_handler._record.secret_names import DEFAULT_KEYS
+from audit_handler._record.redaction.names import NOUNS, RIGHTS, TAILS
 from audit_handler.flask import AuditFlask
 from audit_handler.starlette import AuditMiddleware
 from tests.support.asgi import Capture, asked
@@ -46,24 +46,43 @@ OWN_KEYS = ("iban", "title")
 # What is planted
 
 
-KEYS = st.builds(
-    lambda before, key, after, change: change(f"{before}{key}{after}"),
-    st.sampled_from(["", "user_", "X-", "db."]),
-    st.sampled_from([*DEFAULT_KEYS, *OWN_KEYS]),
-    st.sampled_from(["", "_value", "2"]),
-    st.sampled_from([str, str.upper, str.title]),
+def _keys(nouns: list[str]) -> st.SearchStrategy[str]:
+    return st.builds(
+        lambda before, noun, sign, after, change: change(before + noun.replace("-", sign) + after),
+        st.sampled_from(["", "user_", "X-", "db."]),
+        st.sampled_from(nouns),
+        st.sampled_from(["", "_", "-"]),
+        st.sampled_from(["", "s", "2", *(f"_{tail}" for tail in sorted(TAILS)), "_value_2"]),
+        st.sampled_from([str, str.upper, str.title]),
+    )
+
+
+KEYS = _keys(
+    sorted({noun for kind in NOUNS.keys() - {RIGHTS} for noun in NOUNS[kind].split()} | {*OWN_KEYS})
 )
+# An object of these names says who may do what, and stays; a text is secret.
+TEXT_KEYS = _keys(NOUNS[RIGHTS].split())
 WORDS = st.text("abcXYZ019", max_size=6).map(lambda text: f"{MARK}-{text}")
-TEXTS = st.builds(lambda a, b: f"{a}{MARK}{b}", st.text(max_size=5), st.text(max_size=5))
+TEXTS = st.builds(
+    # A path stays under "pwd", where shells put the working directory.
+    lambda a, b: f"{a.lstrip('/~.')}{MARK}{b}",
+    st.text(max_size=5),
+    st.text(max_size=5),
+)
 HARMLESS = st.none() | st.booleans() | st.integers() | st.text("abc é\"'&=:,{[", max_size=8)
 NAMES = st.sampled_from(["id", "name", "detail", "items", "note", "value", "x"])
 
+# The names that tell which secret it is, such as "id", stay in an object under a secret name.
+INNER_NAMES = st.sampled_from(["detail", "items", "note", "value", "x"])
+
 SECRETS = st.recursive(
     TEXTS,
-    lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(NAMES, inner),
+    lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(INNER_NAMES, inner),
     max_leaves=4,
 )
-PLANTED = st.dictionaries(KEYS, SECRETS, min_size=1, max_size=2)
+PLANTED = st.dictionaries(KEYS, SECRETS, min_size=1, max_size=2) | st.dictionaries(
+    TEXT_KEYS, TEXTS, min_size=1, max_size=2
+)
 """An object that has secrets under keys that say so."""
 MESSAGES = st.builds(
     lambda key, sign, secret: f"it failed: {key}{sign}{secret} (and so on)",
@@ -100,7 +119,9 @@ BODIES = (
     | st.tuples(
         st.just("application/x-www-form-urlencoded"),
         st.builds(
-            lambda key, word: f"{quote(key[0])}%{ord(key[1]):x}{key[2:]}={word}", KEYS, WORDS
+            lambda key, word: f"{quote(key[0])}%{ord(key[1]):x}{key[2:]}={word}",
+            KEYS.filter(lambda key: key[1:2].isascii()),
+            WORDS,
         ),
     )
     | st.tuples(st.sampled_from(["text/plain", ""]), MESSAGES)

@@ -47,7 +47,10 @@ def test_every_default_is_the_one_that_the_option_has() -> None:
             value = float(number[1].replace(",", "")) * units.get((number[2] or "").strip(), 1)
 
             assert value == defaults[name], name
-        elif name in ("capture", "on_full", "fsync", "redact_default_keys", "async_insert"):
+        elif name in (
+            *("capture", "on_full", "fsync", "redact_default_keys", "list_redacted"),
+            "async_insert",
+        ):
             assert text == str(defaults[name]), name
 
 

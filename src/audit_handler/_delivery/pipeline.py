@@ -67,6 +67,7 @@ class Pipeline:
             max_value_bytes=settings.max_value_bytes,
             max_row_bytes=settings.batch_bytes - ROW_OVERHEAD_BYTES,
             now=clock.time,
+            lists_redacted=settings.list_redacted,
         )
         self.spool = Spool(
             files,

@@ -13,6 +13,7 @@ from audit_handler._http.reasons import reason_in
 from audit_handler._http.redactors import Redactors
 from audit_handler._http.resource import id_in, resource_of, shown_path, value_of
 from audit_handler._http.rules import HttpRules
+from audit_handler._record.encoder import REDACT_EXCEPT
 from audit_handler._record.span_ids import active_span_ids
 from audit_handler.policy import WEBSOCKET, Clause
 from audit_handler.request import Said
@@ -156,7 +157,7 @@ class Exchange:
             for body, value in ((self.request_body, request), (self.response_body, response))
         )
         query = rule.masked(pairs(self.query))
-        redactors = self.redactors
+        redactors = self.redactors.excepting(rule.redact_except)
         path, resource_type, own_id, parent_id = resource_of(
             self.path, rule.prefix_of(self.path), self.path_params, redactors, rule.is_masked
         )
@@ -182,6 +183,7 @@ class Exchange:
             "request_headers": _chosen(self.request_headers, self.rules.request_headers),
             "response_headers": _chosen(self.response_headers, self.rules.response_headers),
             "metadata": self._metadata(rule, query),
+            REDACT_EXCEPT: rule.redact_except or None,
         }
         if status >= 400 and self.error is None:
             fields["error_message"] = reason_in(answer, status, redactors)

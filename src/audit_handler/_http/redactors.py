@@ -21,6 +21,12 @@ class Redactors:
     def __init__(self, redactors: Sequence[Redactor]) -> None:
         self._redactors = redactors
 
+    def excepting(self, names: tuple[str, ...]) -> Redactors:
+        """Return the same, for which the values of *names* are not secret."""
+        if not names:
+            return self
+        return Redactors([redactor.excepting(names) for redactor in self._redactors])
+
     def is_secret(self, key: str) -> bool:
         """Return whether the value of *key* is secret."""
         for redactor in self._redactors:  # noqa: SIM110  # a generator costs more than the loop

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from audit_handler._ids import EventIds
@@ -26,13 +27,14 @@ from audit_handler._record.exceptions import exception_of, stack_of
 from audit_handler._record.metadata import joined, metadata_parts
 from audit_handler._record.plain import Raw, Unencodable, encode_plain, printable
 from audit_handler._record.redaction import Redactor
+from audit_handler._record.redaction.paths import redacted_paths
 from audit_handler._record.span_ids import active_span_ids
 from audit_handler._record.times import EARLIEST, Times
 from audit_handler._record.values import column_readers, text_of_member
 from audit_handler.context import Placeholder
 from audit_handler.schema import COLUMNS, Kind
 
-__all__ = ["RecordEncoder"]
+__all__ = ["REDACT_EXCEPT", "RecordEncoder"]
 
 _NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -46,8 +48,14 @@ _NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
     "otelSpanID",
     "otelTraceSampled",
     "otelServiceName",
+    "_redact_except",
 }
 _NO_NAMES: frozenset[str] = frozenset()
+# What a record has before its extras, in this order.
+_FIRST_NAMES = list(vars(logging.makeLogRecord({})))
+
+REDACT_EXCEPT = "_redact_except"
+"""The attribute of a record that names, in a tuple, keys whose values are not secret in it."""
 
 # The columns of two kinds; every column of another kind has a reader. Text columns have no reader,
 # because a call would cost more than everything else that plain text needs.
@@ -79,6 +87,7 @@ class RecordEncoder:
             values are cut further until the row fits.
         now: Returns Unix seconds, to check the times of records and extras.
         makes_ids: False leaves *event_id* out if the record has none.
+        lists_redacted: Whether to list in ``metadata._redacted`` where something was redacted.
     """
 
     def __init__(
@@ -91,8 +100,10 @@ class RecordEncoder:
         max_row_bytes: int,
         now: Callable[[], float],
         makes_ids: bool = True,
+        lists_redacted: bool = False,
     ) -> None:
         self._redactor = redactor
+        self._lists_redacted = lists_redacted
         self._context = context
         self._service_name = service_name
         self._cutter = RowCutter(max_value_bytes, max_row_bytes)
@@ -137,21 +148,27 @@ class RecordEncoder:
             if type(name) is str and "\x1b" not in name
             else _uncoloured(self._redactor.text_of(name)),
         }
-        message = _message(record)
-        contents: dict[str, Any] = {"message": message}
+        texts: dict[str, str] = {"message": _message(record)}
+        contents: dict[str, Any] = {}
         others: dict[str, Any] = {}
         given = record.__dict__
-        sources: tuple[tuple[Mapping[str, Any], frozenset[str]], ...] = ((given, _NOT_EXTRAS),)
+        extras: Iterable[tuple[str, Any]] = given.items()
+        if list(islice(given, len(_FIRST_NAMES))) == _FIRST_NAMES:
+            extras = islice(extras, len(_FIRST_NAMES), None)
+        sources: tuple[tuple[Iterable[tuple[str, Any]], frozenset[str]], ...]
+        sources = ((extras, _NOT_EXTRAS),)
         if bound:
-            sources = ((_not_given(bound, given), _NO_NAMES), *sources)
+            sources = ((_not_given(bound, given).items(), _NO_NAMES), *sources)
         readers = self._readers
         for fields, skipped in sources:
-            for name, value in fields.items():
+            for name, value in fields:
+                if type(value) is str and name in _TEXT_COLUMNS:
+                    texts[name] = value
                 # None means not given.
-                if name in skipped or value is None or type(value) is Placeholder:
+                elif name in skipped or value is None or type(value) is Placeholder:
                     continue
-                if name in _TEXT_COLUMNS:
-                    row[name] = value if type(value) is str else self._text_of(name, value)
+                elif name in _TEXT_COLUMNS:
+                    texts[name] = self._text_of(name, value)
                 elif name in _CONTENT_COLUMNS:
                     contents[name] = value
                 elif name in readers:
@@ -174,36 +191,43 @@ class RecordEncoder:
         if span := active_span_ids():
             # 1. An explicit extra wins, 2. then the active span, 3. then a bound field.
             for name, index in _SPAN_COLUMNS.items():
-                if given.get(name) is None or not row.get(name):
-                    row[name] = span[index]
+                if given.get(name) is None or not texts.get(name):
+                    texts[name] = span[index]
         if "outcome" not in row:
             outcome = _outcome(row, record, contents.get("error_message"))
             if outcome == "success" and "outcome" in invalid:
                 outcome = "unknown"  # The one that was given may mean a failure.
             row["outcome"] = outcome
-        if not row.get("service_name") and self._service_name:
-            row["service_name"] = self._service_name
+        if self._service_name and not texts.get("service_name"):
+            texts["service_name"] = self._service_name
         if "event_date" in others and _is_day_of(others["event_date"], row["event_time"]):
             # ClickHouse fills that column with the same day.
             del others["event_date"]
         # These extras make up metadata. They are also keys of the row, except those with the name
         # of a column that has another source.
         metadata = metadata_parts(others, invalid, bound) if others or invalid else []
-        if len(contents) == 1 and contents["message"] is message and not metadata:
-            # Most records have nothing else to clean, and text takes less time than its JSON.
-            row["message"] = self._redactor.clean_text(message)
+        redactor = self._redactor
+        if type(kept := given.get(REDACT_EXCEPT)) is tuple:
+            redactor = redactor.excepting(kept)
+        shown = redactor.clean_texts(texts)
+        row.update(shown)
+        if not (contents or metadata or self._lists_redacted):
             return encode_plain(row)
-        encoded = self._redactor.encode([*contents.values(), *metadata])
-        row.update(zip(contents, map(Raw, encoded)))  # noqa: B905  # to say strict=False takes 0.2 us
+        values = [*contents.values(), *metadata]
+        if self._lists_redacted:
+            encoded, redacted = _with_list(redactor, values, [*contents], texts, shown)
+        else:
+            encoded, redacted = redactor.encode(values), b"{}"
+        row.update(zip(contents, map(Raw, encoded)))  # noqa: B905  # more values than names
         line = encode_plain(row)
         if not metadata:
-            return line
+            return line if redacted == b"{}" else joined(line, b'{"metadata":%b}' % redacted)
         parts = encoded[len(contents) :]
         beside = parts[0]
         if not COLUMNS.keys().isdisjoint(others):
             own = {name: value for name, value in others.items() if name not in COLUMNS}
-            [beside] = self._redactor.encode([own])
-        return joined(line, beside, b'{"metadata":%b}' % joined(*parts))
+            [beside] = redactor.encode([own])
+        return joined(line, beside, b'{"metadata":%b}' % joined(*parts, redacted))
 
     def _text_of(self, column: str, value: Any) -> str:
         # Of the type: `isinstance` also asks the object, which may raise.
@@ -242,6 +266,33 @@ class RecordEncoder:
             others["exception.stacktrace"] = record.exc_text
         if record.stack_info:
             others["code.stacktrace"] = record.stack_info
+
+
+def _with_list(
+    redactor: Redactor,
+    values: Sequence[Any],
+    names: Sequence[str],
+    texts: Mapping[str, str],
+    shown: Mapping[str, str],
+) -> tuple[list[bytes], bytes]:
+    """
+    Return the redacted JSON of *values*, and the mark that lists what was redacted.
+
+    Args:
+        redactor: Removes the secrets.
+        values: Those of the content columns, then those of metadata.
+        names: The content columns.
+        texts: The text columns.
+        shown: What is left of them.
+    """
+    paths = [name for name, text in texts.items() if text != shown[name]]
+
+    def note(index: int, before: Any, after: Any) -> None:
+        path = names[index] if index < len(names) else "metadata"
+        paths.extend(redacted_paths(before, after, path))
+
+    encoded = redactor.encode(values, note)
+    return encoded, encode_plain({"_redacted": sorted(paths)} if paths else {})
 
 
 def _not_given(bound: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from audit_handler._record.plain import plain
 __all__ = ["joined", "metadata_parts"]
 
 # Names in *metadata* that only this package sets; an extra with such a name goes to ``_invalid``.
-_MARKS = ("_invalid", "_truncated")
+_MARKS = ("_invalid", "_redacted", "_truncated")
 
 
 def metadata_parts(

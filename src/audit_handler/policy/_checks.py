@@ -52,7 +52,7 @@ def _from_mapping(rule: Any) -> Rule:
 def _clause(number: int, rule: Rule) -> Clause:
     if rule.level not in LEVELS:
         raise ConfigurationError(f"level={rule.level!r} is unknown; use one of {', '.join(LEVELS)}")
-    effects = ("action", "resource_type", "mask", "durable")
+    effects = ("action", "resource_type", "mask", "redact_except", "durable")
     if rule.level == "none" and (idle := [name for name in effects if getattr(rule, name)]):
         raise ConfigurationError(
             f"level='none' audits nothing, so {idle[0]} has no effect; leave it out"
@@ -62,7 +62,8 @@ def _clause(number: int, rule: Rule) -> Clause:
         raise ConfigurationError(f"durable={rule.durable!r} is not a boolean; use true or false")
     paths = _several("paths", rule.paths, partial(_path, "path"))
     routes = _several("routes", rule.routes, partial(_path, "route"))
-    mask = _several("mask", rule.mask, _field_name)
+    mask = _several("mask", rule.mask, partial(_field_name, "mask"))
+    kept = _several("redact_except", rule.redact_except, partial(_field_name, "redact_except"))
     statuses = _several("statuses", rule.statuses, _statuses)
     return Clause(
         number=number,
@@ -74,6 +75,7 @@ def _clause(number: int, rule: Rule) -> Clause:
         users=frozenset(_several("users", rule.users, _user)),
         fields={name: text for name, text in fields.items() if text},
         mask=Redactor(mask, use_default_keys=False) if mask else None,
+        redact_except=kept,
         durable=rule.durable,
     )
 
@@ -109,10 +111,10 @@ def _path(option: str, value: Any) -> str:
     return path
 
 
-def _field_name(value: Any) -> str:
-    if not _text("mask", value).strip("_-. "):
+def _field_name(option: str, value: Any) -> str:
+    if not _text(option, value).strip("_-. "):
         raise ConfigurationError(
-            f"mask has {value!r}, which is not a field name; name a part of one, like birthday"
+            f"{option} has {value!r}, which is not a field name; name one, like birthday"
         )
     return str(value)
 

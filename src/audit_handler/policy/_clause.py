@@ -30,6 +30,8 @@ class Clause:
     fields: Mapping[str, str]
     """*action* and *resource_type*, if the rule has them."""
     mask: Redactor | None
+    redact_except: tuple[str, ...]
+    """Names of fields that are not redacted."""
     durable: bool
 
     # Computed once, because every request needs them.

@@ -55,6 +55,11 @@ class Rule:
     Parts of field names to mask in bodies, query, path, *old_value* and *new_value*, in addition to
     the handler's *redact_keys*.
     """
+    redact_except: Iterable[str] | str = ()
+    """
+    Names of fields whose values stay, in addition to the handler's *redact_except*. What *mask*
+    names does not stay.
+    """
     durable: bool = False
     """
     Answer 503 before the application sees the request, if the handler cannot accept an audit event

@@ -7,6 +7,8 @@ import time
 from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit_handler._record.redaction import REDACTED, Redactor
 
@@ -91,11 +93,15 @@ def test_what_stands_around_a_secret_in_a_form_stays() -> None:
 def test_what_stands_around_a_secret_in_a_message_stays() -> None:
     text = clean_text("login(token=abc, user=bob) failed: password: 'x' is wrong")
 
-    assert f"login(token={REDACTED}, user=bob) failed: password: {REDACTED} is wrong" == text
+    assert f"login(token={REDACTED}, user=bob) failed: password: '{REDACTED}' is wrong" == text
 
 
 def test_what_stands_behind_a_number_in_broken_json_stays() -> None:
-    assert f'{{"token":{REDACTED},"user":"bob","x' == clean_text('{"token":123,"user":"bob","x')
+    assert f'{{"pin":{REDACTED},"user":"bob","x' == clean_text('{"pin":1234,"user":"bob","x')
+
+
+def test_a_number_of_tokens_stays_in_broken_json() -> None:
+    assert '{"token":123,"user":"bob","x' == clean_text('{"token":123,"user":"bob","x')
 
 
 def test_what_stands_behind_a_header_stays() -> None:
@@ -165,10 +171,44 @@ HOSTILE = [
     '{"token":',
     "('token', ",
     "a",
+    "token=[\\",
+    "`",
+    "\\u0041",
+    "&quot;",
+    "password: |\n ",
+    "password:\n - a\n",
+    "password from ",
+    "password is 'a' to ",
+    "name=password value=",
+    '"name": "password", "value": ',
+    "id,password\n",
+    "|a|",
+    "<name>token</name>",
+    "VALUES (",
+    "INSERT INTO a (password) VALUES (",
+    "IDENTIFIED BY '",
+    "SET PASSWORD ",
+    "-u a:",
+    "--password ",
+    "mysql ",
+    "docker login ",
+    "echo a ",
+    "-----BEGIN PRIVATE KEY-----",
+    "eyJaaaaaaaa.",
+    "4111 ",
+    "$6$",
+    "thin:a/",
+    "code=",
+    "sig=a&",
+    "bearer ",
+    "hooks.slack.com/services/",
+    "\uff1d",
+    *("\n", "]", "\\", "authorization: (", "cookie: {", 'name="password" value=', "password: ;"),
+    *("name: password\nvalue: ", "?code=", "$2b$10$<a name=password>", "-eyJaaa", "\ufdfa"),
 ]
 
 
-@pytest.mark.parametrize("head", ["", "token=[", 'token="', "://a:"])
+@pytest.mark.parametrize("head", ["", "token=[", 'token="', "://a:", "pin\n", "pwd: a"])
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_a_hostile_text_takes_no_longer_than_its_length_allows(unit: str, head: str) -> None:
     """The first patterns took 43 s for 8 KB of ``p_a_s_s_w_o_r_d``, and the logger call waits."""
@@ -179,6 +219,46 @@ def test_a_hostile_text_takes_no_longer_than_its_length_allows(unit: str, head: 
 
     # Each takes 60 ms at most; quadratic ones took minutes.
     assert time.process_time() - started < 2
+
+
+@given(st.lists(st.sampled_from(HOSTILE), min_size=2, max_size=4).map("".join))
+@settings(max_examples=100, derandomize=True, deadline=None)
+def test_no_mixture_of_hostile_texts_takes_longer(unit: str) -> None:
+    started = time.process_time()
+    clean_text(unit * (65_536 // len(unit)))
+
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"pass\\u0077ord={SECRET}",
+        f"password%3D{SECRET}",
+        f"password%253D{SECRET}",
+        f"password&#61;{SECRET}",
+        f"&quot;password&quot;:&quot;{SECRET}&quot;",
+        f"p%61ssword={SECRET}",
+        f"\uff50assword={SECRET}",
+        f"contrasen\u0303a={SECRET}",
+        f"\\u0070\\u0061ssword\\u003d{SECRET}",
+    ],
+)
+def test_a_secret_behind_escapes_is_found(text: str) -> None:
+    cleaned = Redactor(["contrase\u00f1a"]).clean_text(text)
+
+    assert (False, True) == (SECRET in cleaned, REDACTED in cleaned)
+
+
+@pytest.mark.parametrize(
+    "text", ["a%41b", "caf\\u00e9", "&quot;a&quot; &#61; b", "\ufb01ne", "100%25"]
+)
+def test_an_escaped_text_without_a_secret_stays_escaped(text: str) -> None:
+    assert text == clean_text(text)
+
+
+def test_a_secret_that_is_not_escaped_leaves_the_escapes_beside_it() -> None:
+    assert f"a=%41%20b&password={REDACTED}" == clean_text(f"a=%41%20b&password={SECRET}")
 
 
 def test_a_text_of_10_mb_with_a_secret_is_cut_and_says_so() -> None:

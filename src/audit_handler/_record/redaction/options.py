@@ -1,0 +1,141 @@
+"""Secrets among the arguments of a command: in a line of a shell, and in a list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from audit_handler._record.redaction.names import KIND, SecretNames
+from audit_handler._record.redaction.spans import Span, in_quotes
+from audit_handler._record.redaction.values import REDACTED, stays
+
+__all__ = ["Options"]
+
+_OPTION = re.compile(
+    r"(?<![^\s\"'=\[,(|;&])--?([A-Za-z0-9][\w.-]*)(?:[ \t]+|[\"'],[ \t]*(?=[\"']))(?=[^\s-])"
+)
+# Of curl, wget, http and others: the password after the user's name.
+_USER = re.compile(
+    r"(?<!\S)(?:-u|-U|--user|--proxy-user|--proxy|-a|--auth)[ \t=]*[\"']?"
+    r"(?!\d+:\d+(?!\S))[^\s:\"'/-][^\s:\"'/]{1,200}[:%](?=[^\s\"'/])"
+)
+_CLIENTS = re.compile(r"\b(?:curl|wget|http|https|xh|etcdctl|redis-cli)\b")
+# Of many clients: a password in an option of its own, beside the user's name.
+_LOGIN = re.compile(
+    r"(?:^|\s)(?:-u|-U|-l|--user(?:name)?|login)[ =][^\n|;]{1,100}?\s-[pPw][ \t]*"
+    r"(?!\d+(?::\d+)*(?!\S))(?=[^\s-]\S{3})"
+)
+_NO_LOGIN = re.compile(r"\b(?:docker[ \t]+(?:run|exec|create)|podman|ssh|scp|nmap|mkdir|ps)\b")
+# Up to the next command of the line.
+_REST = r"\b[^\n|;]{0,100}?[ \t]"
+_TOOLS = re.compile(
+    "|".join(
+        (
+            r"\bsshpass[ \t]+-p[ \t]*",
+            rf"\bmysql(?:dump|admin|import|show|check)?{_REST}-p(?=\S)",
+            rf"\bredis-cli{_REST}-a[ \t]+",
+            rf"\b(?:docker|podman|skopeo|buildah|nerdctl|helm|oras|crane)[ \t][^\n|;]{{0,40}}?"
+            rf"login{_REST}-p[ \t]+",
+            rf"\baz[ \t]+(?:login|ad){_REST}-p[ \t]+",
+            rf"\baz[ \t]+keyvault[ \t]+secret{_REST}--value[ \t=]+",
+            rf"\bldap(?:search|modify|add|delete|passwd|whoami|compare){_REST}-[ws][ \t]+",
+            rf"\b(?:sqlcmd|bcp|osql){_REST}-P[ \t]*",
+            rf"\b(?:mongo|mongosh|mongodump|mongorestore|mongoexport|mongoimport){_REST}-p[ \t]+",
+            r"\b(?:vault|cargo)[ \t]+login[ \t]+(?=[^\s-])",
+            r"\bsnyk[ \t]+auth[ \t]+(?=[^\s-])",
+            r"\brabbitmqctl[ \t]+(?:add_user|change_password)[ \t]+\S+[ \t]+(?=[^\s-])",
+            r"\b(?:sqlplus|impdp|expdp|rman)[ \t]+(?:-\S+[ \t]+)*[^\s/@]{1,64}/(?=[^\s/])",
+            r"\b(?:un)?zip[ \t]+-P[ \t]*",
+            r"\b7z[ \t]+\w[ \t]+-p(?=\S)",
+            r"\blftp[ \t]+-u[ \t]+[^\s,]{1,64},",
+            r"\bnet[ \t]+use[ \t]+\S+[ \t]+\S+[ \t]+(?=[^\s/])",
+            r"\bwpa_passphrase[ \t]+\S+[ \t]+",
+            r"\bsnmp\w+[ \t][^\n|;]{0,60}?-[cAX][ \t]+",
+            r"\bsp_addlogin[ \t]+'[^']*',[ \t]*",
+            r"\s/(?:p|rp)[: ](?=[^\s/])",
+            rf"\bmosquitto_(?:pub|sub){_REST}-P[ \t]+",
+            r"\bhtpasswd[ \t]+-\w*b\w*[ \t]+\S+[ \t]+\S+[ \t]+",
+            r"\bnet1?[ \t]+user[ \t]+[^\s/]+[ \t]+(?![/\s*])",
+            rf"\bkubectl{_REST}--from-literal[ =][\"']?[\w.-]{{1,100}}=",
+            r"\becho[ \t]+(?:-n[ \t]+)?"
+            r"(?=\S+[ \t]*\|[^\n]{0,200}(?:-stdin\b|chpasswd|sudo[ \t]+-S))",
+            r"\bConvertTo-SecureString[ \t]+(?:-(?!AsPlainText)\w+[ \t]+|-AsPlainText[ \t]+){0,3}",
+        )
+    ),
+    re.IGNORECASE,
+)
+# In commands whose secret stands behind no option.
+_NO_OPTION = re.compile(
+    r"net1?[ \t]+us|echo|securestring|(?:set|put|add|create|setx|auth)[ \t]|login|rabbitmqctl"
+    r"|sqlplus|impdp|expdp|rman|wpa_|/r?p[: ]|sp_addlogin",
+    re.IGNORECASE,
+)
+# A name and its value without a sign.
+_SET = re.compile(
+    r"\b(?:(?:configure|config|env|secret|secrets|variable)[ \t]+(?:set|put|add|create)|setx)[ \t]+"
+    r"(?:-\S+[ \t]+){0,3}(\S{1,200})[ \t=]+(?=[^\s-])"
+)
+# Characters of a password.
+_FEW = 6
+_ARGUMENT = re.compile(r"""[^\s"'`|;]*(?:[|;][^\s"'`]+)?""")
+
+
+class Options:
+    """
+    Finds the secrets among arguments. Stateless, so one instance serves all threads.
+
+    Args:
+        names: Judge the names of options.
+    """
+
+    def __init__(self, names: SecretNames) -> None:
+        self._names = names
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """Yield the place of each secret argument in *text*."""
+        if "-" not in text and not _NO_OPTION.search(text):
+            return
+        for option in _OPTION.finditer(text):
+            name = option[1]
+            verdict = self._names.judge(name)
+            if verdict & KIND and not name.startswith("no-"):
+                yield from self._argument(text, option.end(), verdict)
+        for found in _USER.finditer(text):
+            user = found[0].rpartition(" ")[2][:-1]
+            for start, end in self._argument(text, found.end(), 0):
+                # In "docker run -u app:app" it is a group.
+                if _CLIENTS.search(text) or (end - start >= _FEW and text[start:end] != user):
+                    yield start, end
+        if not _NO_LOGIN.search(text):
+            for found in _LOGIN.finditer(text):
+                yield from self._argument(text, found.end(), 0)
+        for found in _TOOLS.finditer(text):
+            yield from self._argument(text, found.end(), 0)
+        for found in _SET.finditer(text):
+            verdict = self._names.judge(found[1])
+            if verdict & KIND:
+                yield from self._argument(text, found.end(), verdict)
+
+    def _argument(self, text: str, start: int, verdict: int) -> Iterator[Span]:
+        found = _ARGUMENT.match(text, start)
+        span = in_quotes(text, start) or (found.span() if found else (start, start))
+        if not (verdict and stays(text[slice(*span)], verdict)):
+            yield span
+
+    def redacted(self, arguments: list[Any]) -> list[Any]:
+        """Return a list of *arguments* without the secret ones."""
+        # As the line of a shell, in which a secret ends with its argument.
+        texts = [item if type(item) is str else "" for item in arguments]
+        spans = sorted(self.spans(" ".join(texts)))
+        if not spans:
+            return arguments
+        copy = list(arguments)
+        begin = 0
+        for index, text in enumerate(texts):
+            end = begin + len(text)
+            inside = [start for start, stop in spans if start < end and stop > begin]
+            if inside:
+                copy[index] = text[: max(0, inside[0] - begin)] + REDACTED
+            begin = end + 1
+        return copy

@@ -1,0 +1,150 @@
+"""
+Find out quickly that a value holds no secret, which is so for nearly all values.
+
+One pattern for all that the rules need: the end of a secret's name, the beginning of a vendor's
+token, an escape. It is searched for by the regular expressions of Rust, which `pydantic_core`
+brings along: they read a text once, at a fifteenth of the time of `re`, whatever it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from pydantic_core import SchemaError, SchemaValidator, core_schema
+
+from audit_handler._record.redaction.names import NOUNS, TAILS, SecretNames, composed
+from audit_handler._record.redaction.vendors import PREFIXED, UNPREFIXED
+
+__all__ = ["Suspects"]
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return "|".join(sorted(words, key=len, reverse=True))
+
+
+def _pattern_of_nouns() -> str:
+    """Return a pattern for the end of a name that `SecretNames` takes for secret."""
+    nouns = [noun.replace("-", "[_. -]?") for nouns in NOUNS.values() for noun in nouns.split()]
+    return (
+        rf"(?:{_any_of(nouns)})s?(?:[_. \]\[-]{{0,2}}(?:{_any_of(list(TAILS))}|[0-9]{{1,3}}))*"
+        r"[_.-]{0,3}(?:[^a-z0-9_.-]|$)"
+    )
+
+
+def _pattern_of_vendors() -> str:
+    prefixes = [re.escape(prefix) for _, prefixes, _ in PREFIXED for prefix in prefixes.split()]
+    return rf"(?:^|[^A-Za-z0-9])(?:{_any_of(prefixes)})[\w.+/=~-]{{8}}|" + "|".join(
+        inside for _, inside, _ in UNPREFIXED
+    )
+
+
+# The boundaries of words are those of ASCII: at others, the fast engine of Rust gives up at the
+# first letter that is not ASCII, and everything takes 500 times as long.
+_RULES = "|".join(
+    (
+        _pattern_of_nouns(),
+        # What has no noun: commands, parameters of URLs, SQL; names that make `Walk` look at what
+        # stands beside them.
+        r"(?-u:\b)(?:mysql|ldap|sqlcmd|osql|redis|mongo|rabbitmqctl|sqlplus|impdp|expdp|mosquitto"
+        r"|htpasswd|sshpass|snmp|wpa_|net1? us|identified|sp_addlogin|auth=\(|login\()",
+        r"(?-u:\b)(?:docker|podman|helm|skopeo|buildah|nerdctl|oras|crane|az|bcp|cargo|vault|lftp"
+        r"|zip|unzip|7z|setx|snyk|curl|kubectl|twine|oc|cqlsh)[ \t]",
+        r"basicauth|credentials?\(|\s/r?p[: ]",
+        r"(?:^|[^\w.-])(?:-u|-a|--user|--auth|--proxy)|-stdin(?-u:\b)|securestring|sudo[ \t]+-s",
+        r"(?-u:\b)(?:sig|signature|code)=|\\*\"(?:code|kty|columns|ciphertextblob)\\*\":",
+        r"\\*\"kind\\*\":\s*\\*\"secret",
+        # Shapes.
+        r"(?-u:\b)(?:bearer|basic|token|apikey|negotiate|ntlm|digest) |---- ?begin",
+        r"/(?:reset|password|confirm|verif|unsubscribe|magic|activat)[a-z_-]*/",
+        r"://[^\s\"]*@|:(?:thin|oci\d?):|hooks\.|webhook",
+        rf"(?-i:{_pattern_of_vendors()})",
+        r"\$(?:2[abxy]|[1567y]|gy|md5|sha1|argon2\w*|scrypt|pbkdf2[\w-]*|bcrypt-sha256)\$",
+        # A card's number.
+        r"(?:^|[^\w./+-])[2-6]\d{3}[ -]?\d{4,6}[ -]?\d{4}",
+    )
+)
+# Behind these a secret may hide.
+_ESCAPES = (
+    r"%[0-9a-f]{2}|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}"
+    r"|&(?:quot|apos|amp|lt|gt|colon|equals|#\d{1,4}|#x[0-9a-f]{1,4});"
+)
+
+# In JSON.
+_CONTROL_CHARACTER = re.compile(r"\\[nrtbf]")
+
+# Texts that are not secret but need the slow rules to say so, such as a message about a password.
+_KNOWN_LIMIT = 1024
+_KNOWN_LENGTH = 512
+
+
+def _search_of(pattern: str, *more: str) -> Callable[[str], bool]:
+    """Return a function that tells whether one of these patterns is in a text."""
+    search = _compiled(pattern)
+    if not more:
+        return search
+    try:
+        searches = [search, *map(_compiled, more)]
+    except SchemaError:
+        # One of them looks around, which Rust cannot: all texts go through the rules.
+        return lambda _text: True
+    return lambda text: any(each(text) for each in searches)
+
+
+@cache
+def _compiled(pattern: str) -> Callable[[str], bool]:
+    schema = core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")
+    return SchemaValidator(schema).isinstance_python
+
+
+def _composed(text: str) -> str:
+    """Return *text* with its letters composed, and a sign for what is no text of Rust."""
+    return composed(text.encode("utf-8", "replace").decode())
+
+
+class Suspects:
+    """
+    Looks for texts that may hold a secret. Remembers some that do not, so one instance serves all
+    threads.
+
+    Args:
+        names: Those of secrets.
+        patterns: Of more secrets.
+        use_rules: False looks for the parts of *names* and *patterns* only.
+    """
+
+    def __init__(
+        self, names: SecretNames, patterns: Sequence[re.Pattern[str]], *, use_rules: bool
+    ) -> None:
+        parts = (
+            # Up to three letters match without separators: "ssn" is not in "business name".
+            re.escape(part) if len(part) <= 3 else "[_. -]{0,3}".join(map(re.escape, part))
+            for part in names.parts
+        )
+        pattern = "|".join((*parts, _ESCAPES, *([_RULES] if use_rules else [])))
+        self.search = _search_of(f"(?i){pattern}", *(each.pattern for each in patterns))
+        """Returns whether there may be a secret in a text of ASCII, of any form."""
+        self._known: set[str] = set()
+
+    def may_be_in(self, text: str) -> bool:
+        """Return whether *text*, of any form, may hold a secret."""
+        return self.search(text) or (not text.isascii() and self.search(_composed(text)))
+
+    def may_be_in_json(self, text: str) -> bool:
+        """Return whether the JSON *text* may hold a secret."""
+        # An "n" behind a backslash is no letter before a token.
+        return self.may_be_in(text) or (
+            "\\" in text and self.may_be_in(_CONTROL_CHARACTER.sub(" ", text))
+        )
+
+    def is_clean(self, text: str) -> bool:
+        """Return whether *text*, which `may_be_in` suspects, is known to hold no secret."""
+        return text in self._known
+
+    def remember(self, text: str) -> None:
+        """Remember that *text* holds no secret."""
+        if len(text) <= _KNOWN_LENGTH:
+            if len(self._known) >= _KNOWN_LIMIT:
+                self._known.clear()
+            self._known.add(text)

@@ -1,0 +1,115 @@
+"""Redact the secrets in one text."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import unquote
+
+from audit_handler._record.redaction.documents import Documents
+from audit_handler._record.redaction.names import SecretNames, composed
+from audit_handler._record.redaction.options import Options
+from audit_handler._record.redaction.pairs import Pairs
+from audit_handler._record.redaction.shapes import shapes_in
+from audit_handler._record.redaction.spans import Span, without
+
+__all__ = ["ESCAPE", "SecretsInText"]
+
+# The most characters of a text with secrets that are kept: as many as the largest max_value_bytes
+# allows.
+_MAX_TEXT = 1024 * 1024
+# Of JSON, of URLs and forms, of HTML.
+ESCAPE = re.compile(
+    r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\x1b\[|%[0-9a-fA-F]{2}"
+    r"|&(?:quot|apos|amp|lt|gt|colon|equals|#\d{1,4}|#x[0-9a-fA-F]{1,4});"
+)
+"""An escape, behind which a secret may hide."""
+_HEXADECIMAL = re.compile(r"\\x([0-9a-fA-F]{2})")
+# The colours of a terminal (ECMA-48).
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
+# Between a name and its value, around a value, or before an argument: a text without any of these
+# has no pair.
+_SIGN = re.compile(
+    r"""[=:<>'"`\n,|]|(?<![\w.])-"""
+    r"|[ \t](?:is|was|from|to|as|set|put|add|by|user|securestring)[ \t:]",
+    re.IGNORECASE,
+)
+# "requirepass x1y2z3": only a blank between a name and a value that looks made.
+_BARE = re.compile(
+    r"(?:pass|pw|secret|key|token)[\w.-]{0,32}[\"']?[ \t]+(?:\d[ \t]+)?[\"']?(?=\S{0,64}\d)\S{6}",
+    re.IGNORECASE,
+)
+# A text may be escaped once more for each place that it passes through.
+_TIMES = 3
+
+
+class SecretsInText:
+    """
+    Stateless, so one instance serves all threads.
+
+    Args:
+        names: Judge the names.
+        options: Find the secrets among arguments.
+        patterns: Of more secrets.
+        use_shapes: False looks for *names* and *patterns* only.
+    """
+
+    def __init__(
+        self,
+        names: SecretNames,
+        options: Options,
+        patterns: Sequence[re.Pattern[str]] = (),
+        *,
+        use_shapes: bool = True,
+    ) -> None:
+        self._finders: list[Callable[[str], Iterable[Span]]] = [
+            Pairs(names).spans,
+            Documents(names).spans,
+        ]
+        self._options = options
+        self._use_shapes = use_shapes
+        self._patterns = patterns
+
+    def redact(self, text: str) -> str:
+        """Return *text*, cut to 1,048,576 characters, without its secrets."""
+        if len(text) > _MAX_TEXT:
+            text = f"{text[:_MAX_TEXT]}<cut: {len(text)} characters>"
+        text = self._redact(text)
+        plain = text
+        for _ in range(_TIMES):
+            before, plain = plain, _unescaped(plain)
+            if plain == before:
+                break
+            redacted = self._redact(plain)
+            if redacted != plain:
+                # A secret that only shows when it is unescaped: the text stays so.
+                text = plain = redacted
+        return text
+
+    def _redact(self, text: str) -> str:
+        spans = list(shapes_in(text)) if self._use_shapes else []
+        spans += self._options.spans(text)
+        if _SIGN.search(text) or _BARE.search(text):
+            spans += [span for find in self._finders for span in find(text)]
+        for pattern in self._patterns:
+            spans += [found.span() for found in pattern.finditer(text)]
+        return without(text, spans) if spans else text
+
+
+def _unescaped(text: str) -> str:
+    """Return *text* with one layer of its escapes removed, and its letters composed."""
+    if ESCAPE.search(text):
+        if "\\u" in text:
+            text = _UNICODE.sub(lambda found: chr(int(found[1], 16)), text)
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if "\\x" in text:
+            text = _HEXADECIMAL.sub(lambda found: chr(int(found[1], 16)), text)
+        if "\x1b" in text:
+            text = _COLOUR.sub("", text)
+        if "%" in text:
+            text = unquote(text)
+        if "&" in text:
+            text = html.unescape(text)
+    return composed(text)

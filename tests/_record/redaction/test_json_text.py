@@ -1,0 +1,45 @@
+"""JSON text is read without a loss, and written again as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from audit_handler._record.redaction.json_text import Literal, Members, parsed, written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1.10", "-0", "1E400", "12345678901234567890", "NaN", "-Infinity", "true", "null", '""'),
+        *('{"a":1,"a":2}', '{"":{}}', "[]", '[[],{},"\u00e9",1.0]', '"\\"\\\\\\n"', '"\u2028"'),
+    ],
+)
+def test_a_text_is_written_as_it_was_read(text: str) -> None:
+    assert text == written(parsed(text), comma=",", colon=":")
+
+
+def test_the_separators_can_have_spaces() -> None:
+    assert '{"a": [1, 2], "b": 3}' == written(parsed('{"a":[1,2],"b":3}'), comma=", ", colon=": ")
+
+
+def test_an_object_keeps_a_name_that_comes_twice() -> None:
+    expected: Any = Members([("a", "1"), ("b", "x"), ("a", "2")])
+
+    assert expected == parsed('{"a": 1, "b": "x", "a": 2}')
+
+
+def test_a_number_is_no_text() -> None:
+    assert [Literal, str] == [type(value) for value in parsed('[1, "1"]')]
+
+
+@pytest.mark.parametrize("text", ["", "{", "a", '{"a":1} x', "[1,]", "'a'"])
+def test_what_is_not_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        parsed(text)
+
+
+def test_a_text_that_is_too_deep_is_refused() -> None:
+    with pytest.raises(RecursionError):
+        parsed("[" * 100_000)
