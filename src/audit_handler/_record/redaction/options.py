@@ -101,11 +101,12 @@ class Options:
             verdict = self._names.judge(name)
             if verdict & KIND and not name.startswith("no-"):
                 yield from self._argument(text, option.end(), verdict)
+        has_client = _CLIENTS.search(text) is not None
         for found in _USER.finditer(text):
             user = found[0].rpartition(" ")[2][:-1]
             for start, end in self._argument(text, found.end(), 0):
                 # In "docker run -u app:app" it is a group.
-                if _CLIENTS.search(text) or (end - start >= _FEW and text[start:end] != user):
+                if has_client or (end - start >= _FEW and text[start:end] != user):
                     yield start, end
         if not _NO_LOGIN.search(text):
             for found in _LOGIN.finditer(text):

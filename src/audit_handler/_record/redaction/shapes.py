@@ -52,6 +52,8 @@ _SCHEME = re.compile(
     re.IGNORECASE,
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# Characters of a sign and blanks before a scheme.
+_SIGN_CHARACTERS = 8
 _DIGIT = re.compile(r"\d")
 # Shorter numbers are cards as rarely as ids: every tenth id passes the check digit.
 _SHORT_CARD = 15
@@ -125,7 +127,7 @@ def _schemes(text: str) -> Iterator[Span]:
         )
         if scheme in ("token", "digest"):
             # A word of a sentence, unless it follows the name of a header.
-            before = text[: found.start()].rstrip("\"' ")
+            before = text[max(0, found.start() - _SIGN_CHARACTERS) : found.start()].rstrip("\"' ")
             is_secret = is_secret and before[-1:] in ("", ":", "=")
         if is_secret and not _UUID.fullmatch(value):
             yield found.span(2)
@@ -141,9 +143,11 @@ def _is_basic(value: str) -> bool:
 def _cards(text: str) -> Iterator[Span]:
     if not _MANY_DIGITS.search(text):
         return
+    # Once: a search of the whole text for each number would take too long.
+    names_a_card = _CARD_WORD.search(text) is not None
     for found in _CARD.finditer(text):
         digits = found[0].replace(" ", "").replace("-", "")
-        if len(digits) < _SHORT_CARD and not _CARD_WORD.search(text):
+        if len(digits) < _SHORT_CARD and not names_a_card:
             continue
         if _ISSUERS.fullmatch(digits) and _passes_luhn(digits):
             yield found.span()
