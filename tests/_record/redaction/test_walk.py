@@ -271,3 +271,10 @@ def test_the_tokens_of_a_parser_stay_and_those_of_a_login_go() -> None:
     value = {"tokens": {"part": "Var_GET", "found": "SQL Injection", "web": "a1b2c3d4e5"}}
 
     assert {"tokens": {**value["tokens"], "web": REDACTED}} == clean(value)
+
+
+def test_names_that_are_the_same_without_their_secrets_are_kept_under_a_secret_name() -> None:
+    value = {"credentials": {"token=a1": "b2c3d4", "token=e5": "f6g7h8"}}
+
+    shown = f"token={REDACTED}"
+    assert {"credentials": {shown: REDACTED, f"{shown} (1)": REDACTED}} == clean(value)

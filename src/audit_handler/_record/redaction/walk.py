@@ -256,8 +256,10 @@ class Walk:
         if kind is dict or kind is Members:
             if secret == RIGHTS:
                 return self.redacted(value)
-            copy = self._hidden_members(value.items() if kind is dict else value, verdict)
-            return dict(copy) if kind is dict else Members(copy)
+            if kind is dict:
+                return self._with_clean_names(dict(self._hidden_members(value.items(), verdict)))
+            copy = self._hidden_members(value, verdict)
+            return Members((self._clean(name), item) for name, item in copy)
         if kind is list or kind is tuple:
             # A list of numbers is no list of counts.
             inner = verdict if secret == TOKEN else verdict & ~COUNTS
@@ -283,7 +285,7 @@ class Walk:
                 shown = self.redacted(item)
             else:
                 shown = self.hidden(item, verdict)
-            yield self._clean(name), shown
+            yield name, shown
 
     def inner(self, depth: int) -> Walk | None:
         """Return a walk over what is in *depth* JSON texts, or None if that is too deep."""
