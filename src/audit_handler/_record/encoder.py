@@ -36,6 +36,9 @@ from audit_handler.schema import COLUMNS, Kind
 
 __all__ = ["REDACT_EXCEPT", "RecordEncoder"]
 
+REDACT_EXCEPT = "_redact_except"
+"""The attribute of a record that names, in a tuple, keys whose values are not secret in it."""
+
 _NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -48,14 +51,11 @@ _NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
     "otelSpanID",
     "otelTraceSampled",
     "otelServiceName",
-    "_redact_except",
+    REDACT_EXCEPT,
 }
 _NO_NAMES: frozenset[str] = frozenset()
 # What a record has before its extras, in this order.
 _FIRST_NAMES = list(vars(logging.makeLogRecord({})))
-
-REDACT_EXCEPT = "_redact_except"
-"""The attribute of a record that names, in a tuple, keys whose values are not secret in it."""
 
 # The columns of two kinds; every column of another kind has a reader. Text columns have no reader,
 # because a call would cost more than everything else that plain text needs.

@@ -3,7 +3,7 @@ Find out quickly that a value holds no secret, which is so for nearly all values
 
 One pattern for all that the rules need: the end of a secret's name, the beginning of a vendor's
 token, an escape. It is searched for by the regular expressions of Rust, which `pydantic_core`
-brings along: they read a text once, at a fifteenth of the time of `re`, whatever it holds.
+brings along: they read a text once, at about an eighth of the time of `re`, whatever it holds.
 """
 
 from __future__ import annotations
