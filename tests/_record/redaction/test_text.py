@@ -205,7 +205,7 @@ HOSTILE = [
     "\uff1d",
     *("\n", "]", "\\", "authorization: (", "cookie: {", 'name="password" value=', "password: ;"),
     *("name: password\nvalue: ", "?code=", "$2b$10$<a name=password>", "-eyJaaa", "\ufdfa"),
-    *("4205189443469 ", "-u ab:cdefgh ", "token a1b2c3d4e5f6 "),
+    *("4205189443469 ", "-u ab:cdefgh ", "token a1b2c3d4e5f6 ", "cvc2", "cvv", "csc cvc2"),
 ]
 
 

@@ -107,6 +107,8 @@ TAILS = frozenset(
     """.split()
 )
 """Words behind the noun that do not change what the value is."""
+# In a text; without a limit, "cvc2cvc2..." is read to its end from each place.
+_MOST_TAILS = 6
 # Up to so many letters a noun is a whole word: "compass" is no "pass", "shipping" no "pin".
 _SHORT = 4
 # Longer ones that are the end of other words too: "enclave".
@@ -305,7 +307,7 @@ def _pattern() -> str:
     # Neither "s" nor a tail is the beginning of another word: "tokenSecret", "password changed".
     return (
         rf"(?:{any_noun})(?:s(?=(?:{tails})|[^a-z]|\Z))?"
-        rf"(?:[_\-. \]\[]{{0,2}}(?:{tails}|[0-9]{{1,3}}))*(?![a-z])"
+        rf"(?:[_\-. \]\[]{{0,2}}(?:{tails}|[0-9]{{1,3}})){{0,{_MOST_TAILS}}}(?![a-z])"
     )
 
 
