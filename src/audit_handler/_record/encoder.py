@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from enum import Enum
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -25,7 +26,7 @@ from audit_handler._ids import EventIds
 from audit_handler._record.cut import RowCutter
 from audit_handler._record.exceptions import exception_of, stack_of
 from audit_handler._record.metadata import joined, metadata_parts
-from audit_handler._record.plain import Raw, Unencodable, encode_plain, printable
+from audit_handler._record.plain import Unencodable, encode_plain, printable
 from audit_handler._record.redaction import Redactor
 from audit_handler._record.redaction.paths import redacted_paths
 from audit_handler._record.span_ids import active_span_ids
@@ -66,7 +67,7 @@ _CONTENT_COLUMNS = frozenset(
 
 # Control sequences of a terminal (ECMA-48), such as its colours.
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-_MONTH = slice(len('{"event_time":"'), len('{"event_time":"YYYY-MM'))
+_MONTH_BEGIN, _MONTH_END = len('{"event_time":"'), len('{"event_time":"YYYY-MM')
 # Index in the pair that `active_span_ids` returns.
 _SPAN_COLUMNS = {"request_id": 0, "trace_id": 0, "span_id": 1}
 
@@ -123,7 +124,7 @@ class RecordEncoder:
             line = self._line(record, self._context(), {})
         except Unencodable:
             line = self._line(*_without_surrogates(record, self._context()))
-        month = line[_MONTH].decode()
+        month = line[_MONTH_BEGIN:_MONTH_END].decode()
         if len(line) > self._uncut_bytes:
             line = self._cutter.cut(line)
         return line, month
@@ -211,23 +212,25 @@ class RecordEncoder:
             redactor = redactor.excepting(kept)
         shown = redactor.clean_texts(texts)
         row.update(shown)
-        if not (contents or metadata or self._lists_redacted):
-            return encode_plain(row)
-        values = [*contents.values(), *metadata]
-        if self._lists_redacted:
-            encoded, redacted = _with_list(redactor, values, [*contents], texts, shown)
-        else:
-            encoded, redacted = redactor.encode(values), b"{}"
-        row.update(zip(contents, map(Raw, encoded)))  # noqa: B905  # more values than names
         line = encode_plain(row)
-        if not metadata:
-            return line if redacted == b"{}" else joined(line, b'{"metadata":%b}' % redacted)
-        parts = encoded[len(contents) :]
-        beside = parts[0]
+        note, paths = None, []
+        if self._lists_redacted:
+            paths = [name for name, text in texts.items() if text != shown[name]]
+            note = _lister(paths)
+        if contents:
+            line = joined(line, redactor.encode_members(contents, note))
+        if not (metadata or paths):
+            return line
+        note = note and partial(note, "metadata")
+        parts = [redactor.encode(part, note) if part else b"{}" for part in metadata]
+        beside = parts[0] if others else b"{}"
         if not COLUMNS.keys().isdisjoint(others):
-            own = {name: value for name, value in others.items() if name not in COLUMNS}
-            [beside] = redactor.encode([own])
-        return joined(line, beside, b'{"metadata":%b}' % joined(*parts, redacted))
+            beside = redactor.encode(
+                {name: value for name, value in others.items() if name not in COLUMNS}
+            )
+        if paths:
+            parts.append(encode_plain({"_redacted": sorted(paths)}))
+        return joined(line, beside, b'{"metadata":%b}' % joined(*parts))
 
     def _text_of(self, column: str, value: Any) -> str:
         # Of the type: `isinstance` also asks the object, which may raise.
@@ -239,10 +242,13 @@ class RecordEncoder:
         self, record: logging.LogRecord, row: dict[str, Any], invalid: dict[str, Any]
     ) -> None:
         created: Any = record.created
-        if not self._times.is_stored(created):
+        text = self._times.of_record(created)
+        if text is None:
             invalid.setdefault("event_time", created)
             created = max(EARLIEST, self._times.now())
-        row["event_time"] = row["event_time"] or self._times.text(created)
+            text = self._times.text(created)
+        if not row["event_time"]:
+            row["event_time"] = text
         if not row["event_id"]:
             if self._ids:
                 row["event_id"] = self._ids.next(created)
@@ -268,31 +274,9 @@ class RecordEncoder:
             others["code.stacktrace"] = record.stack_info
 
 
-def _with_list(
-    redactor: Redactor,
-    values: Sequence[Any],
-    names: Sequence[str],
-    texts: Mapping[str, str],
-    shown: Mapping[str, str],
-) -> tuple[list[bytes], bytes]:
-    """
-    Return the redacted JSON of *values*, and the mark that lists what was redacted.
-
-    Args:
-        redactor: Removes the secrets.
-        values: Those of the content columns, then those of metadata.
-        names: The content columns.
-        texts: The text columns.
-        shown: What is left of them.
-    """
-    paths = [name for name, text in texts.items() if text != shown[name]]
-
-    def note(index: int, before: Any, after: Any) -> None:
-        path = names[index] if index < len(names) else "metadata"
-        paths.extend(redacted_paths(before, after, path))
-
-    encoded = redactor.encode(values, note)
-    return encoded, encode_plain({"_redacted": sorted(paths)} if paths else {})
+def _lister(paths: list[str]) -> Callable[[str, Any, Any], None]:
+    """Return a function that adds to *paths* where in a value something was redacted."""
+    return lambda path, before, after: paths.extend(redacted_paths(before, after, path))
 
 
 def _not_given(bound: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -329,7 +313,11 @@ def _outcome(row: Mapping[str, Any], record: logging.LogRecord, error_message: A
     # A record that SocketHandler sent has only the text of its exception.
     # Not its truth: an array raises when it is asked.
     is_given = error_message is not None and (type(error_message) is not str or error_message != "")
-    if is_given or record.exc_text or exception_of(record) is not None:
+    if (
+        is_given
+        or record.exc_text
+        or (record.exc_info is not None and exception_of(record) is not None)
+    ):
         return "failure"
     # HTTP has 100 to 599 (RFC 9110), and fails from 400; in gRPC, 1 to 16 are errors. gRPC's OK is
     # 0, which also stands for no status.

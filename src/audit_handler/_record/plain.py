@@ -52,6 +52,8 @@ Raw = orjson.Fragment
 
 _CONTAINERS = frozenset({dict, list, tuple})
 _PLAIN = ATOMS | _CONTAINERS | {str}
+# Without anything in them, and all of their values plain.
+_FLAT = frozenset({str, int, bool, type(None)})
 
 MAX_NODES = 50_000
 """Values of one object before the rest is cut: about ten times the values of a large body."""
@@ -79,10 +81,10 @@ def is_plain(values: Sequence[Any], max_nodes: int) -> bool:
         kinds = set(map(type, level))
         if not kinds <= _PLAIN or len(level) > max_nodes:
             return False
+        if kinds <= _FLAT:
+            return True
         if float in kinds and not all(isfinite(value) for value in level if type(value) is float):
             return False
-        if kinds.isdisjoint(_CONTAINERS):
-            return True
         max_nodes -= len(level)
         if len(level) > _FEW and max_nodes < sum(
             len(value) for value in level if type(value) in _CONTAINERS

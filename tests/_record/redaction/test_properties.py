@@ -176,7 +176,7 @@ TREES = st.recursive(
 @given(TREES)
 @steady
 def test_an_innocent_tree_is_encoded_unchanged(tree: Any) -> None:
-    assert [encode(tree)] == redactor.encode([tree])
+    assert encode(tree) == redactor.encode(tree)
     assert json.loads(encode(tree)) == clean(tree)
 
 
@@ -213,7 +213,7 @@ def test_a_second_redaction_changes_nothing_in_a_made_up_case(case: Case) -> Non
     once = clean(_value(case))
 
     assert once == clean(once)
-    assert [encode(once)] == redactor.encode([once])
+    assert encode(once) == redactor.encode(once)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -221,8 +221,8 @@ def test_a_made_up_case_is_encoded_as_it_is_cleaned(case: Case) -> None:
     value = _value(case)
     inner = {"body": json.dumps(value)}
 
-    assert [orjson.dumps(clean(value))] == redactor.encode([value])
-    assert [orjson.dumps(clean(inner))] == redactor.encode([inner])
+    assert orjson.dumps(clean(value)) == redactor.encode(value)
+    assert orjson.dumps(clean(inner)) == redactor.encode(inner)
 
 
 @pytest.mark.parametrize("place", [*ANYWHERE, *IN_LINES, *IN_WORDS])
@@ -235,5 +235,5 @@ def test_a_planted_secret_is_encoded_as_it_is_cleaned_once_or_twice(
     value = {"x": f"{around}{value}" if isinstance(value, str) else value}
     once = clean(value)
 
-    assert [orjson.dumps(once)] == redactor.encode([value])
+    assert orjson.dumps(once) == redactor.encode(value)
     assert once == clean(once)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,7 +79,7 @@ def test_json_text_is_redacted_as_the_tree_it_holds(tree: Any) -> None:
 @given(TREES)
 @steady
 def test_a_tree_is_encoded_as_it_is_cleaned(tree: Any) -> None:
-    assert [encode(clean(tree))] == redactor.encode([tree])
+    assert encode(clean(tree)) == redactor.encode(tree)
 
 
 @pytest.mark.parametrize(
@@ -126,19 +127,66 @@ def test_what_was_given_is_not_changed(value: Any) -> None:
     before = repr(value)
 
     clean(value)
-    redactor.encode([value])
+    redactor.encode(value)
 
     assert before == repr(value)
 
 
 def test_each_value_that_was_redacted_is_noted_with_what_is_left_of_it() -> None:
-    noted: list[tuple[int, Any, Any]] = []
-    values = [{"a": 1}, {"token": SECRET}, "the password expired"]
+    noted: list[tuple[str, Any, Any]] = []
+    values = {"old": {"a": 1}, "new": {"token": SECRET}, "why": "the password expired"}
 
-    redactor.encode(values, lambda *given: noted.append(given))
+    # The second time, "token" is known.
+    for _ in range(2):
+        redactor.encode_members(values, lambda *given: noted.append(given))
 
-    assert (1, {"token": SECRET}, {"token": REDACTED}) in noted
-    assert [] == [index for index, before, after in noted if before == after and index == 0]
+    assert 2 == noted.count(("new", {"token": SECRET}, {"token": REDACTED}))
+    assert {name for name, before, after in noted if before != after} == {"new"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"token": SECRET},
+        {"token": f"{SECRET}\\"},
+        {"token": f"\\{SECRET}", "a": '"'},
+        {"token": f'{SECRET}"', "b": f"\n{SECRET}"},
+        {"token": f"{SECRET}\n"},
+        {"token": "none", "a": {"token": SECRET}},
+        {"token": "token", "a": {"token": [SECRET]}},
+        {"token": REDACTED, "a": [{"token": f"{REDACTED}{SECRET}"}]},
+        {"token": f"***{SECRET}"},
+        {"token": '{"a":1}', "b": {"token": SECRET}},
+        {"token": "[1]", "b": {"token": SECRET}},
+        {"token": 5, "b": {"token": SECRET}},
+        {'x"token': SECRET, "token": SECRET},
+        ["token", ":", SECRET, {"token": SECRET}],
+        [["token", SECRET], {"token": SECRET}],
+        {"name": "token", "value": SECRET, "token": SECRET},
+        {"token": SECRET, "tokens": {"token": SECRET, "a": SECRET}},
+        {"token": SECRET, "a": f"password={SECRET}"},
+        {"token": SECRET, "\u00e4": SECRET, "mot_de_passe": SECRET},
+        {"token": SECRET * 1000, "a": {"token": SECRET}},
+    ],
+)
+def test_what_is_under_a_name_that_is_known_is_redacted_as_what_is_under_a_new_one(
+    value: Any,
+) -> None:
+    new = Redactor()
+
+    first = new.encode(value)
+
+    assert encode(new.clean(value)) == first
+    assert first == new.encode(value)
+    assert first == orjson.dumps(orjson.loads(new.encode_members({"a": value}))["a"])
+
+
+def test_an_object_with_more_secret_names_than_are_remembered_is_redacted() -> None:
+    new = Redactor()
+    value = {f"{word}_token": f"{SECRET}{word}" for word in "abcdefghijklmnopqrstuvwxyz"}
+
+    for _ in range(3):
+        assert encode(dict.fromkeys(value, REDACTED)) == new.encode(value)
 
 
 def test_texts_are_cleaned_by_column_and_are_the_same_without_a_secret() -> None:
@@ -180,9 +228,9 @@ def test_a_secret_beside_a_lone_surrogate_is_found(value: Any) -> None:
 
 def test_a_text_of_lone_surrogates_is_refused_and_one_in_an_object_is_replaced() -> None:
     with pytest.raises(Unencodable):
-        redactor.encode(["\ud800"])
+        redactor.encode("\ud800")
 
-    assert [b'{"a":"\\\\ud800"}'] == redactor.encode([{"a": "\ud800"}])
+    assert b'{"a":"\\\\ud800"}' == redactor.encode({"a": "\ud800"})
 
 
 def test_near_the_end_of_the_stack_a_value_is_replaced_and_nothing_is_raised() -> None:

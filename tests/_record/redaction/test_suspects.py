@@ -185,7 +185,7 @@ def test_a_secret_is_found_in_the_json_of_any_text(text: str, before: str) -> No
     redactor = Redactor()
     value = {"x": f"a{before}{text}"}
 
-    assert [encode(redactor.clean(value))] == redactor.encode([value])
+    assert encode(redactor.clean(value)) == redactor.encode(value)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_name_that_is_judged_secret_is_found_in_json(name: str) -> None:
     redactor = Redactor()
     value = {name: "hunter22"}
 
-    assert [encode(redactor.clean(value))] == redactor.encode([value])
+    assert encode(redactor.clean(value)) == redactor.encode(value)
 
 
 @pytest.mark.parametrize(

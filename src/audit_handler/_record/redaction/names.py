@@ -140,6 +140,7 @@ _LOOK = frozenset({"code", "kty", "columns", "kind", "ciphertextblob"})
 
 # Key names come from code and schemas, so they are few and short; the limits are for hostile bodies
 # with random keys.
+_USUAL_LIMIT = 16
 _KNOWN_KEYS_LIMIT = 4096
 _KNOWN_KEY_LENGTH = 128
 # So many words at the end of a name decide.
@@ -201,6 +202,11 @@ class SecretNames:
         """A pattern for the end of a secret name in a text that `lowered` returns."""
         self.verdicts: dict[str, int] = {}
         """Verdicts on the keys that were judged before."""
+        self.usual: tuple[tuple[str, str, int], ...] = ()
+        """
+        The newest of them under which a text is secret, and which say nothing of what stands
+        beside it: the key, what stands before the text in compact JSON, and the verdict.
+        """
 
     def judge(self, key: str) -> int:
         """Return the verdict on *key*: its kind and its flags."""
@@ -211,7 +217,15 @@ class SecretNames:
                 if len(self.verdicts) >= _KNOWN_KEYS_LIMIT:
                     # All at once: keeping the newest would cost every lookup.
                     self.verdicts.clear()
+                    self.usual = ()
                 self.verdicts[key] = verdict
+                kind = verdict & KIND
+                if kind and kind != GIVEN and not verdict & (LABEL | VALUE | LOOK | TEXT):
+                    self.usual = ((key, f'"{key}":"', verdict), *self.usual)
+                    for forgotten, _, _ in self.usual[_USUAL_LIMIT:]:
+                        # It is judged again, and so is among the newest, when it comes again.
+                        self.verdicts.pop(forgotten, None)
+                    self.usual = self.usual[:_USUAL_LIMIT]
         return verdict
 
     def _verdict(self, key: str) -> int:

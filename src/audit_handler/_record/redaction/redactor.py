@@ -2,15 +2,17 @@
 `Redactor`: keeps secrets out of a row.
 
 A value is encoded unchanged, and its bytes are searched quickly: if they contain no mark of a
-secret, there is nothing to redact, and these bytes are stored. Only a suspicious value goes through
-the rules, one name and one text at a time. A value that is not plain is first copied into a plain
-one. The result is always a copy, so later changes to the original have no effect.
+secret, there is nothing to redact, and these bytes are stored. If they do, texts under names that
+were found to be secret before are replaced in the bytes. Only a value that is suspicious after that
+goes through the rules, one name and one text at a time. A value that is not plain is first copied
+into a plain one. The result is always a copy, so later changes to the original have no effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,6 +20,7 @@ import orjson
 from audit_handler._options.patterns import checked_pattern
 from audit_handler._record.plain import (
     MAX_NODES,
+    Raw,
     Unencodable,
     encode,
     encode_plain,
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from audit_handler._record.redaction.text import SecretsInText
 
 __all__ = ["Redactor"]
+
+# Characters of a JSON text in which the secrets are replaced one name after the other.
+_SHORT = 4096
 
 
 class Redactor:
@@ -119,68 +125,100 @@ class Redactor:
         """Return whether to redact the value of *key*."""
         return bool(self._names.judge(key) & KIND)
 
-    def encode(
-        self, values: Sequence[Any], note: Callable[[int, Any, Any], None] | None = None
-    ) -> list[bytes]:
+    def encode(self, value: Any, note: Callable[[Any, Any], None] | None = None) -> bytes:
         """
-        Return the redacted, compact JSON of each of *values*: the same as that of `clean`, in less
-        time.
+        Return the redacted, compact JSON of *value*: the same as that of `clean`, in less time.
 
         Args:
-            values: Any values.
-            note: Called with the index of each value that was redacted, the value before, and what
-                is left of it.
+            value: Any value.
+            note: Called with the value, and what is left of it, if it was redacted.
+
+        Raises:
+            Unencodable: *value* is a text with lone surrogates. Inside objects they are replaced.
+        """
+        copy = None
+        try:
+            if not is_plain((value,), self._max_nodes):
+                raise Unencodable
+            encoded = encode_plain(value)
+        except Unencodable:
+            if type(value) is str:
+                raise
+            copy = plain(value, self._max_nodes)
+            encoded = encode(copy)
+        shown = self._quickly(encoded)
+        if shown is None or (note is not None and shown is not encoded):
+            # Not the value, which another thread may have changed since.
+            value = orjson.loads(encoded) if copy is None else copy
+            try:
+                redacted = self._walk.redacted(value)
+            except RecursionError:
+                redacted = self.clean(value)
+            shown = encode(redacted)
+            if note is not None:
+                note(value, redacted)
+        return shown
+
+    def encode_members(
+        self, values: dict[str, Any], note: Callable[[str, Any, Any], None] | None = None
+    ) -> bytes:
+        """
+        Return the redacted, compact JSON of *values*, each of which is redacted by itself.
+
+        Args:
+            values: Any values, by names that are no names of secrets.
+            note: Called with the name of each value that was redacted, the value, and what is
+                left of it.
 
         Raises:
             Unencodable: One of *values* is a text with lone surrogates. Inside objects they are
                 replaced.
         """
-        copies: dict[int, Any] = {}
-        try:
-            if not is_plain(values, self._max_nodes):
-                raise Unencodable
-            encoded = list(map(encode_plain, values))
-        except Unencodable:
-            pairs = list(map(self._encode_one, values))
-            copies = {index: copy for index, (copy, _) in enumerate(pairs) if copy is not None}
-            encoded = [one for _, one in pairs]
-        suspects = self._suspects
-        search = suspects.search
-        for index, one in enumerate(encoded):
-            text = one.decode()
-            # Most need the first search only.
-            if search(text) or (
-                ("\\" in text or not text.isascii()) and suspects.may_be_in_json(text)
-            ):
-                # Not the value, which another thread may have changed since.
-                value = copies[index] if index in copies else orjson.loads(one)
-                try:
-                    redacted = self._walk.redacted(value)
-                except RecursionError:
-                    redacted = self.clean(value)
-                encoded[index] = encode(redacted)
-                if note is not None:
-                    note(index, value, redacted)
-        return encoded
+        if note is None and is_plain([*values.values()], self._max_nodes):
+            with suppress(Unencodable):
+                # All together: most of the time goes into the calls.
+                shown = self._quickly(encode_plain(values))
+                if shown is not None:
+                    return shown
+        return encode_plain(
+            {
+                name: Raw(self.encode(value, note and partial(note, name)))
+                for name, value in values.items()
+            }
+        )
 
-    def _encode_one(self, value: Any) -> tuple[Any, bytes]:
+    def _quickly(self, encoded: bytes) -> bytes | None:
         """
-        Return a plain copy of *value*, or None if it is plain itself, and its JSON before any
-        redaction.
+        Return a compact JSON text without its secrets if all of them are texts under names that are
+        known to be secret, or None.
         """
-        if is_plain((value,), self._max_nodes):
-            try:
-                return None, encode_plain(value)
-            except Unencodable:
-                if type(value) is str:
-                    raise
-        copy = plain(value, self._max_nodes)
-        return copy, encode(copy)
+        suspects = self._suspects
+        text = encoded.decode()
+        # Most need the first search only.
+        if not (
+            suspects.search(text)
+            or (("\\" in text or not text.isascii()) and suspects.may_be_in_json(text))
+        ):
+            return encoded
+        if len(text) > _SHORT or '\\"' in text:
+            return None
+        hidden = self._walk.hidden
+        for _, before, verdict in self._names.usual:
+            start = text.find(before)
+            while start >= 0:
+                start += len(before)
+                end = text.index('"', start)
+                value = text[start:end]
+                if "\\" not in value and hidden(value, verdict) is REDACTED:
+                    text = f"{text[:start]}{REDACTED}{text[end:]}"
+                start = text.find(before, start)
+        return None if suspects.may_be_in_json(text) else text.encode()
 
     def clean_texts(self, texts: dict[str, str]) -> dict[str, str]:
         """Return *texts*, by column, without their secrets. The columns are not looked at."""
         # One search of all texts together: starting a search costs more than searching.
-        if self._suspects.may_be_in('"'.join(texts.values())):
+        suspects, text = self._suspects, '"'.join(texts.values())
+        if suspects.search(text) or (not text.isascii() and suspects.may_be_in(text)):
             return {name: self.clean_text(text) for name, text in texts.items()}
         return texts
 

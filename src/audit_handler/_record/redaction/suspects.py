@@ -15,6 +15,7 @@ from functools import cache
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from audit_handler._record.redaction.names import NOUNS, TAILS, SecretNames, composed
+from audit_handler._record.redaction.values import REDACTED
 from audit_handler._record.redaction.vendors import PREFIXED, UNPREFIXED
 
 __all__ = ["Suspects"]
@@ -24,12 +25,27 @@ def _any_of(words: Sequence[str]) -> str:
     return "|".join(sorted(words, key=len, reverse=True))
 
 
+def _anything_but(text: str) -> str:
+    """Return a pattern for what does not begin with *text*. (Rust has no lookahead for that.)"""
+    pattern = ""
+    for letter in map(re.escape, reversed(text)):
+        pattern = f"(?:[^{letter}]|$|{letter}{pattern})" if pattern else f"(?:[^{letter}]|$)"
+    return pattern
+
+
+# What stands behind a secret's name in compact JSON that was not redacted.
+_UNMARKED = _anything_but(f':"{REDACTED}"')
+
+
 def _pattern_of_nouns() -> str:
-    """Return a pattern for the end of a name that `SecretNames` takes for secret."""
+    """
+    Return a pattern for the end of a name that `SecretNames` takes for secret, in JSON without a
+    mark for its value.
+    """
     nouns = [noun.replace("-", "[_. -]?") for nouns in NOUNS.values() for noun in nouns.split()]
     return (
         rf"(?:{_any_of(nouns)})s?(?:[_. \]\[-]{{0,2}}(?:{_any_of(list(TAILS))}|[0-9]{{1,3}}))*"
-        r"[_.-]{0,3}(?:[^a-z0-9_.-]|$)"
+        rf"[_.-]{{0,3}}(?:[^a-z0-9_.\"-]|$|\"{_UNMARKED})"
     )
 
 

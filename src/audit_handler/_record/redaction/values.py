@@ -16,7 +16,7 @@ from audit_handler._record.redaction.names import (
     words_of,
 )
 
-__all__ = ["REDACTED", "is_about_a_secret", "stays"]
+__all__ = ["REDACTED", "is_about_a_secret", "is_surely_secret", "stays"]
 
 REDACTED = "***REDACTED***"
 
@@ -83,6 +83,11 @@ def is_about_a_secret(name: str) -> bool:
     return bool(words) and words[-1] in _SAYS_WHICH
 
 
+def is_surely_secret(text: str, verdict: int) -> bool:
+    """Return whether `stays` is false for *text* at first sight, as for most secrets."""
+    return len(text) > _LONGEST_STATE and text[0] not in _MASK_BEGINS and not verdict & _ODD
+
+
 def stays(value: Any, verdict: int) -> bool:
     """
     Return whether *value*, one that is not a container, says nothing secret.
@@ -99,7 +104,7 @@ def stays(value: Any, verdict: int) -> bool:
         return True
     if type(value) is not str:
         return bool(verdict & COUNTS)
-    if len(value) > _LONGEST_STATE and value[0] not in _MASK_BEGINS and not verdict & _ODD:
+    if is_surely_secret(value, verdict):
         return False
     text = value.strip()
     if kind == CODE and len(text) < 3 and text.isdecimal():

@@ -23,7 +23,12 @@ from audit_handler._record.redaction.names import (
     SecretNames,
 )
 from audit_handler._record.redaction.options import Options
-from audit_handler._record.redaction.values import REDACTED, is_about_a_secret, stays
+from audit_handler._record.redaction.values import (
+    REDACTED,
+    is_about_a_secret,
+    is_surely_secret,
+    stays,
+)
 
 __all__ = ["Walk", "rewritten"]
 
@@ -111,31 +116,26 @@ class Walk:
     def _dict(self, value: dict[str, Any]) -> dict[str, Any]:
         # Nearly all values are simple, and calls cost more than everything else.
         verdicts, search, shortest = self._names.verdicts, self._search, self._shortest
-        copy: dict[str, Any] = {}
+        copy = value.copy()
         found = 0
         for name, item in value.items():
             verdict = verdicts.get(name)
             if verdict is None:
                 verdict = self._names.judge(name)
-            found |= verdict
             kind = type(item)
-            if verdict & KIND:
-                copy[name] = self.hidden(item, verdict)
-            elif kind is str:
+            if verdict:
+                found |= verdict
+                if verdict & KIND:
+                    copy[name] = self.hidden(item, verdict)
+                    continue
+            if kind is str:
                 # A word alone holds no secret; own patterns may find one.
-                if (
-                    len(item) < shortest
-                    or (shortest and item.isalpha())
-                    or (item.isascii() and not search(item))
-                ):
-                    copy[name] = item
-                else:
+                is_word = shortest and (len(item) < shortest or item.isalpha())
+                if not (is_word or (item.isascii() and not search(item))):
                     copy[name] = self._clean(item)
-            elif kind in ATOMS:
-                copy[name] = item
             elif kind is dict:
                 copy[name] = self._dict(item)
-            else:
+            elif kind not in ATOMS:
                 copy[name] = self.redacted(item)
         if found & (VALUE | LOOK | TEXT) or not shortest:
             if found & (VALUE | LOOK):
@@ -247,6 +247,8 @@ class Walk:
         if secret == GIVEN:
             return value if value is None or value in ("", [], {}) else REDACTED
         if kind is str:
+            if is_surely_secret(value, verdict):
+                return REDACTED
             if value[:1] in ("{", "["):
                 walk = self.inner(self._depth + 1)
                 shown = walk and rewritten(value, lambda json: walk.hidden(json, verdict))
@@ -307,7 +309,9 @@ class Walk:
         has_option = False
         for item in value:
             kind = type(item)
-            if kind in ATOMS:
+            if kind is dict:
+                copy.append(self._dict(item))
+            elif kind in ATOMS:
                 copy.append(item)
             elif kind is str:
                 has_option = has_option or item.startswith("-")
