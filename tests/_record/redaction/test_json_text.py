@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from audit_handler._record.redaction.json_text import Literal, Members, parsed, written
+from audit_handler._record.redaction.json_text import (
+    Literal,
+    Members,
+    parsed,
+    places_in,
+    written,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +49,27 @@ def test_what_is_not_json_is_refused(text: str) -> None:
 def test_a_text_that_is_too_deep_is_refused() -> None:
     with pytest.raises(RecursionError):
         parsed("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("no JSON [here] {at all}", []),
+        ('got {"a": 1} and [["b"]] [1]', ['{"a": 1}', '[["b"]]']),
+        ('{"a": 1}\n{"b": {"c": "d"}}\n', ['{"a": 1}', '{"b": {"c": "d"}}']),
+        ('{"a": [{"b": 1}, {"c": [{"d": 2}], "e": {"f"', ['{"b": 1}', '[{"d": 2}]']),
+        ('{{ name }} {"a": "{\\"b\\": 1}"}', ['{"a": "{\\"b\\": 1}"}']),
+        ('["a", {"b": 1]} {"c": 2}', ['{"c": 2}']),
+        ("[" * 2_000 + '{"a": 1}', []),
+    ],
+)
+def test_the_json_in_a_text_is_found(text: str, places: list[str]) -> None:
+    assert places == [text[start:end] for start, end in places_in(text)]
+
+
+@pytest.mark.parametrize("unit", ['{"a":[', "{{", '["', '[{"a":1},', '{"a":1} ', '["a"'])
+def test_a_text_is_read_a_few_times_however_much_of_it_is_no_json(unit: str) -> None:
+    """Each failure counts the lines of the whole text, and each opening bracket may be one."""
+    text = unit * 20_000
+
+    assert all(start < end <= len(text) for start, end in places_in(text))

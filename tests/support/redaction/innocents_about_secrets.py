@@ -6,6 +6,10 @@ from tests.support.redaction.values import HEX, Listed, base64_of, digits, hex32
 
 INNOCENTS: Listed = {
     "about a secret": [
+        ("keywords", {"x": {"palabras_clave": "viajes, playa"}}, "viajes, playa"),
+        ("method of auth", {"x": {"auth": "oauth2-device-flow", "auths": 2}}, "oauth2-device-flow"),
+        ("id of auth", {"x": {"auth": "c2Vzc2lvbjEyMzQ1Ng=="}}, "c2Vzc2lvbjEyMzQ1Ng=="),
+        ("answer", {"x": [{"label": "Colour", "answer": "blue-green"}]}, "blue-green"),
         ("secretId", {"x": {"requestParameters": {"secretId": "prod/db/main"}}}, "prod/db/main"),
         ("secret_name", {"x": {"target": {"secret_name": ["db-main"]}}}, "db-main"),
         (

@@ -6,6 +6,21 @@ from tests.support.redaction.values import Listed, hex64, token, uuid
 
 INNOCENTS: Listed = {
     "prose": [
+        ("year", "2024 is the year of the access code", "2024 is"),
+        ("error code", "error code 40412 of the upload", "40412"),
+        ("pins of a plug", "pin 12 of the plug is bent", "pin 12"),
+        ("milliseconds of a path", "GET /pin 1200 ms", "1200"),
+        (
+            "packages",
+            "Successfully installed python-secrets-23.4 tokenizers-0.19.1",
+            "tokenizers-0.19.1",
+        ),
+        ("name of a Secret", "helm upgrade web --set existingSecret=web-creds", "web-creds"),
+        ("login from", 'LOGIN "ann" from "10.0.0.7"', "10.0.0.7"),
+        ("AUTH", '"AUTH" was sent', "was sent"),
+        ("custom field", "cs1Label=policy cs1=allow-all cs2Label=tokenType cs2=refresh", "refresh"),
+        ("arguments of auditd", 'a0="git" a1="-u" a2="origin" a3="main"', "origin"),
+        ("label=", "podman run --label=a=b Label=x x=y", "x=y"),
         ("path and status", "GET /v1/tokens: 200", "200"),
         ("working directory", "PWD=/root", "/root"),
         ("title", "API token: a new description", "a new description"),

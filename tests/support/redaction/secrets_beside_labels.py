@@ -322,6 +322,11 @@ SECRETS: Listed = {
             token("", 40),
         ),
     ],
+    "custom field": [
+        ("CEF", "CEF:0|A|P|1|100|Login|3|suser=ann cs1Label=password cs1=MADE"),
+        ("CEF, label behind", "CEF:0|A|P|1|100|Login|3|cs2=MADE cs2Label=apiKey act=ok"),
+        ("answer of a form", {"x": [{"label": "Password", "answer": "MADE"}]}),
+    ],
     "name that holds it": [
         ("token=", {"x": {"token=MADE": 1}}, hex32),
         ("URL", {"x": {"https://svc:MADE@host": 1}}),

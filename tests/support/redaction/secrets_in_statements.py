@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.redaction.values import Listed, aws_secret, base64_of, hex40, token
+from tests.support.redaction.values import Listed, aws_secret, base64_of, basic, hex40, luhn, token
 
 SECRETS: Listed = {
     "connection string": [
@@ -257,5 +257,31 @@ SECRETS: Listed = {
             "echo | docker login",
             "echo MADE | docker login -u ann --password-stdin registry.example.org",
         ),
+        (
+            "arguments of auditd, -u",
+            'type=EXECVE msg=audit(1.1:9): argc=4 a0="curl" a1="-u" a2="svc:MADE" a3="https://h/"',
+        ),
+        (
+            "arguments of auditd, --password",
+            'type=EXECVE msg=audit(1.1:9): argc=3 a0="tool" a1="--password" a2="MADE"',
+        ),
+    ],
+    "transcript": [
+        ("SMTP, AUTH PLAIN", "send: 'AUTH PLAIN MADE\\r\\n'", base64_of(30)),
+        ("SMTP, AUTH XOAUTH2", "AUTH XOAUTH2 MADE", base64_of(60)),
+        ("IMAP, LOGIN", 'imap: C: a001 LOGIN "ann@example.org" "MADE"'),
+        ("Redis, AUTH", '1794000000.12 [0 10.0.0.4:5122] "AUTH" "MADE"'),
+        (
+            "Redis, AUTH with a user",
+            {"x": {"line": '1794000000.12 [0 10.0.0.4:5122] "AUTH" "app" "MADE"'}},
+        ),
+        ("npm, _auth", "//registry.example.org/:_auth=MADE", basic),
+        ("Docker, auth", {"x": {"auths": {"registry.example.org": {"auth": "MADE"}}}}, basic),
+        (
+            "Docker, auth in JSON text",
+            {"request_body": '{"auths": {"registry.example.org": {"auth": "MADE"}}}'},
+            basic,
+        ),
+        ("magnetic stripe", "swiped ;MADE=28121010000012300000?", luhn("4539", 16)),
     ],
 }

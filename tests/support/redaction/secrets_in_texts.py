@@ -55,6 +55,13 @@ SECRETS: Listed = {
         ("code of a message", "Your verification code is MADE", digits(6)),
         ("equal sign and commas", "login failed user=ann, password=little red MADE, ip=10.0.0.1"),
         ("arrow", "password => MADE"),
+        ("code behind its name", "SMS passcode MADE sent to +49 *** 4711", digits(7)),
+        ("one-time code", {"x": {"note": "Ann confirmed one-time code MADE"}}, digits(6)),
+        ("backup code", "only backup code MADE is left", token("v6r-", 5, "abcdefg0123")),
+        ("code before its name", "SMS: MADE is your Acme verification code", digits(6)),
+        ("key in the middle", "tom: use API key MADE until friday", token("aB3", 37)),
+        ("changed from nothing", "'ldap.bind_password' changed from '' to 'MADE' by ann"),
+        ("plan of Terraform", '  ~ admin_password = "Old1Old2!" -> "MADE" # forces replacement'),
     ],
     "form and query": [
         ("encoded letter in the name", {"request_body": "user=ann&p%61ssword=MADE"}),
@@ -130,6 +137,38 @@ SECRETS: Listed = {
         ("pin", {"request_body": "card=7&pin=MADE"}, digits(6)),
         ("NFD, encoded", {"request_body": "usuario=ann&contrasen%CC%83a=MADE"}),
         ("plus for blanks", {"request_body": "user=ann&password=a+b+MADE&x=1"}),
+    ],
+    "JSON in a text": [
+        (
+            "label behind a prefix",
+            'INFO payload: {"name": "password", "id": 5, "kind": "x", "value": "MADE"} ok',
+        ),
+        (
+            "one object a line",
+            {
+                "request_body": (
+                    '{"n": 1, "ok": true}\n'
+                    '{"key": "db.password", "version": 3, "by": "ann", "value": "MADE"}\n'
+                )
+            },
+        ),
+        (
+            "of a list that was cut",
+            {
+                "request_body": (
+                    '{"n": 1, "settings": [{"key": "db.password", "by": "ann", "value": "MADE"}, {"'
+                )
+            },
+        ),
+        (
+            "pair in a list",
+            'sent [["authorization", "MADE"], ["accept", "*/*"]] to h',
+            token("", 40),
+        ),
+        (
+            "behind another one",
+            'got {"a": {"b": [1, 2]}} and {"setting": "smtp_pass", "scope": "all", "new": "MADE"}',
+        ),
     ],
     "JSON text": [
         ("escaped letter in the name", {"request_body": '{"user":"ann","p\\u0061ssword":"MADE"}'}),

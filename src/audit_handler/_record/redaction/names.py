@@ -60,10 +60,10 @@ NOUNS = {
         pass-word passwd passwort kennwort pass-phrase passwrd pwd pw pass dbpass userpass rootpass
         adminpass smtppass ftppass storepass keypass dbpwd seed-phrase mnemonic recovery-phrase
         secret-phrase secret-word secret-answer security-answer bind-pw root-pw
-        require-pass master-auth pre-shared-key psk
+        require-pass master-auth pre-shared-key psk authtok snmp-community community-string
         contraseña contrasena clave senha mot-de-passe mdp пароль 密码 密碼 パスワード 비밀번호
-        hasło haslo wachtwoord lösenord losenord heslo adgangskode salasana parola şifre sifre
-        geheimnis
+        parola-d-ordine parola hasło haslo wachtwoord lösenord losenord heslo adgangskode salasana
+        şifre sifre geheimnis
     """,
     CODE: """
         pass-code pin otp totp cvv cvc cvv2 cvc2 csc ssn pan card-number card-no credit-card
@@ -71,7 +71,7 @@ NOUNS = {
         device-code mfa-code otp-code totp-code sms-code 2fa-code tfa-code two-factor-code
         verification-code confirmation-code one-time-code pin-code auth-code authorization-code
         authentication-code access-code login-code activation-code reset-code recovery-code
-        backup-code scratch-code unlock-code pin-number
+        backup-code scratch-code unlock-code pin-number tan track-data track1 track2
     """,
     TOKEN: """
         token secret credential cred jwt csrf xsrf assertion api-key private-key secret-key
@@ -81,7 +81,9 @@ NOUNS = {
         unseal-key wrapping-key symmetric-key admin-key integration-key key-material saml-response
         login-ticket code-verifier oauth-verifier dpop bearer amz-signature goog-signature
         shared-access-signature otp-seed totp-seed license-key fernet-key functions-key function-key
-        queue-key workspace-key instrumentation-key
+        queue-key workspace-key instrumentation-key skey stream-key session-ticket jsessionid
+        phpsessid api-schlüssel api-schluessel clave-api clave-secreta chave-api chave-secreta
+        clé-api clé-secrète
     """,
     HEADER: "cookie connection-string conn-str",
     RIGHTS: "authorization user-data",
@@ -95,6 +97,8 @@ _HARMLESS = (
     *("nexttoken", "pagetoken", "continuationtoken", "continuetoken", "synctoken", "resumetoken"),
     *("publickeytoken", "clientrequesttoken", "creatorrequesttoken"),
     *("idempotencytoken", "changetoken", "sequencetoken", "paginationtoken"),
+    # The name of a Secret in charts of Helm; a keyword.
+    *("existingsecret", "palabraclave", "palabrasclave"),
     *("hashedtoken", "hashedpassword", "hashedsecret", "maskedtoken", "maskedpassword"),
 )
 # Of AWS, in its own spelling; Vault's client_token is a secret.
@@ -125,7 +129,7 @@ _LABELS = frozenset(
 _VALUES = frozenset(
     """
     value values old new from to before after input data string text content previous prev current
-    original updated modified val raw default int v
+    original updated modified val raw default int v answer
     """.split()
 )
 _LABELLED = frozenset(
@@ -135,8 +139,8 @@ _LABELLED = frozenset(
     """.split()
 )
 # A code of OAuth, a key as JSON (RFC 7517), a table as JSON, a Secret of Kubernetes, a key of AWS
-# KMS: `walk` looks at what is beside these.
-_LOOK = frozenset({"code", "kty", "columns", "kind", "ciphertextblob"})
+# KMS, a login of Docker or npm: `walk` looks at the value, and at what is beside these.
+_LOOK = frozenset({"code", "kty", "columns", "kind", "ciphertextblob", "auth"})
 
 # Key names come from code and schemas, so they are few and short; the limits are for hostile bodies
 # with random keys.

@@ -47,6 +47,10 @@ _TOOLS = re.compile(
             r"\brabbitmqctl[ \t]+(?:add_user|change_password)[ \t]+\S+[ \t]+(?=[^\s-])",
             r"\b(?:sqlplus|impdp|expdp|rman)[ \t]+(?:-\S+[ \t]+)*[^\s/@]{1,64}/(?=[^\s/])",
             r"\b(?:un)?zip[ \t]+-P[ \t]*",
+            # Transcripts of SMTP, IMAP and Redis.
+            r"\bAUTH[ \t]+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER)[ \t]+(?=\S{8})",
+            r"\bLOGIN[ \t]+\"[^\"\n]{1,200}\"[ \t]+(?=\")",
+            r"\"AUTH\"[ \t]+(?:\"[^\"\n]{1,200}\"[ \t]+)?(?=\")",
             r"\b7z[ \t]+\w[ \t]+-p(?=\S)",
             r"\blftp[ \t]+-u[ \t]+[^\s,]{1,64},",
             r"\bnet[ \t]+use[ \t]+\S+[ \t]+\S+[ \t]+(?=[^\s/])",
@@ -67,7 +71,7 @@ _TOOLS = re.compile(
 )
 # In commands whose secret stands behind no option.
 _NO_OPTION = re.compile(
-    r"net1?[ \t]+us|echo|securestring|(?:set|put|add|create|setx|auth)[ \t]|login|rabbitmqctl"
+    r"net1?[ \t]+us|echo|securestring|(?:set|put|add|create|setx|auth)\"?[ \t]|login|rabbitmqctl"
     r"|sqlplus|impdp|expdp|rman|wpa_|/r?p[: ]|sp_addlogin",
     re.IGNORECASE,
 )
@@ -76,6 +80,8 @@ _SET = re.compile(
     r"\b(?:(?:configure|config|env|secret|secrets|variable)[ \t]+(?:set|put|add|create)|setx)[ \t]+"
     r"(?:-\S+[ \t]+){0,3}(\S{1,200})[ \t=]+(?=[^\s-])"
 )
+# The arguments of a command in a record of the Linux audit daemon: a0="curl" a1="-u".
+_EXECVE = re.compile(r"\ba\d{1,3}=\"([^\"\n]*)\"")
 # Characters of a password.
 _FEW = 6
 _ARGUMENT = re.compile(r"""[^\s"'`|;]*(?:[|;][^\s"'`]+)?""")
@@ -94,6 +100,8 @@ class Options:
 
     def spans(self, text: str) -> Iterator[Span]:
         """Yield the place of each secret argument in *text*."""
+        if 'a1="' in text:
+            yield from self._execve(text)
         if "-" not in text and not _NO_OPTION.search(text):
             return
         for option in _OPTION.finditer(text):
@@ -117,6 +125,14 @@ class Options:
             verdict = self._names.judge(found[1])
             if verdict & KIND:
                 yield from self._argument(text, found.end(), verdict)
+
+    def _execve(self, text: str) -> Iterator[Span]:
+        arguments = list(_EXECVE.finditer(text))
+        shown = self.redacted([found[1] for found in arguments])
+        for found, argument in zip(arguments, shown, strict=True):
+            if argument != found[1]:
+                # What stays is before the secret.
+                yield found.start(1) + len(argument) - len(REDACTED), found.end(1)
 
     def _argument(self, text: str, start: int, verdict: int) -> Iterator[Span]:
         found = _ARGUMENT.match(text, start)

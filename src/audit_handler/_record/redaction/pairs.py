@@ -21,7 +21,7 @@ from audit_handler._record.redaction.names import (
     lowered,
 )
 from audit_handler._record.redaction.queries import secrets_in_queries
-from audit_handler._record.redaction.sentences import BARE, SAID, bare, said
+from audit_handler._record.redaction.sentences import BARE, SAID, bare, codes, said
 from audit_handler._record.redaction.spans import TRAILING, Span, after_brackets, in_quotes
 from audit_handler._record.redaction.values import REDACTED, stays
 
@@ -98,6 +98,12 @@ _ANOTHER_VALUE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+_ARROW = re.compile(r"""\\*["'][^\S\r\n]*->[^\S\r\n]*(?=\\*["'])""")
+# Custom fields of ArcSight's CEF: cs1Label=password cs1=hunter2, in any order.
+_CUSTOM_LABEL = re.compile(r"(?<!\w)(\w{2,40})Label=([\w.-]{1,64})")
+_FIELD_BEFORE = re.compile(r"(?<![^\s|])(\w{2,40})=(\S{1,256})[ \t]+\Z")
+_FIELD_AFTER = re.compile(r"[ \t]+(\w{2,40})=(\S+)")
+_LONGEST_FIELD = 300
 _SQL_GOES_ON = re.compile(r"\s*(?:,|\)|;|(?:WHERE|AND|OR|RETURNING|FROM)\b)", re.IGNORECASE)
 # Characters that tell whether a line goes on as a sentence.
 _SOME = 80
@@ -127,6 +133,9 @@ class Pairs:
         yield from self._named(text)
         yield from secrets_in_queries(text)
         yield from self._labelled(text)
+        if "Label=" in text:
+            yield from self._custom_labels(text)
+        yield from codes(text)
 
     def _named(self, text: str) -> Iterator[Span]:
         position = 0
@@ -164,6 +173,22 @@ class Pairs:
                 if span := _value_span(text, name_start, to_value, verdict, lines):
                     yield span
                     position = max(position, span[1])
+                    # password = "old" -> "new" (Terraform).
+                    if (arrow := _ARROW.match(text, span[1])) and (
+                        after := in_quotes(text, arrow.end())
+                    ):
+                        yield after
+
+    def _custom_labels(self, text: str) -> Iterator[Span]:
+        for label in _CUSTOM_LABEL.finditer(text):
+            if self._names.judge(label[2]) & KIND:
+                start, end = label.span()
+                for field in (
+                    _FIELD_BEFORE.search(text, max(0, start - _LONGEST_FIELD), start),
+                    _FIELD_AFTER.match(text, end),
+                ):
+                    if field and field[1] == label[1]:
+                        yield field.span(2)
 
     def _labelled(self, text: str) -> Iterator[Span]:
         lines = _Lines(text)

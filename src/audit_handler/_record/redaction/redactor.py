@@ -31,7 +31,7 @@ from audit_handler._record.plain import (
 from audit_handler._record.redaction.names import KIND, SecretNames
 from audit_handler._record.redaction.options import Options
 from audit_handler._record.redaction.values import REDACTED
-from audit_handler._record.redaction.walk import Walk, rewritten
+from audit_handler._record.redaction.walk import Walk, rewritten, rewritten_inside
 
 if TYPE_CHECKING:
     # They take 40 ms to import, with their patterns and pydantic_core.
@@ -255,12 +255,15 @@ class Redactor:
         if not suspects.may_be_in(text) or suspects.is_clean(text):
             return text
         is_json = text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[", '"')
+        walk = self._walk.inner(depth + 1)
         if is_json:
-            walk = self._walk.inner(depth + 1)
             if walk is None:
                 return REDACTED  # nobody looks that deep
             if (json_text := rewritten(text, walk.redacted)) is not None:
                 return json_text
+        if walk and ("{" in text or "[" in text):
+            # Behind a prefix, one on each line, or cut: a label may be far from its value.
+            text = rewritten_inside(text, walk.redacted)
         redacted = self._texts.redact(text)
         if redacted == text and not is_json:
             suspects.remember(text)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from audit_handler._record.redaction.names import CODE, KIND, PASSWORD, TOKEN
+from audit_handler._record.redaction.names import CODE, KIND, NOUNS, PASSWORD, TOKEN
 from audit_handler._record.redaction.spans import TRAILING, Span, in_quotes
 from audit_handler._record.redaction.values import stays
 
-__all__ = ["BARE", "SAID", "bare", "said"]
+__all__ = ["BARE", "SAID", "bare", "codes", "said"]
 
 # "password changed from 'a' to 'b'", "your code is 123456".
 SAID = re.compile(
@@ -25,9 +25,27 @@ BARE = re.compile(r"[\"']?[^\S\r\n]+(?:\d[^\S\r\n]+)?(?=[^\s=:|&-])")
 _MADE = re.compile(r"(?=[^\s]{0,256}\d)(?=[^\s]{0,256}[A-Za-z])[^\s/()\[\]{}<>=*]{6,}")
 _NOT_MADE = re.compile(
     r"[\d.:/TZ+-]+|[\w.+-]+@[\w.-]+|\d+(?:st|nd|rd|th|[a-z])|v?\d[\d.]*\w?|[a-z]+\d{1,2}"
-    r"|(?:sha|md)\d+\S*|[a-z]+(?:[-_][a-z]+){0,4}[-_]\d{1,4}",
+    # A package: "tokenizers-0.19.1".
+    r"|[a-z][\w-]*-\d+(?:\.\d+)+|(?:sha|md)\d+\S*|[a-z]+(?:[-_][a-z]+){0,4}[-_]\d{1,4}",
     re.IGNORECASE,
 )
+# "API key x1Y2..." in the middle of a sentence.
+_RANDOM = re.compile(r"(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])[\w-]{20,}", re.ASCII)
+_CODE_NOUNS = "|".join(noun.replace("-", "[ _-]?") for noun in NOUNS[CODE].split())
+# "one-time code 123456", "backup code v6rwr-r8yzx".
+_CODE = re.compile(
+    rf"(?<![\w/-])(?:{_CODE_NOUNS})[ \t]+(\d{{4,10}}|\d{{3}}[ -]\d{{3}}"
+    r"|(?=\S{0,40}\d)[a-z0-9]{3,8}(?:-[a-z0-9]{4,8}){1,3})(?![\w-])",
+    re.IGNORECASE,
+)
+# "123456 is your Acme verification code".
+_IS_CODE = re.compile(
+    r"[ \t](?:is|was)[ \t]+(?:the[ \t]+|your[ \t]+(?:[\w-]{1,40}[ \t]+){0,4}?)"
+    rf"(?:{_CODE_NOUNS}|code|password)\b",
+    re.IGNORECASE,
+)
+_CODE_BEFORE = re.compile(r"(?<![\w.,-])\d(?:[ -]?\d){3,9}\Z")
+_LONGEST_CODE = 21
 # Characters of a token.
 _LONG = 10
 _SAID_NEXT = re.compile(r"[^\S\r\n]+to[^\S\r\n]+(?=\S)")
@@ -49,13 +67,24 @@ def said(text: str, start: int, verdict: int) -> Iterator[Span]:
             if kind == CODE
             else quoted or (kind in (PASSWORD, TOKEN) and _HAS_DIGIT.search(value))
         )
-        if not is_secret or stays(value, verdict):
-            return
-        yield span[0], span[0] + len(value)
+        if is_secret and not stays(value, verdict):
+            yield span[0], span[0] + len(value)
+        elif not quoted or value:
+            return  # "changed from '' to 'x'" goes on
         next_one = _SAID_NEXT.match(text, span[1] + bool(quoted))
         if not next_one:
             return
         start = next_one.end()
+
+
+def codes(text: str) -> Iterator[Span]:
+    """Yield the places of codes before and behind the words for what they are."""
+    for found in _CODE.finditer(text):
+        yield found.span(1)
+    for found in _IS_CODE.finditer(text):
+        start = found.start()
+        if code := _CODE_BEFORE.search(text, max(0, start - _LONGEST_CODE), start):
+            yield code.span()
 
 
 def bare(text: str, start: int, verdict: int, *, is_alone: bool) -> Iterator[Span]:
@@ -78,6 +107,10 @@ def bare(text: str, start: int, verdict: int, *, is_alone: bool) -> Iterator[Spa
     is_last = not text[end : end + 2].strip()
     if (
         kind == PASSWORD
-        or (kind == TOKEN and is_alone and (quoted or (is_last and len(value) >= _LONG)))
+        or (
+            kind == TOKEN
+            and is_alone
+            and (quoted or (is_last and len(value) >= _LONG) or _RANDOM.fullmatch(value))
+        )
     ) and not stays(value, verdict):
         yield span[0], end

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from audit_handler._record.redaction.spans import Span
 from audit_handler._record.redaction.vendors import PREFIXED, UNPREFIXED
 
-__all__ = ["SHAPES", "shapes_in"]
+__all__ = ["SHAPES", "is_user_and_password", "shapes_in"]
 
 _WEBHOOK = (
     r"(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]+"
@@ -51,6 +51,10 @@ _SCHEME = re.compile(
     r"(?=([\w.~+/=-]{8,}))\2(?![\"']?[ \t]*=[^=])",
     re.IGNORECASE,
 )
+# "auth" of Docker's config.json, "_auth" of npm.
+_AUTH = re.compile(
+    r"\b_?auth(?:\\*[\"'])?\s{0,3}[:=]\s{0,3}(?:\\*[\"'])?(?=([A-Za-z0-9+/]{8,}={0,2}))\1"
+)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Characters of a sign and blanks before a scheme.
 _SIGN_CHARACTERS = 8
@@ -60,7 +64,8 @@ _SHORT_CARD = 15
 _CARD_WORD = re.compile(r"card|\bpan\b|\bcc\b|visa|diners", re.IGNORECASE)
 _CARD = re.compile(
     r"(?<![\w./+-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|3\d{3}([ -])\d{6}\2\d{4,5})"
-    r"(?![\w=/-]|[.,:]\d)"
+    # Behind the number of a magnetic stripe comes "=" and when it expires.
+    r"(?![\w/-]|=(?!\d{7})|[.,:]\d)"
 )
 _MANY_DIGITS = re.compile(r"\d(?:[ -]?\d){12}")
 # Major industry's first digits and lengths (ISO/IEC 7812): Visa, Mastercard, American Express,
@@ -133,11 +138,30 @@ def _schemes(text: str) -> Iterator[Span]:
             yield found.span(2)
 
 
+def _auths(text: str) -> Iterator[Span]:
+    for found in _AUTH.finditer(text):
+        if is_user_and_password(found[1]):
+            yield found.span(1)
+
+
+def is_user_and_password(value: str) -> bool:
+    """Return whether *value* is the base64 of ``user:password``, all of it printable."""
+    decoded = _decoded(value)
+    return b":" in decoded and decoded.isascii() and decoded.decode().isprintable()
+
+
 def _is_basic(value: str) -> bool:
+    return b":" in _decoded(value)
+
+
+def _decoded(value: str) -> bytes:
+    """Return the bytes of a text in base64, with or without its padding; none if it is not."""
     try:
-        return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+        return base64.b64decode(
+            value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), validate=True
+        )
     except ValueError:
-        return False
+        return b""
 
 
 def _cards(text: str) -> Iterator[Span]:
@@ -168,6 +192,7 @@ SHAPES: dict[str, Callable[[str], Iterable[Span]]] = {
     "link with a token": _links,
     "user and password in a URL": _userinfo,
     "HTTP authentication": _schemes,
+    "login of Docker or npm": _auths,
     "card number": _cards,
 }
 

@@ -68,6 +68,9 @@ _RULES = "|".join(
         r"(?-u:\b)(?:docker|podman|helm|skopeo|buildah|nerdctl|oras|crane|az|bcp|cargo|vault|lftp"
         r"|zip|unzip|7z|setx|snyk|curl|kubectl|twine|oc|cqlsh)[ \t]",
         r"basicauth|credentials?\(|\s/r?p[: ]",
+        # Transcripts; logins of Docker and npm.
+        r"auth\\*\"?[ \t]+(?:\\*\"|(?:plain|login|xoauth2|oauthbearer)[ \t])|login[ \t]+\\*\"",
+        r"auth(?:\\*[\"'])?\s{0,3}[:=]\s{0,3}(?:\\*[\"'])?[a-z0-9+/]{8}",
         r"(?:^|[^\w.-])(?:-u|-a|--user|--auth|--proxy)|-stdin(?-u:\b)|securestring|sudo[ \t]+-s",
         r"(?-u:\b)(?:sig|signature|code)=|\\*\"(?:code|kty|columns|ciphertextblob)\\*\":",
         r"\\*\"kind\\*\":\s*\\*\"secret",

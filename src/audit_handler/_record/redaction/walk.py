@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from audit_handler._record.plain import ATOMS
-from audit_handler._record.redaction.json_text import Literal, Members, parsed, written
+from audit_handler._record.redaction.json_text import Literal, Members, parsed, places_in, written
 from audit_handler._record.redaction.names import (
     COUNTS,
     GIVEN,
@@ -23,6 +23,7 @@ from audit_handler._record.redaction.names import (
     SecretNames,
 )
 from audit_handler._record.redaction.options import Options
+from audit_handler._record.redaction.shapes import is_user_and_password
 from audit_handler._record.redaction.values import (
     REDACTED,
     is_about_a_secret,
@@ -30,7 +31,7 @@ from audit_handler._record.redaction.values import (
     stays,
 )
 
-__all__ = ["Walk", "rewritten"]
+__all__ = ["Walk", "rewritten", "rewritten_inside"]
 
 _NAME = re.compile(r"[\w.\-\[\]: /]{1,64}")
 _MADE = re.compile(r"(?=\S*\d)\S{8,}|\S{16,}")
@@ -215,6 +216,9 @@ class Walk:
                 (name, self.hidden(item, TOKEN) if name in ("data", "stringData") else item)
                 for name, item in copy
             ]
+        auth = beside.get("auth")
+        if type(auth) is str and is_user_and_password(auth):
+            hidden.update(("auth", "_auth"))
         if "ciphertextblob" in beside:
             hidden.add("plaintext")
         columns = beside.get("columns")
@@ -354,3 +358,16 @@ def rewritten(text: str, redact: Callable[[Any], Any]) -> str | None:
         return text[:start] + written(redacted, comma=comma, colon=colon) + text[end:]
     except (ValueError, RecursionError):
         return None
+
+
+def rewritten_inside(text: str, redact: Callable[[Any], Any]) -> str:
+    """Return *text* after `rewritten` has changed each JSON text in it."""
+    pieces: list[str] = []
+    done = 0
+    for start, end in places_in(text):
+        before = text[start:end]
+        after = rewritten(before, redact)
+        if after is not None and after != before:
+            pieces += (text[done:start], after)
+            done = end
+    return "".join((*pieces, text[done:]))
