@@ -16,6 +16,24 @@ INNOCENTS: Listed = {
             "tokenizers-0.19.1",
         ),
         ("name of a Secret", "helm upgrade web --set existingSecret=web-creds", "web-creds"),
+        (
+            "number of a message of Windows",
+            {
+                "x": {
+                    "xml": (
+                        "<Data Name='VirtualAccount'>%%1843</Data>"
+                        "<Data Name='ElevatedToken'>%%1842</Data>"
+                    )
+                }
+            },
+            "'VirtualAccount'>%%1843</Data><Data Name='ElevatedToken'>%%1842<",
+        ),
+        (
+            "kind of a message of Cisco",
+            "16:36:37.558: %SYS-5-PRIV_AUTH_PASS: Privilege level set to 1 by ann",
+            "Privilege level set to 1 by ann",
+        ),
+        ("ids of tokens", {"x": {"tokens": {"exceptionUids": ["x1d298902f"]}}}, "x1d298902f"),
         ("login from", 'LOGIN "ann" from "10.0.0.7"', "10.0.0.7"),
         ("AUTH", '"AUTH" was sent', "was sent"),
         ("custom field", "cs1Label=policy cs1=allow-all cs2Label=tokenType cs2=refresh", "refresh"),

@@ -98,6 +98,8 @@ _ANOTHER_VALUE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+# Of Cisco's devices: %SYS-5-PRIV_AUTH_PASS.
+_MNEMONIC = re.compile(r"%?[A-Z][A-Z0-9_]*-[0-7]-[A-Z0-9_]+")
 _ARROW = re.compile(r"""\\*["'][^\S\r\n]*->[^\S\r\n]*(?=\\*["'])""")
 # Custom fields of ArcSight's CEF: cs1Label=password cs1=hunter2, in any order.
 _CUSTOM_LABEL = re.compile(r"(?<!\w)(\w{2,40})Label=([\w.-]{1,64})")
@@ -168,8 +170,12 @@ class Pairs:
                 yield from bare(text, blanks.end(), verdict, is_alone=is_alone)
             elif to_value:
                 before = text[max(0, name_start - 3) : name_start]
-                if ":" in to_value["sign"] and (before == "://" or before.endswith(":")):
-                    continue  # a user in a URL, part of an ARN
+                if ":" in to_value["sign"] and (
+                    before == "://"
+                    or before.endswith(":")
+                    or _MNEMONIC.fullmatch(text, name_start, position)
+                ):
+                    continue  # a user in a URL, part of an ARN, the kind of a message
                 if span := _value_span(text, name_start, to_value, verdict, lines):
                     yield span
                     position = max(position, span[1])

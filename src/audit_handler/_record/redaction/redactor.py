@@ -31,7 +31,7 @@ from audit_handler._record.plain import (
 from audit_handler._record.redaction.names import KIND, SecretNames
 from audit_handler._record.redaction.options import Options
 from audit_handler._record.redaction.values import REDACTED
-from audit_handler._record.redaction.walk import Walk, rewritten, rewritten_inside
+from audit_handler._record.redaction.walk import Walk, rewritten, with_objects, without_objects
 
 if TYPE_CHECKING:
     # They take 40 ms to import, with their patterns and pydantic_core.
@@ -261,10 +261,12 @@ class Redactor:
                 return REDACTED  # nobody looks that deep
             if (json_text := rewritten(text, walk.redacted)) is not None:
                 return json_text
-        if walk and ("{" in text or "[" in text):
+        objects: list[str] = []
+        plain_text = text
+        if walk and ("{" in text or "[" in text) and "\0" not in text:
             # Behind a prefix, one on each line, or cut: a label may be far from its value.
-            text = rewritten_inside(text, walk.redacted)
-        redacted = self._texts.redact(text)
+            plain_text, objects = without_objects(text, walk.redacted)
+        redacted = with_objects(self._texts.redact(plain_text), objects)
         if redacted == text and not is_json:
             suspects.remember(text)
         return redacted

@@ -21,10 +21,12 @@ __all__ = ["ESCAPE", "SecretsInText"]
 _MAX_TEXT = 1024 * 1024
 # Of JSON, of URLs and forms, of HTML.
 ESCAPE = re.compile(
-    r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\x1b\[|%[0-9a-fA-F]{2}"
+    r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\x1b\[|(?<!%)%[0-9a-fA-F]{2}"
     r"|&(?:quot|apos|amp|lt|gt|colon|equals|#\d{1,4}|#x[0-9a-fA-F]{1,4});"
 )
 """An escape, behind which a secret may hide."""
+# Not the number of a message of Windows: %%1842.
+_PERCENT = re.compile(r"(?<!%)(?:%[0-9a-fA-F]{2})+")
 _HEXADECIMAL = re.compile(r"\\x([0-9a-fA-F]{2})")
 # The colours of a terminal (ECMA-48).
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -110,7 +112,7 @@ def _unescaped(text: str) -> str:
         if "\x1b" in text:
             text = _COLOUR.sub("", text)
         if "%" in text:
-            text = unquote(text)
+            text = _PERCENT.sub(lambda found: unquote(found[0]), text)
         if "&" in text:
             text = html.unescape(text)
     return composed(text)

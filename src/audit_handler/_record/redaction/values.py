@@ -65,12 +65,12 @@ _PATH = re.compile(r"(?:[A-Za-z]:[\\/]|~?/|\.{1,2}/)[^\n]*|~")
 
 _SAYS_WHICH = frozenset(
     """
-    id ids uid uuid name names type types kind arn scope scopes action actions role roles permission
-    permissions status state created updated issued expires expiry expiration expired at on by time
-    times timestamp date jti sub iss aud exp iat nbf alg algorithm kty kid region provider issuer
-    audience subject user username owner path method seconds minutes hours days ttl count length
-    version description reason label labels tag tags used ip title fingerprint prefix last namespace
-    duration mode format host email url tenant project principal policy policies ref
+    id ids uid uids uuid uuids name names type types kind arn scope scopes action actions role roles
+    permission permissions status state created updated issued expires expiry expiration expired at
+    on by time times timestamp date jti sub iss aud exp iat nbf alg algorithm kty kid region
+    provider issuer audience subject user username owner path method seconds minutes hours days ttl
+    count length version description reason label labels tag tags used ip title fingerprint prefix
+    last namespace duration mode format host email url tenant project principal policy policies ref
     """.split()
 )
 

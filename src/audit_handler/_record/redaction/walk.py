@@ -31,7 +31,7 @@ from audit_handler._record.redaction.values import (
     stays,
 )
 
-__all__ = ["Walk", "rewritten", "rewritten_inside"]
+__all__ = ["Walk", "rewritten", "with_objects", "without_objects"]
 
 _NAME = re.compile(r"[\w.\-\[\]: /]{1,64}")
 _MADE = re.compile(r"(?=\S*\d)\S{8,}|\S{16,}")
@@ -50,6 +50,10 @@ _LONG_CODE = 12
 _PRIVATE_MEMBERS = frozenset({"k", "d", "p", "q", "dp", "dq", "qi"})
 # JSON in JSON in JSON.
 _MAX_JSON_DEPTH = 10
+# In place of an object.
+_SIGN = re.compile(r"\{\0(\d{1,6})\0\}")
+# Characters in which a list of objects shows its first one.
+_SOME = 16
 
 
 def _joined(name: str) -> str:
@@ -360,14 +364,30 @@ def rewritten(text: str, redact: Callable[[Any], Any]) -> str | None:
         return None
 
 
-def rewritten_inside(text: str, redact: Callable[[Any], Any]) -> str:
-    """Return *text* after `rewritten` has changed each JSON text in it."""
+def without_objects(text: str, redact: Callable[[Any], Any]) -> tuple[str, list[str]]:
+    """
+    Return *text* with a sign in place of each JSON object or list of objects in it, and these after
+    `rewritten` has changed them. `with_objects` puts them back. *text* has no null characters.
+    """
     pieces: list[str] = []
+    objects: list[str] = []
     done = 0
     for start, end in places_in(text):
-        before = text[start:end]
-        after = rewritten(before, redact)
-        if after is not None and after != before:
-            pieces += (text[done:start], after)
-            done = end
-    return "".join((*pieces, text[done:]))
+        shown = rewritten(text[start:end], redact)
+        if shown is None:
+            continue
+        if "{" in text[start : start + _SOME]:
+            pieces += (text[done:start], f"{{\0{len(objects)}\0}}")
+            objects.append(shown)
+        else:
+            # For rules that read a list with the text around it: the values of a statement in SQL.
+            pieces += (text[done:start], shown)
+        done = end
+    return "".join((*pieces, text[done:])), objects
+
+
+def with_objects(text: str, objects: Sequence[str]) -> str:
+    """Return *text*, which `without_objects` returned, with what is left of its *objects*."""
+    if not objects:
+        return text
+    return _SIGN.sub(lambda found: objects[int(found[1])], text)
