@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from audit_handler._record.redaction import REDACTED, Redactor
 from audit_handler._record.redaction.json_text import (
     Literal,
     Members,
     parsed,
     places_in,
+    rewritten,
+    with_objects,
+    without_objects,
     written,
 )
 
@@ -73,3 +77,37 @@ def test_a_text_is_read_a_few_times_however_much_of_it_is_no_json(unit: str) -> 
     text = unit * 20_000
 
     assert all(start < end <= len(text) for start, end in places_in(text))
+
+
+@pytest.mark.parametrize("text", ["{", "password", "{} x", "[" * 100_000, ""])
+def test_what_is_not_json_is_not_rewritten(text: str) -> None:
+    assert rewritten(text, lambda value: value) is None
+
+
+def test_a_text_that_nothing_changes_is_not_written_again() -> None:
+    assert '{"a":  1}' == rewritten('{"a":  1}', lambda value: value)
+    assert '{"b":1}' == rewritten('{"a":1}', lambda _: parsed('{"b": 1}'))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("no JSON {at all}", 0),
+        ('a {"b": 1} c [{"d": 2}] e ["f"] {"g": {"h": []}}', 3),
+        ('{"a": 1}\n{"b":  2}\n{"c"', 2),
+    ],
+)
+def test_what_was_put_aside_is_put_back_as_it_was(text: str, count: int) -> None:
+    rest, objects = without_objects(text, lambda value: value)
+
+    assert (text, count) == (with_objects(rest, objects), len(objects))
+
+
+def test_the_rules_of_texts_do_not_look_into_an_object_but_at_its_name() -> None:
+    redact = Redactor().clean_text
+    credentials = '{"credentials": {"id": "c-1", "value": "%s"}}'
+
+    assert f"got {credentials % REDACTED} ok" == redact(f"got {credentials % 'a1b2c3'} ok")
+    assert f"password={REDACTED}" == redact('password={"old": "a1b2c3"}')
+    assert f"a\0b password={REDACTED}" == redact('a\0b password={"old": "a1b2c3"}')
+    assert "a {\0000\0} {\0007\0}" == redact("a {\0000\0} {\0007\0}")

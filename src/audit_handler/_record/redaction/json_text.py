@@ -1,16 +1,25 @@
 """
-Read JSON text without a loss, and write it again: numbers as they were written, and a name that
-occurs twice.
+Read JSON text without a loss, alone or in a text, and write it again: numbers as they were written,
+and a name that occurs twice.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["Literal", "Members", "parsed", "places_in", "written"]
+__all__ = [
+    "Literal",
+    "Members",
+    "parsed",
+    "places_in",
+    "rewritten",
+    "with_objects",
+    "without_objects",
+    "written",
+]
 
 
 class Members(list[tuple[str, Any]]):
@@ -27,6 +36,11 @@ _decoder = json.JSONDecoder(
     object_pairs_hook=Members, parse_float=Literal, parse_int=Literal, parse_constant=Literal
 )
 _BEGIN = re.compile(r"""[{\[]\s*["{\[]""")
+_FIRST_COLON = re.compile(r'":( ?)')
+# In place of an object.
+_SIGN = re.compile(r"\{\0(\d{1,6})\0\}")
+# Characters in which a list of objects shows its first one.
+_SOME = 16
 # So often a text is read at most, in search of what is whole in it; and so many times reading
 # fails, because each error counts the lines of all of the text.
 _READINGS = 4
@@ -89,3 +103,52 @@ def written(value: Any, *, comma: str, colon: str) -> str:
     if kind is list:
         return f"[{comma.join(written(item, comma=comma, colon=colon) for item in value)}]"
     return str(value) if kind is Literal else _quoted(value)
+
+
+def rewritten(text: str, redact: Callable[[Any], Any]) -> str | None:
+    """
+    Return a JSON *text* after *redact* has changed what `json_text.parsed` returns: as it is if it
+    changed nothing, and None if it is not JSON, or too deep.
+    """
+    start = len(text) - len(text.lstrip("\ufeff \t\r\n"))
+    end = len(text.rstrip())
+    try:
+        value = parsed(text[start:end])
+        redacted = redact(value)
+        if redacted == value:
+            return text
+        # As it was written first: {"a": 1, "b": 2} or {"a":1,"b":2}.
+        first = _FIRST_COLON.search(text, start)
+        comma, colon = (", ", ": ") if first and first[1] else (",", ":")
+        return text[:start] + written(redacted, comma=comma, colon=colon) + text[end:]
+    except (ValueError, RecursionError):
+        return None
+
+
+def without_objects(text: str, redact: Callable[[Any], Any]) -> tuple[str, list[str]]:
+    """
+    Return *text* with a sign in place of each JSON object or list of objects in it, and these after
+    `rewritten` has changed them. `with_objects` puts them back. *text* has no null characters.
+    """
+    pieces: list[str] = []
+    objects: list[str] = []
+    done = 0
+    for start, end in places_in(text):
+        shown = rewritten(text[start:end], redact)
+        if shown is None:
+            continue
+        if "{" in text[start : start + _SOME]:
+            pieces += (text[done:start], f"{{\0{len(objects)}\0}}")
+            objects.append(shown)
+        else:
+            # For rules that read a list with the text around it: the values of a statement in SQL.
+            pieces += (text[done:start], shown)
+        done = end
+    return "".join((*pieces, text[done:])), objects
+
+
+def with_objects(text: str, objects: Sequence[str]) -> str:
+    """Return *text*, which `without_objects` returned, with what is left of its *objects*."""
+    if not objects:
+        return text
+    return _SIGN.sub(lambda found: objects[int(found[1])], text)

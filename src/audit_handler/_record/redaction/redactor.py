@@ -28,10 +28,11 @@ from audit_handler._record.plain import (
     plain,
     printable,
 )
+from audit_handler._record.redaction.json_text import rewritten, with_objects, without_objects
 from audit_handler._record.redaction.names import KIND, SecretNames
 from audit_handler._record.redaction.options import Options
 from audit_handler._record.redaction.values import REDACTED
-from audit_handler._record.redaction.walk import Walk, rewritten, with_objects, without_objects
+from audit_handler._record.redaction.walk import Walk
 
 if TYPE_CHECKING:
     # They take 40 ms to import, with their patterns and pydantic_core.

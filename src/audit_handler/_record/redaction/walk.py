@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from audit_handler._record.plain import ATOMS
-from audit_handler._record.redaction.json_text import Literal, Members, parsed, places_in, written
+from audit_handler._record.redaction.json_text import Literal, Members, rewritten
 from audit_handler._record.redaction.names import (
     COUNTS,
     GIVEN,
@@ -31,12 +31,11 @@ from audit_handler._record.redaction.values import (
     stays,
 )
 
-__all__ = ["Walk", "rewritten", "with_objects", "without_objects"]
+__all__ = ["Walk"]
 
 _NAME = re.compile(r"[\w.\-\[\]: /]{1,64}")
 _MADE = re.compile(r"(?=\S*\d)\S{8,}|\S{16,}")
 _SENTENCE = re.compile(r"[A-Za-z][a-z']*(?: [a-z']+)+[.!]?")
-_FIRST_COLON = re.compile(r'":( ?)')
 _LONGEST_LABEL = 128
 # Labels that are something else as a rule, and so need a word that is nothing else.
 _WEAK_LABELS = frozenset({"type", "id", "title", "path", "loc"})
@@ -50,10 +49,6 @@ _LONG_CODE = 12
 _PRIVATE_MEMBERS = frozenset({"k", "d", "p", "q", "dp", "dq", "qi"})
 # JSON in JSON in JSON.
 _MAX_JSON_DEPTH = 10
-# In place of an object.
-_SIGN = re.compile(r"\{\0(\d{1,6})\0\}")
-# Characters in which a list of objects shows its first one.
-_SOME = 16
 
 
 def _joined(name: str) -> str:
@@ -342,52 +337,3 @@ class Walk:
                     rest = (self.hidden(item, verdict) for item in value[index + 1 :])
                     return [*value[: index + 1], *rest]
         return self._list(value)
-
-
-def rewritten(text: str, redact: Callable[[Any], Any]) -> str | None:
-    """
-    Return a JSON *text* after *redact* has changed what `json_text.parsed` returns: as it is if it
-    changed nothing, and None if it is not JSON, or too deep.
-    """
-    start = len(text) - len(text.lstrip("\ufeff \t\r\n"))
-    end = len(text.rstrip())
-    try:
-        value = parsed(text[start:end])
-        redacted = redact(value)
-        if redacted == value:
-            return text
-        # As it was written first: {"a": 1, "b": 2} or {"a":1,"b":2}.
-        first = _FIRST_COLON.search(text, start)
-        comma, colon = (", ", ": ") if first and first[1] else (",", ":")
-        return text[:start] + written(redacted, comma=comma, colon=colon) + text[end:]
-    except (ValueError, RecursionError):
-        return None
-
-
-def without_objects(text: str, redact: Callable[[Any], Any]) -> tuple[str, list[str]]:
-    """
-    Return *text* with a sign in place of each JSON object or list of objects in it, and these after
-    `rewritten` has changed them. `with_objects` puts them back. *text* has no null characters.
-    """
-    pieces: list[str] = []
-    objects: list[str] = []
-    done = 0
-    for start, end in places_in(text):
-        shown = rewritten(text[start:end], redact)
-        if shown is None:
-            continue
-        if "{" in text[start : start + _SOME]:
-            pieces += (text[done:start], f"{{\0{len(objects)}\0}}")
-            objects.append(shown)
-        else:
-            # For rules that read a list with the text around it: the values of a statement in SQL.
-            pieces += (text[done:start], shown)
-        done = end
-    return "".join((*pieces, text[done:])), objects
-
-
-def with_objects(text: str, objects: Sequence[str]) -> str:
-    """Return *text*, which `without_objects` returned, with what is left of its *objects*."""
-    if not objects:
-        return text
-    return _SIGN.sub(lambda found: objects[int(found[1])], text)
