@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from audit_handler._record.plain import encode
 from audit_handler._record.redaction import REDACTED, Redactor
 from audit_handler._record.redaction.names import (
     CODE,
@@ -279,3 +282,50 @@ def test_long_keys_are_judged_each_time() -> None:
 
     assert PASSWORD == own.judge(long) & KIND
     assert long not in own.verdicts
+
+
+SIGNS = [
+    "",
+    "_",
+    "__",
+    "-",
+    ".",
+    " ",
+    "  ",
+    "/",
+    "[",
+    "]",
+    ":",
+    "'",
+    "(",
+    "+",
+    "\n",
+    "\t",
+    "\u00a0",
+]
+ODD_SIGNS = [*SIGNS, '"', "\\", "\u00e9", "%5B", "\\t"]
+
+
+@given(data=st.data())
+@settings(max_examples=300, derandomize=True, deadline=None)
+def test_each_secret_name_is_seen_by_the_quick_search(data: st.DataObject) -> None:
+    """`Redactor.encode` would store the value of a name that only `judge` takes for secret."""
+    noun = data.draw(st.sampled_from(ALL_NOUNS))
+    odd = data.draw(st.integers(0, 8)) == 0
+    signs = st.sampled_from(ODD_SIGNS if odd else SIGNS)
+    name = "".join(data.draw(signs) if letter == "-" else letter for letter in noun)
+    if odd:
+        cut = data.draw(st.integers(0, len(name)))
+        name = name[:cut] + data.draw(signs) + name[cut:]
+    for tail in data.draw(st.lists(st.sampled_from(["new", "2", "value", "b"]), max_size=2)):
+        name += data.draw(signs) + tail
+    name = data.draw(st.sampled_from(["", "user", "user_", "a\\"])) + name + data.draw(signs) * 4
+
+    value = {"password": "***REDACTED***", name: "hunter2x"}
+
+    assert encode(redactor.clean(value)) == redactor.encode(value)
+
+
+@pytest.mark.parametrize("name", ["to_ken", "pa-ssword", "pass_wd", "api\\key", 'api"key', "cv_v2"])
+def test_a_noun_in_pieces_is_none(name: str) -> None:
+    assert not judge(name) & KIND

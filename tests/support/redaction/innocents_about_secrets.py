@@ -6,6 +6,8 @@ from tests.support.redaction.values import HEX, Listed, base64_of, digits, hex32
 
 INNOCENTS: Listed = {
     "about a secret": [
+        ("pass for a bus", {"x": {"bus_pass": "zone 2, valid to 2026-07-31"}}, "zone 2, valid to"),
+        ("secret_id alone", {"x": {"secret_id": "prod/db", "version": 3}}, "prod/db"),
         ("keywords", {"x": {"palabras_clave": "viajes, playa"}}, "viajes, playa"),
         ("method of auth", {"x": {"auth": "oauth2-device-flow", "auths": 2}}, "oauth2-device-flow"),
         ("id of auth", {"x": {"auth": "c2Vzc2lvbjEyMzQ1Ng=="}}, "c2Vzc2lvbjEyMzQ1Ng=="),

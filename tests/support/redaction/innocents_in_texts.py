@@ -34,6 +34,27 @@ INNOCENTS: Listed = {
             "Privilege level set to 1 by ann",
         ),
         ("ids of tokens", {"x": {"tokens": {"exceptionUids": ["x1d298902f"]}}}, "x1d298902f"),
+        (
+            "message of Kubernetes",
+            'SetUp failed for volume "db-creds" : secret "db-creds" not found',
+            'volume "db-creds" : secret "db-creds" not found',
+        ),
+        (
+            "message of passwd",
+            "passwd[3312]: pam_unix(passwd:chauthtok): password changed for kim",
+            "pam_unix(passwd:chauthtok): password changed for kim",
+        ),
+        (
+            "autocomplete",
+            '<input type="password" name="pw" autocomplete="current-password">',
+            "current-password",
+        ),
+        (
+            "key of an object",
+            "GET https://api.example.org/f?key=exports/2026/report-7.csv",
+            "report-7.csv",
+        ),
+        ("table", "<tr><th>token_type</th></tr><tr><td>bearer-token</td></tr>", "bearer-token"),
         ("login from", 'LOGIN "ann" from "10.0.0.7"', "10.0.0.7"),
         ("AUTH", '"AUTH" was sent', "was sent"),
         ("custom field", "cs1Label=policy cs1=allow-all cs2Label=tokenType cs2=refresh", "refresh"),

@@ -325,6 +325,8 @@ SECRETS: Listed = {
     "custom field": [
         ("CEF", "CEF:0|A|P|1|100|Login|3|suser=ann cs1Label=password cs1=MADE"),
         ("CEF, label behind", "CEF:0|A|P|1|100|Login|3|cs2=MADE cs2Label=apiKey act=ok"),
+        ("label with a remark", {"x": [{"label": "Wi-Fi password (guest)", "value": "MADE"}]}),
+        ("German", {"x": {"feld": "Passwort", "alt": "MADE", "neu": ""}}),
         ("answer of a form", {"x": [{"label": "Password", "answer": "MADE"}]}),
     ],
     "name that holds it": [

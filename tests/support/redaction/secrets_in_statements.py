@@ -257,6 +257,15 @@ SECRETS: Listed = {
             "echo | docker login",
             "echo MADE | docker login -u ann --password-stdin registry.example.org",
         ),
+        ("certutil -p", "CommandLine: certutil -f -p MADE -importpfx web.pfx"),
+        ("smbclient -U", "COMMAND=/usr/bin/smbclient //fs/hr -U 'CORP/svc%MADE' -c ls"),
+        ("snmpset -A", "snmpset -v3 -l authPriv -u nms -a SHA -A MADE -x AES 10.2.0.9"),
+        ("snmp-server", "logged command: snmp-server community MADE RO 10"),
+        ("isakmp", {"new_value": "crypto isakmp key MADE address 198.51.100.7\ncrypto isakmp"}),
+        ("tacacs-server", "tacacs-server host 10.3.0.6 key MADE"),
+        ("vault operator", "vault operator unseal -address=https://v MADE", base64_of(33)),
+        ("zip, arguments", {"x": {"argv": ["zip", "-P", "MADE", "a.zip"]}}),
+        ("docker login, arguments", {"x": {"argv": ["docker", "login", "-p", "MADE"]}}),
         (
             "arguments of auditd, -u",
             'type=EXECVE msg=audit(1.1:9): argc=4 a0="curl" a1="-u" a2="svc:MADE" a3="https://h/"',
@@ -282,6 +291,11 @@ SECRETS: Listed = {
             {"request_body": '{"auths": {"registry.example.org": {"auth": "MADE"}}}'},
             basic,
         ),
+        (
+            "trace of PHP",
+            {"error_message": "#0 a.php(7): PDO->__construct('mysql:host=h', 'shop', 'MADE')"},
+        ),
+        ("serialize of PHP", {"new_value": 'a:1:{s:8:"password";s:13:"MADE";}'}),
         ("magnetic stripe", "swiped ;MADE=28121010000012300000?", luhn("4539", 16)),
     ],
 }

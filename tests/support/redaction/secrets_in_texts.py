@@ -58,12 +58,18 @@ SECRETS: Listed = {
         ("code behind its name", "SMS passcode MADE sent to +49 *** 4711", digits(7)),
         ("one-time code", {"x": {"note": "Ann confirmed one-time code MADE"}}, digits(6)),
         ("backup code", "only backup code MADE is left", token("v6r-", 5, "abcdefg0123")),
+        ("PIN for somebody", "user PIN for k.obi reset to MADE", digits(4)),
         ("code before its name", "SMS: MADE is your Acme verification code", digits(6)),
         ("key in the middle", "tom: use API key MADE until friday", token("aB3", 37)),
         ("changed from nothing", "'ldap.bind_password' changed from '' to 'MADE' by ann"),
         ("plan of Terraform", '  ~ admin_password = "Old1Old2!" -> "MADE" # forces replacement'),
     ],
     "form and query": [
+        (
+            "key of an API",
+            {"endpoint": "https://h/api/v2/?format=json&key=MADE&n=4"},
+            token("1", 31),
+        ),
         ("encoded letter in the name", {"request_body": "user=ann&p%61ssword=MADE"}),
         ("encoded brackets", {"request_body": "user%5Bpassword%5D=MADE&x=1"}),
         ("encoded name of redact_keys", {"request_body": "contrase%C3%B1a=MADE&x=1"}),

@@ -63,6 +63,12 @@ _CALL = re.compile(
     r"(?:\bauth=|BasicAuth|Credentials?|\blogin)"
     r"\(\s*[bu]?([\"'])[^\"'\n]{0,200}\1,\s*[bu]?[\"']"
 )
+_TABLE_TAG = re.compile(r"<(/?)(table|tr|th|td)\b[^<>]*>", re.IGNORECASE)
+# In a trace of PHP, the third.
+_CONNECTION = re.compile(
+    r"\b(?:PDO(?:->__construct)?|mysqli(?:_connect|->__construct)?)"
+    r"\((?:'[^'\n]{0,200}',\s?){2}'"
+)
 # The same in FastAPI's answer, cut off: {"loc": ["body", "password"], "msg": "...", "input": "...
 _REFUSED = re.compile(
     r'"loc"\s{0,8}:\s{0,8}\[[^\[\]]{0,200}?"([\w.-]{1,64})"\s{0,8}\][^{}]{0,300}?"input"\s{0,8}:\s{0,8}'
@@ -83,6 +89,8 @@ class Documents:
         """Yield the (start, end) of each secret value in *text*."""
         if "</" in text:
             yield from self._elements(text)
+            if "<t" in text:
+                yield from self._cells(text)
         if "name=" in text and "\n" in text:
             yield from self._parts(text)
         if "'" in text or _STATEMENT.search(text):
@@ -92,6 +100,8 @@ class Documents:
             yield from self._faults(text)
         yield from self._refused(text)
         if "(" in text:
+            for connection in _CONNECTION.finditer(text):
+                yield in_quotes(text, connection.end() - 1) or (connection.end(), connection.end())
             for call in _CALL.finditer(text):
                 yield in_quotes(text, call.end() - 1) or (call.end(), call.end())
 
@@ -135,6 +145,26 @@ class Documents:
             if content and not stays(content, verdict):
                 yield start, end
                 position = end
+
+    def _cells(self, text: str) -> Iterator[Span]:
+        """Yield the places of the cells of HTML tables that are below a secret name."""
+        verdicts: list[int] = []
+        is_first, column, start = True, 0, 0
+        for tag in _TABLE_TAG.finditer(text):
+            is_end, name = tag[1], tag[2].lower()
+            if name == "table":
+                verdicts, is_first = [], True
+            elif name == "tr":
+                is_first, column = not verdicts, 0
+            elif not is_end:
+                start = tag.end()
+            elif is_first:
+                verdicts.append(self._names.judge(text[start : tag.start()].strip()))
+            else:
+                verdict = verdicts[column] if column < len(verdicts) else 0
+                if verdict & KIND and not stays(text[start : tag.start()], verdict):
+                    yield start, tag.start()
+                column += 1
 
     def _parts(self, text: str) -> Iterator[Span]:
         for part in _PART.finditer(text):

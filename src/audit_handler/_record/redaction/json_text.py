@@ -137,7 +137,7 @@ def without_objects(text: str, redact: Callable[[Any], Any]) -> tuple[str, list[
         shown = rewritten(text[start:end], redact)
         if shown is None:
             continue
-        if "{" in text[start : start + _SOME]:
+        if "{" in text[start : min(end, start + _SOME)]:
             pieces += (text[done:start], f"{{\0{len(objects)}\0}}")
             objects.append(shown)
         else:

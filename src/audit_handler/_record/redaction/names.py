@@ -59,31 +59,32 @@ NOUNS = {
     PASSWORD: """
         pass-word passwd passwort kennwort pass-phrase passwrd pwd pw pass dbpass userpass rootpass
         adminpass smtppass ftppass storepass keypass dbpwd seed-phrase mnemonic recovery-phrase
-        secret-phrase secret-word secret-answer security-answer bind-pw root-pw
-        require-pass master-auth pre-shared-key psk authtok snmp-community community-string
-        contraseña contrasena clave senha mot-de-passe mdp пароль 密码 密碼 パスワード 비밀번호
-        parola-d-ordine parola hasło haslo wachtwoord lösenord losenord heslo adgangskode salasana
-        şifre sifre geheimnis
+        secret-phrase secret-word secret-answer security-answer bind-pw root-pw require-pass
+        master-auth pre-shared-key psk authtok snmp-community community-string contraseña contrasena
+        clave senha mot-de-passe mdp пароль 密码 密碼 パスワード 비밀번호 parola-d-ordine parola
+        hasło haslo wachtwoord lösenord losenord heslo adgangskode salasana şifre sifre geheimnis
+        memorable-word memorable-phrase jelszó jelszo lozinka kata-sandi
+        كلمة-المرور كلمة-السر mật-khẩu mat-khau
     """,
     CODE: """
         pass-code pin otp totp cvv cvc cvv2 cvc2 csc ssn pan card-number card-no credit-card
         debit-card social-security-number social-security-no social-security security-code
-        device-code mfa-code otp-code totp-code sms-code 2fa-code tfa-code two-factor-code
+        device-code mfa-code otp-code totp-code sms-code 2-fa-code tfa-code two-factor-code
         verification-code confirmation-code one-time-code pin-code auth-code authorization-code
-        authentication-code access-code login-code activation-code reset-code recovery-code
-        backup-code scratch-code unlock-code pin-number tan track-data track1 track2
+        authentication-code access-code log-in-code activation-code reset-code recovery-code
+        back-up-code scratch-code unlock-code pin-number pin-block tan track-data track1 track2
     """,
     TOKEN: """
         token secret credential cred jwt csrf xsrf assertion api-key private-key secret-key
         access-key account-key shared-key signing-key signature-key encryption-key decryption-key
         master-key root-key ssh-key tls-key client-key server-key ca-key subscription-key auth-key
-        authentication-key authorization-key app-key application-key webhook-key hmac-key
+        authentication-key authorization-key app-key application-key web-hook-key hmac-key
         unseal-key wrapping-key symmetric-key admin-key integration-key key-material saml-response
         login-ticket code-verifier oauth-verifier dpop bearer amz-signature goog-signature
         shared-access-signature otp-seed totp-seed license-key fernet-key functions-key function-key
         queue-key workspace-key instrumentation-key skey stream-key session-ticket jsessionid
-        phpsessid api-schlüssel api-schluessel clave-api clave-secreta chave-api chave-secreta
-        clé-api clé-secrète
+        phpsessid auth-user-info pan-key network-key recovery-key api-schlüssel api-schluessel
+        clave-api clave-secreta chave-api chave-secreta clé-api clé-secrète
     """,
     HEADER: "cookie connection-string conn-str",
     RIGHTS: "authorization user-data",
@@ -97,7 +98,8 @@ _HARMLESS = (
     *("nexttoken", "pagetoken", "continuationtoken", "continuetoken", "synctoken", "resumetoken"),
     *("publickeytoken", "clientrequesttoken", "creatorrequesttoken"),
     *("idempotencytoken", "changetoken", "sequencetoken", "paginationtoken"),
-    # The name of a Secret in charts of Helm; a keyword.
+    # Tickets; the name of a Secret in charts of Helm; a keyword.
+    *("boardingpass", "buspass", "seasonpass", "daypass", "skipass", "parkingpass", "battlepass"),
     *("existingsecret", "palabraclave", "palabrasclave"),
     *("hashedtoken", "hashedpassword", "hashedsecret", "maskedtoken", "maskedpassword"),
 )
@@ -108,6 +110,7 @@ TAILS = frozenset(
     value values val data string str plain plaintext cleartext clear text raw confirm confirmation
     again repeat repeated retype verify new old current previous base b pem der json hex header
     encoded encrypted bytes binary content contents hint c s field input box prod dev test staging v
+    provisoire temporaire provisional
     """.split()
 )
 """Words behind the noun that do not change what the value is."""
@@ -123,13 +126,14 @@ _WHOLE_ONLY = frozenset({"clave", "heslo", "haslo", "sifre"})
 _LABELS = frozenset(
     """
     name key field property displayname label attribute id type path loc header param parameter
-    option setting variable var title column k
+    option setting variable var title column k feld champ campo
     """.split()
 )
 _VALUES = frozenset(
     """
     value values old new from to before after input data string text content previous prev current
     original updated modified val raw default int v answer
+    alt neu wert ancien nouveau valeur antiguo nuevo valor anterior vecchio nuovo valore
     """.split()
 )
 _LABELLED = frozenset(
@@ -139,16 +143,18 @@ _LABELLED = frozenset(
     """.split()
 )
 # A code of OAuth, a key as JSON (RFC 7517), a table as JSON, a Secret of Kubernetes, a key of AWS
-# KMS, a login of Docker or npm: `walk` looks at the value, and at what is beside these.
-_LOOK = frozenset({"code", "kty", "columns", "kind", "ciphertextblob", "auth"})
+# KMS, a login of Docker or npm, an AppRole of Vault: `walk` looks at the value of these, and at
+# what is beside it.
+_LOOK = frozenset({"code", "kty", "columns", "kind", "ciphertextblob", "auth", "secretid"})
 
 # Key names come from code and schemas, so they are few and short; the limits are for hostile bodies
 # with random keys.
 _USUAL_LIMIT = 16
 _KNOWN_KEYS_LIMIT = 4096
 _KNOWN_KEY_LENGTH = 128
-# So many words at the end of a name decide.
+# So many words at the end of a name decide, and so many characters.
 _LAST_WORDS = 12
+_LONGEST_END = 256
 
 # Too short and too plain for a token.
 _PLAIN_NAME = re.compile(r"[\w.-]{,14}|[a-z]+(?:[._-][a-z]+){,6}|[A-Za-z]{,30}", re.ASCII)
@@ -225,11 +231,11 @@ class SecretNames:
                 self.verdicts[key] = verdict
                 kind = verdict & KIND
                 if kind and kind != GIVEN and not verdict & (LABEL | VALUE | LOOK | TEXT):
-                    self.usual = ((key, f'"{key}":"', verdict), *self.usual)
-                    for forgotten, _, _ in self.usual[_USUAL_LIMIT:]:
+                    others = [usual for usual in self.usual if usual[0] != key]
+                    self.usual = ((key, f'"{key}":"', verdict), *others[: _USUAL_LIMIT - 1])
+                    for forgotten, _, _ in others[_USUAL_LIMIT - 1 :]:
                         # It is judged again, and so is among the newest, when it comes again.
                         self.verdicts.pop(forgotten, None)
-                    self.usual = self.usual[:_USUAL_LIMIT]
         return verdict
 
     def _verdict(self, key: str) -> int:
@@ -249,11 +255,14 @@ class SecretNames:
             flags |= LABEL
         if all(word in _VALUES for word in words) or (about and words[1] in _VALUES):
             flags |= VALUE
-        if joined in _LOOK:
+        if joined in _LOOK and key.lower().replace("_", "") == joined:
             flags |= LOOK
         if self._use_nouns:
             words = words[-_LAST_WORDS:]
-            flags |= self._kind(words, "".join(words))
+            kind = self._kind(words, "".join(words))
+            # The words alone would find "password" in "pa_ssw_ord", and `Suspects` would not.
+            if kind and _SEEN.search(lowered(composed(unquote(key[-_LONGEST_END:])))):
+                flags |= kind
         return flags
 
     def _kind(self, words: list[str], joined: str) -> int:
@@ -313,23 +322,27 @@ _LONG = sorted(
 _ENDS = tuple(noun for noun, _ in _LONG)
 
 
-def _pattern() -> str:
+def _pattern(separator: str, separators: str, most_tails: int) -> str:
     """Return the pattern of every noun with its tails, in lower case."""
     by_first: dict[str, list[str]] = {}
     nouns = sorted((n for text in NOUNS.values() for n in text.split()), key=len, reverse=True)
     for noun in nouns:
-        by_first.setdefault(noun[0], []).append(noun[1:].replace("-", r"[_\-. ]?"))
+        by_first.setdefault(noun[0], []).append(noun[1:].replace("-", separator))
     # By the first letter: `re` looks at a place only if one of these is there.
     any_noun = "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in by_first.items())
     tails = "|".join(sorted(TAILS, key=len, reverse=True))
     # Neither "s" nor a tail is the beginning of another word: "tokenSecret", "password changed".
     return (
         rf"(?:{any_noun})(?:s(?=(?:{tails})|[^a-z]|\Z))?"
-        rf"(?:[_\-. \]\[]{{0,2}}(?:{tails}|[0-9]{{1,3}})){{0,{_MOST_TAILS}}}(?![a-z])"
+        rf"(?:{separators}(?:{tails}|[0-9]{{1,3}})){{0,{most_tails}}}(?![a-z])"
     )
 
 
-_NOUN_PATTERN = _pattern()
+_NOUN_PATTERN = _pattern(r"(?:[_\-. ]{0,2}|\[)", r"[_\-. \]\[]{0,2}", _MOST_TAILS)
+# What `Suspects` sees in a name: its pattern for Rust has the same separators.
+_SEEN = re.compile(
+    _pattern(r"(?:[^\w\"\\]|_){0,3}", r"(?:[^\w\"\\]|_){0,3}", _LAST_WORDS) + r"[\W_]*\Z"
+)
 
 
 def lowered(text: str) -> str:

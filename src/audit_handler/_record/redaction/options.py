@@ -27,6 +27,9 @@ _LOGIN = re.compile(
     r"(?!\d+(?::\d+)*(?!\S))(?=[^\s-]\S{3})"
 )
 _NO_LOGIN = re.compile(r"\b(?:docker[ \t]+(?:run|exec|create)|podman|ssh|scp|nmap|mkdir|ps)\b")
+# Communities, and keys of authentication and privacy.
+_SNMP = re.compile(r"\bsnmp(?:get|set|walk|trap|inform|bulk|table|status)")
+_SNMP_SECRET = re.compile(r"(?<=[ \t])-[cAX][ \t]+(?=[^\s-])")
 # Up to the next command of the line.
 _REST = r"\b[^\n|;]{0,100}?[ \t]"
 _TOOLS = re.compile(
@@ -55,7 +58,14 @@ _TOOLS = re.compile(
             r"\blftp[ \t]+-u[ \t]+[^\s,]{1,64},",
             r"\bnet[ \t]+use[ \t]+\S+[ \t]+\S+[ \t]+(?=[^\s/])",
             r"\bwpa_passphrase[ \t]+\S+[ \t]+",
-            r"\bsnmp\w+[ \t][^\n|;]{0,60}?-[cAX][ \t]+",
+            r"\bcertutil[ \t][^\n|;]{0,60}?-p[ \t]+",
+            r"\b(?:smbclient|rpcclient|winexe|smbmap)[ \t][^\n|;]{0,100}?-U[ \t]*[\"']?"
+            r"[^\s%\"']{1,100}%",
+            rf"\bvault[ \t]+operator[ \t]+(?:unseal|rekey){_REST}(?=[A-Za-z0-9+/]{{40}})",
+            # Network devices.
+            r"\bsnmp-server[ \t]+community[ \t]+",
+            r"\b(?:isakmp|ikev2)[ \t]+key[ \t]+(?:[06][ \t]+)?",
+            r"\b(?:tacacs|radius)-server[ \t][^\n|;]{0,80}?\bkey[ \t]+(?:[067][ \t]+)?",
             r"\bsp_addlogin[ \t]+'[^']*',[ \t]*",
             r"\s/(?:p|rp)[: ](?=[^\s/])",
             rf"\bmosquitto_(?:pub|sub){_REST}-P[ \t]+",
@@ -72,7 +82,7 @@ _TOOLS = re.compile(
 # In commands whose secret stands behind no option.
 _NO_OPTION = re.compile(
     r"net1?[ \t]+us|echo|securestring|(?:set|put|add|create|setx|auth)\"?[ \t]|login|rabbitmqctl"
-    r"|sqlplus|impdp|expdp|rman|wpa_|/r?p[: ]|sp_addlogin",
+    r"|sqlplus|impdp|expdp|rman|wpa_|/r?p[: ]|sp_addlogin|isakmp|ikev2|operator",
     re.IGNORECASE,
 )
 # A name and its value without a sign.
@@ -121,6 +131,9 @@ class Options:
                 yield from self._argument(text, found.end(), 0)
         for found in _TOOLS.finditer(text):
             yield from self._argument(text, found.end(), 0)
+        if _SNMP.search(text):
+            for found in _SNMP_SECRET.finditer(text):
+                yield from self._argument(text, found.end(), 0)
         for found in _SET.finditer(text):
             verdict = self._names.judge(found[1])
             if verdict & KIND:

@@ -37,7 +37,7 @@ _TO_VALUE = re.compile(
     (?:[\])]|%5[dD]){0,8} (?P<quote> \\{0,32}["'`] )? [\])]{0,8} [^\S\r\n]*
     (?P<sign>
       =>|->|:=|=+|:(?!:)|::(?=[ ]) | \((?=\s*[bu]?\\*["'])
-      | (?(quote) ,(?=\s*[bu]?\\*["']) | (?!) )
+      | (?(quote) (?: ,(?=\s*[bu]?\\*["']) | ;(?=s:\d{1,9}:\\*") ) | (?!) )
     )
     (?(quote) \s* | [^\S\r\n]* )
     """,
@@ -48,6 +48,7 @@ _BLOCK = re.compile(r"(?:[|>][+-]?\d?[^\S\n]*)?\r?\n([^\S\n]*)(-[^\S\n])?(?=\S)"
 # An anchor of YAML; the type of PHP's var_dump; a blank of JSON in a form.
 _BEFORE_VALUE = re.compile(
     r"&[\w-]+[^\S\r\n]+|\+{1,8}(?=\\*[\[{\"'])|(?:string|str)\(\d*\)[^\S\r\n]*(?=[\"'])"
+    r"|s:\d{1,9}:(?=\\*\")"
 )
 # Before a column's name in INSERT INTO "users" ("name", "password").
 _IN_COLUMNS = re.compile(r"\bINTO\b[^()]*\([^()]*\Z", re.IGNORECASE)
@@ -89,7 +90,7 @@ _LABELLED = re.compile(
     (?:\[(?:[^\[\]\n]{{0,100}},[^\S\r\n]*)?)?
     (?: \\*["'] (?P<quoted>[\w.\-/ \[\]]{{1,60}}) \\*["'] | (?P<name>[\w.\-/\[\]]{{1,60}}) )
     \]? (?:\r?\n[^\S\r\n]* | [,;&]?[^\S\r\n]{{0,9}} ){{1,2}}
-    (?<=[\s,;&"']) (?P<values>{_VALUE_NAME})
+    (?<=[\s,;&"']) (?!autocomplete) (?P<values>{_VALUE_NAME})
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -110,6 +111,11 @@ _SQL_GOES_ON = re.compile(r"\s*(?:,|\)|;|(?:WHERE|AND|OR|RETURNING|FROM)\b)", re
 # Characters that tell whether a line goes on as a sentence.
 _SOME = 80
 _FEW_OF_TOKEN = 6
+# Of Kubernetes: volume "db-creds" : secret "db-creds" not found.
+_NOT_FOUND = re.compile(r"""secret[ ]\\*["'][^"'\n]{1,253}["'][ ](?:not[ ]found|is[ ]forbidden)""")
+# Of syslog: passwd[3312]: pam_unix(passwd:chauthtok): password changed for kim.
+_PROGRAM = re.compile(r"[a-z]+\[\d{3,7}\]?")
+_PAM = re.compile(r"pam_\w+\(\Z")
 # "passwd: password updated successfully"
 _ABOUT = frozenset({"password", "passwords", "authentication", "token", "all"})
 _SENTENCE = re.compile(r"(?: [a-z]+)+\.?\Z")
@@ -172,10 +178,13 @@ class Pairs:
                 before = text[max(0, name_start - 3) : name_start]
                 if ":" in to_value["sign"] and (
                     before == "://"
-                    or before.endswith(":")
+                    or (before.endswith(":") and not before.endswith("::"))
                     or _MNEMONIC.fullmatch(text, name_start, position)
+                    or _PROGRAM.fullmatch(text, name_start, position)
+                    or _PAM.search(text, max(0, name_start - _FEW), name_start)
+                    or _NOT_FOUND.match(text, to_value.end())
                 ):
-                    continue  # a user in a URL, part of an ARN, the kind of a message
+                    continue  # a user in a URL, part of an ARN, what writes the message
                 if span := _value_span(text, name_start, to_value, verdict, lines):
                     yield span
                     position = max(position, span[1])

@@ -28,10 +28,22 @@ _RUN = re.compile(r"[^\s\"'<>]+")
 _VALUE = re.compile(r"""[^\s&#"<>]*""")
 
 
+# A key of an API, and not that of an object in a store.
+_API_KEY = re.compile(
+    r"api[^\s\"'<>?]{0,200}\?(?:[^\s\"'<>#?]{0,400}&)?key=((?=[\w-]{0,200}\d)[\w-]{20,200})(?![\w./-])",
+    re.IGNORECASE,
+)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
 def secrets_in_queries(text: str) -> Iterator[Span]:
     """Yield the place of each secret value in the queries and forms in *text*."""
     if "=" not in text:
         return
+    if "key=" in text:
+        for key in _API_KEY.finditer(text):
+            if not _UUID.fullmatch(key[1]):
+                yield key.span(1)
     for run in _RUN.finditer(text):
         begin, stop = run.span()
         is_signed: bool | None = None

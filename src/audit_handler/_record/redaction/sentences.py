@@ -15,8 +15,10 @@ __all__ = ["BARE", "SAID", "bare", "codes", "said"]
 SAID = re.compile(
     r"[\"']?[^\S\r\n]+(?:(?:is|was)[^\S\r\n]+)?generated(?:[^\S\r\n]+for[^\S\r\n]+[^\s:]+)?"
     r":[^\S\r\n]*(?=\S)"
-    r"|[\"']?[^\S\r\n]+(?:(?:was|has been|is|been|got)[^\S\r\n]+)?"
-    r"(?:(?:changed|set|reset|rotated|updated)[^\S\r\n]+)?(?:is|was|from|to|as)[:\s]+(?=\S)"
+    r"|[\"']?[^\S\r\n]+(?:for[^\S\r\n]+[^\s:]{1,64}[^\S\r\n]+)?"
+    r"(?:(?:was|has been|is|been|got)[^\S\r\n]+)?"
+    r"(?:(?:changed|set|reset|rotated|updated)[^\S\r\n]+)?"
+    r"(?:is|was|from|to|as|ist|lautet|est|es|\u00e8|\u00e9)[:\s]+(?=\S)"
 )
 """What stands between a name and the value that a sentence says."""
 # "requirepass x1y2z3", "enable secret 5 x1y2z3"; what looks made, and what does not.

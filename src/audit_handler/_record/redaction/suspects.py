@@ -26,10 +26,13 @@ def _any_of(words: Sequence[str]) -> str:
 
 
 def _anything_but(text: str) -> str:
-    """Return a pattern for what does not begin with *text*. (Rust has no lookahead for that.)"""
-    pattern = ""
+    """
+    Return a pattern for what does not begin with *text*, which ends in a quote, or does so with two
+    quotes. (Rust has no lookahead for that.)
+    """
+    pattern = '"'
     for letter in map(re.escape, reversed(text)):
-        pattern = f"(?:[^{letter}]|$|{letter}{pattern})" if pattern else f"(?:[^{letter}]|$)"
+        pattern = f"(?:[^{letter}]|$|{letter}{pattern})"
     return pattern
 
 
@@ -42,10 +45,11 @@ def _pattern_of_nouns() -> str:
     Return a pattern for the end of a name that `SecretNames` takes for secret, in JSON without a
     mark for its value.
     """
-    nouns = [noun.replace("-", "[_. -]?") for nouns in NOUNS.values() for noun in nouns.split()]
+    separators = r"[^a-z0-9\"]{0,3}"
+    nouns = [noun.replace("-", separators) for nouns in NOUNS.values() for noun in nouns.split()]
     return (
-        rf"(?:{_any_of(nouns)})s?(?:[_. \]\[-]{{0,2}}(?:{_any_of(list(TAILS))}|[0-9]{{1,3}}))*"
-        rf"[_.-]{{0,3}}(?:[^a-z0-9_.\"-]|$|\"{_UNMARKED})"
+        rf"(?:{_any_of(nouns)})s?(?:{separators}(?:{_any_of(list(TAILS))}|[0-9]{{1,3}}))*"
+        rf"[_.-]*(?:[^a-z0-9_.\"-]|$|\"{_UNMARKED})"
     )
 
 
@@ -56,6 +60,8 @@ def _pattern_of_vendors() -> str:
     )
 
 
+# Between two arguments, in a line or in a list.
+_NEXT = r"(?:[ \t]+|\\*\",\s?\\*\")"
 # The boundaries of words are those of ASCII: at others, the fast engine of Rust gives up at the
 # first letter that is not ASCII, and everything takes 500 times as long.
 _RULES = "|".join(
@@ -64,15 +70,17 @@ _RULES = "|".join(
         # What has no noun: commands, parameters of URLs, SQL; names that make `Walk` look at what
         # stands beside them.
         r"(?-u:\b)(?:mysql|ldap|sqlcmd|osql|redis|mongo|rabbitmqctl|sqlplus|impdp|expdp|mosquitto"
-        r"|htpasswd|sshpass|snmp|wpa_|net1? us|identified|sp_addlogin|auth=\(|login\()",
+        r"|htpasswd|sshpass|snmp|wpa_|identified|isakmp|ikev2|tacacs-|radius-|certutil|smbclient|pdo|sp_addlogin|auth=\(|login\("
+        rf"|net1?{_NEXT}us|sudo{_NEXT}-s)",
+        # With arguments in a line or in a list.
         r"(?-u:\b)(?:docker|podman|helm|skopeo|buildah|nerdctl|oras|crane|az|bcp|cargo|vault|lftp"
-        r"|zip|unzip|7z|setx|snyk|curl|kubectl|twine|oc|cqlsh)[ \t]",
-        r"basicauth|credentials?\(|\s/r?p[: ]",
+        r"|zip|unzip|7z|setx|snyk|curl|kubectl|twine|oc|cqlsh)(?:[ \t]|\\*\",)",
+        r"basicauth|credentials?\(|[\s\"]/r?p[: ]",
         # Transcripts; logins of Docker and npm.
         r"auth\\*\"?[ \t]+(?:\\*\"|(?:plain|login|xoauth2|oauthbearer)[ \t])|login[ \t]+\\*\"",
         r"auth(?:\\*[\"'])?\s{0,3}[:=]\s{0,3}(?:\\*[\"'])?[a-z0-9+/]{8}",
-        r"(?:^|[^\w.-])(?:-u|-a|--user|--auth|--proxy)|-stdin(?-u:\b)|securestring|sudo[ \t]+-s",
-        r"(?-u:\b)(?:sig|signature|code)=|\\*\"(?:code|kty|columns|ciphertextblob)\\*\":",
+        r"(?:^|[^\w.-])(?:-u|-a|--user|--auth|--proxy)|-stdin(?-u:\b)|securestring",
+        r"(?-u:\b)(?:sig|signature|code)=|api[^\s\"]*[?&]key=|\\*\"_*(?:code|kty|columns|ciphertext_*blob|secret_*id)_*\\*\":",
         r"\\*\"kind\\*\":\s*\\*\"secret",
         # Shapes.
         r"(?-u:\b)(?:bearer|basic|token|apikey|negotiate|ntlm|digest) |---- ?begin",
@@ -90,8 +98,8 @@ _ESCAPES = (
     r"|&(?:quot|apos|amp|lt|gt|colon|equals|#\d{1,4}|#x[0-9a-f]{1,4});"
 )
 
-# In JSON.
-_CONTROL_CHARACTER = re.compile(r"\\[nrtbf]")
+# In JSON: a control character, or a backslash.
+_ESCAPED = re.compile(r"\\([nrtbf\\])")
 
 # Texts that are not secret but need the slow rules to say so, such as a message about a password.
 _KNOWN_LIMIT = 1024
@@ -118,8 +126,17 @@ def _compiled(pattern: str) -> Callable[[str], bool]:
 
 
 def _composed(text: str) -> str:
-    """Return *text* with its letters composed, and a sign for what is no text of Rust."""
-    return composed(text.encode("utf-8", "replace").decode())
+    """
+    Return *text* with its letters composed, a sign for what is no text of Rust, and no marks: the
+    quotes around them may have been other signs.
+    """
+    text = text.encode("utf-8", "replace").decode()
+    other = composed(text)
+    return other if other == text else other.replace(REDACTED, "?")
+
+
+def _shown(escaped: re.Match[str]) -> str:
+    return escaped[0] if escaped[1] == "\\" else " "
 
 
 class Suspects:
@@ -153,9 +170,7 @@ class Suspects:
     def may_be_in_json(self, text: str) -> bool:
         """Return whether the JSON *text* may hold a secret."""
         # An "n" behind a backslash is no letter before a token.
-        return self.may_be_in(text) or (
-            "\\" in text and self.may_be_in(_CONTROL_CHARACTER.sub(" ", text))
-        )
+        return self.may_be_in(text) or ("\\" in text and self.may_be_in(_ESCAPED.sub(_shown, text)))
 
     def is_clean(self, text: str) -> bool:
         """Return whether *text*, which `may_be_in` suspects, is known to hold no secret."""

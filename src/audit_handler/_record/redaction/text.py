@@ -35,7 +35,7 @@ _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 # has no pair.
 _SIGN = re.compile(
     r"""[=:<>'"`\n,|]|(?<![\w.])-"""
-    r"|[ \t](?:is|was|from|to|as|set|put|add|by|user|securestring)[ \t:]",
+    r"|[ \t](?:is|was|from|to|as|set|put|add|by|user|securestring|ist|lautet|est|es|è|é)[ \t:]",
     re.IGNORECASE,
 )
 # "requirepass x1y2z3": only a blank between a name and a value that looks made.

@@ -33,7 +33,7 @@ from audit_handler._record.redaction.values import (
 
 __all__ = ["Walk"]
 
-_NAME = re.compile(r"[\w.\-\[\]: /]{1,64}")
+_NAME = re.compile(r"[\w.\-\[\]: /]{1,64}(?: \([\w .-]{1,40}\))?")
 _MADE = re.compile(r"(?=\S*\d)\S{8,}|\S{16,}")
 _SENTENCE = re.compile(r"[A-Za-z][a-z']*(?: [a-z']+)+[.!]?")
 _LONGEST_LABEL = 128
@@ -189,7 +189,8 @@ class Walk:
                 continue
             for part in item if type(item) in (list, tuple) else (item,):
                 if type(part) is str and len(part) <= _LONGEST_LABEL and _NAME.fullmatch(part):
-                    verdict = judge(part)
+                    # "Password (guest)".
+                    verdict = judge(part.partition(" (")[0])
                     # {"type": "otp", "from": "1.2.3.4", "to": "app"} has no label.
                     if verdict & KIND and (is_certain or name.lower() not in _WEAK_LABELS):
                         return verdict
@@ -218,6 +219,8 @@ class Walk:
         auth = beside.get("auth")
         if type(auth) is str and is_user_and_password(auth):
             hidden.update(("auth", "_auth"))
+        if "roleid" in beside:
+            hidden.update(("secret_id", "secretid"))
         if "ciphertextblob" in beside:
             hidden.add("plaintext")
         columns = beside.get("columns")
