@@ -409,6 +409,33 @@ def test_what_names_a_thing_is_not_searched_for_secrets() -> None:
     assert arn == row_of(resource_id=arn)["resource_id"]
 
 
+@pytest.mark.parametrize("deleted", ["args", "process", "created", "name"])
+def test_an_extra_of_a_record_with_fewer_attributes_is_stored(deleted: str) -> None:
+    record = record_of()
+    value = record.__dict__.pop(deleted)
+    record.first, record.second = "a", "b"
+    setattr(record, deleted, value)
+
+    row = decoded(encoder_with(), record)
+
+    assert ("a", "b") == (row["metadata"]["first"], row["metadata"]["second"])
+
+
+def test_what_a_class_of_records_sets_before_the_rest_is_stored() -> None:
+    class Record(logging.LogRecord):
+        def __init__(self, *args: Any) -> None:
+            self.tenant = "t-1"
+            super().__init__(*args)
+            del self.processName
+
+    record = Record("app", logging.INFO, "app.py", 1, "done", (), None)
+    record.created, record.shop = record_of().created, "s-1"
+
+    row = decoded(encoder_with(), record)
+
+    assert {"tenant": "t-1", "shop": "s-1"} == row["metadata"]
+
+
 # Anything
 
 JSONABLE = st.recursive(

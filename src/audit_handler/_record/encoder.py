@@ -55,8 +55,9 @@ _NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
     REDACT_EXCEPT,
 }
 _NO_NAMES: frozenset[str] = frozenset()
-# What a record has before its extras, in this order.
-_FIRST_NAMES = list(vars(logging.makeLogRecord({})))
+# What a record has before its extras ends in this name.
+_LAST = len(vars(logging.makeLogRecord({}))) - 1
+_LAST_NAME = list(vars(logging.makeLogRecord({})))[_LAST]
 
 # The columns of two kinds; every column of another kind has a reader. Text columns have no reader,
 # because a call would cost more than everything else that plain text needs.
@@ -154,8 +155,9 @@ class RecordEncoder:
         others: dict[str, Any] = {}
         given = record.__dict__
         extras: Iterable[tuple[str, Any]] = given.items()
-        if list(islice(given, len(_FIRST_NAMES))) == _FIRST_NAMES:
-            extras = islice(extras, len(_FIRST_NAMES), None)
+        # `LogRecord` sets its names in one order: if the last is in its place, none was deleted.
+        if type(record) is logging.LogRecord and next(islice(given, _LAST, None), "") == _LAST_NAME:
+            extras = islice(extras, _LAST + 1, None)
         sources: tuple[tuple[Iterable[tuple[str, Any]], frozenset[str]], ...]
         sources = ((extras, _NOT_EXTRAS),)
         if bound:

@@ -341,7 +341,7 @@ def _pattern(separator: str, separators: str, most_tails: int) -> str:
 _NOUN_PATTERN = _pattern(r"(?:[_\-. ]{0,2}|\[)", r"[_\-. \]\[]{0,2}", _MOST_TAILS)
 # What `Suspects` sees in a name: its pattern for Rust has the same separators.
 _SEEN = re.compile(
-    _pattern(r"(?:[^\w\"\\]|_){0,3}", r"(?:[^\w\"\\]|_){0,3}", _LAST_WORDS) + r"[\W_]*\Z"
+    _pattern(r"(?:[^\w\"\\]|_){0,2}", r"(?:[^\w\"\\]|_){0,2}", _LAST_WORDS) + r"[\W_]*\Z"
 )
 
 

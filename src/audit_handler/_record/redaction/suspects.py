@@ -45,7 +45,7 @@ def _pattern_of_nouns() -> str:
     Return a pattern for the end of a name that `SecretNames` takes for secret, in JSON without a
     mark for its value.
     """
-    separators = r"[^a-z0-9\"]{0,3}"
+    separators = r"[^a-z0-9\"]{0,2}"
     nouns = [noun.replace("-", separators) for nouns in NOUNS.values() for noun in nouns.split()]
     return (
         rf"(?:{_any_of(nouns)})s?(?:{separators}(?:{_any_of(list(TAILS))}|[0-9]{{1,3}}))*"
