@@ -248,8 +248,8 @@ def test_ids_hashes_and_long_words_stay(value: str) -> None:
 
 
 def test_each_shape_has_a_name_and_is_used() -> None:
-    assert 8 == len(SHAPES)
+    assert 9 == len(SHAPES)
     value = f"{KEY} hvs.{made(24)} $2b$12${made(53)} a://b:c@d bearer a1b2c3d4e5f6 4111111111111111"
-    value += f" /reset/{made(20)}1a _auth=YW5uOmh1bnRlcjI="
+    value += f" /reset/{made(20)}1a _auth=YW5uOmh1bnRlcjI= 4539908240759437=28121010000"
 
-    assert [1] * 8 == [len(list(find(value))) for find in SHAPES.values()]
+    assert [1] * 9 == [len(list(find(value))) for find in SHAPES.values()]

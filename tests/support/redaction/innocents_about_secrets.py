@@ -8,6 +8,18 @@ INNOCENTS: Listed = {
     "about a secret": [
         ("pass for a bus", {"x": {"bus_pass": "zone 2, valid to 2026-07-31"}}, "zone 2, valid to"),
         ("secret_id alone", {"x": {"secret_id": "prod/db", "version": 3}}, "prod/db"),
+        (
+            "Vault's own audit",
+            {"x": {"role_id": f"hmac-sha256:{'ab' * 32}", "secret_id": f"hmac-sha256:{'cd' * 32}"}},
+            "cdcdcdcd",
+        ),
+        ("role and secret of AWS", {"x": {"roleId": "AROA1", "secretId": "prod/db"}}, "prod/db"),
+        ("code of an error", {"x": {"code": "ECONNREFUSED", "client_id": "web"}}, "ECONNREFUSED"),
+        (
+            "alternative text",
+            {"x": {"type": "image", "name": "pin", "alt": "A map pin"}},
+            "A map pin",
+        ),
         ("keywords", {"x": {"palabras_clave": "viajes, playa"}}, "viajes, playa"),
         ("method of auth", {"x": {"auth": "oauth2-device-flow", "auths": 2}}, "oauth2-device-flow"),
         ("id of auth", {"x": {"auth": "c2Vzc2lvbjEyMzQ1Ng=="}}, "c2Vzc2lvbjEyMzQ1Ng=="),

@@ -326,7 +326,10 @@ SECRETS: Listed = {
         ("CEF", "CEF:0|A|P|1|100|Login|3|suser=ann cs1Label=password cs1=MADE"),
         ("CEF, label behind", "CEF:0|A|P|1|100|Login|3|cs2=MADE cs2Label=apiKey act=ok"),
         ("label with a remark", {"x": [{"label": "Wi-Fi password (guest)", "value": "MADE"}]}),
-        ("German", {"x": {"feld": "Passwort", "alt": "MADE", "neu": ""}}),
+        ("German", {"x": {"feld": "Passwort", "neu": "MADE"}}),
+        ("CEF, two words", "Login|3|suser=ann cs1Label=User Password cs1=correct MADE act=ok"),
+        ("path of a change", {"x": {"path": "/password", "old": "x", "new": "MADE"}}),
+        ("raw headers", {"x": {"rawHeaders": ["Host", "a.b", "Cookie", "sid=MADE"]}}),
         ("answer of a form", {"x": [{"label": "Password", "answer": "MADE"}]}),
     ],
     "name that holds it": [

@@ -146,11 +146,10 @@ SECRETS: Listed = {
         ("a key of redact_keys, upper case", {"request_body": {"CONTRASE\u00d1A": "MADE"}}),
         ("password_hash", {"old_value": {"id": 7, "password_hash": "MADE"}}, bcrypt),
         ("xsrfToken", {"request_body": {"xsrfToken": "MADE"}}, hex32),
-        ("skey", "Loading duo.conf: ikey=DIMKB host=h.example.org skey=MADE", token("", 40)),
         ("streamKey", {"x": {"streamKey": "MADE", "title": "Speedrun"}}, token("live_", 36)),
         ("SessionTicket", {"x": {"PlayFabId": "6ADC", "SessionTicket": "MADE"}}, base64_of(60)),
         ("jsessionid", "GET /cart;jsessionid=MADE 200", token("", 32, HEX)),
-        ("tan", {"x": {"transfer": "t-7", "tan": "MADE"}}, digits(6)),
+        ("photoTAN", {"x": {"transfer": "t-7", "photoTAN": "MADE"}}, digits(6)),
         ("authtok", "ldap_default_authtok = MADE\nldap_default_authtok_type = password"),
         ("snmpCommunity", {"new_value": {"snmpCommunity": "MADE", "snmpVersion": "2c"}}),
         ("API-Schl\u00fcssel", {"x": {"API-Schl\u00fcssel": "MADE"}}, token("", 32)),
@@ -164,7 +163,7 @@ SECRETS: Listed = {
         (
             "secret_id of an AppRole",
             {"x": {"role_id": "a0-65", "secret_id": "MADE"}},
-            token("", 36),
+            uuid,
         ),
         (
             "pin_block",
@@ -173,7 +172,6 @@ SECRETS: Listed = {
         ),
         ("memorable_word", {"x": {"memorable_word": {"old": "MADE", "new": None}}}),
         ("recovery key", {"x": {"FileVaultRecoveryKey": "MADE"}}, token("BZ74-", 19)),
-        ("network_key", {"x": {"pan_id": 6754, "network_key": "MADE"}}, token("", 32, HEX)),
         (
             "X-PAN-KEY",
             {"request_headers": "Host: fw1\r\nX-PAN-KEY: MADE\r\nAccept: */*"},

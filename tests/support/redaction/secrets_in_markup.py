@@ -184,6 +184,11 @@ SECRETS: Listed = {
         ("several documents", {"request_body": "a: 1\n---\nclientSecret: MADE\n...\n"}),
     ],
     "table": [
+        ("HTML, beside", "<table><tr><th>Password</th><td>MADE</td></tr></table>"),
+        (
+            "HTML, bold",
+            "<TABLE><TR><TH><b>Password</b></TH><TH>n</TH></TR><TR><TD>MADE</TD><TD>1</TD></TR></TABLE>",
+        ),
         ("CSV", {"request_body": "name,password,role\nann,MADE,admin\n"}),
         (
             "CSV in quotes",

@@ -12,6 +12,7 @@ from tests.support.redaction.values import (
     hex40,
     hex64,
     jwt,
+    luhn,
     token,
     words,
 )
@@ -68,7 +69,7 @@ SECRETS: Listed = {
         (
             "key of an API",
             {"endpoint": "https://h/api/v2/?format=json&key=MADE&n=4"},
-            token("1", 31),
+            hex32,
         ),
         ("encoded letter in the name", {"request_body": "user=ann&p%61ssword=MADE"}),
         ("encoded brackets", {"request_body": "user%5Bpassword%5D=MADE&x=1"}),
@@ -145,6 +146,9 @@ SECRETS: Listed = {
         ("plus for blanks", {"request_body": "user=ann&password=a+b+MADE&x=1"}),
     ],
     "JSON in a text": [
+        ("card as a number", 'pay {"n": MADE}', luhn("4539", 16)),
+        ("forged sign", 'a {"x":"y"} {%00999%00} %70assword=MADE'),
+        ("marks of a change", 'diff {"path":"/password","old":"alpha1","new":"MADE"}'),
         (
             "label behind a prefix",
             'INFO payload: {"name": "password", "id": 5, "kind": "x", "value": "MADE"} ok',

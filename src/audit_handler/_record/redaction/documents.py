@@ -63,6 +63,8 @@ _CALL = re.compile(
     r"(?:\bauth=|BasicAuth|Credentials?|\blogin)"
     r"\(\s*[bu]?([\"'])[^\"'\n]{0,200}\1,\s*[bu]?[\"']"
 )
+_TAG_IN_CELL = re.compile(r"<[^<>]*>")
+_VALUE_CELL = re.compile(r"\s*<td\b", re.IGNORECASE)
 _TABLE_TAG = re.compile(r"<(/?)(table|tr|th|td)\b[^<>]*>", re.IGNORECASE)
 # In a trace of PHP, the third.
 _CONNECTION = re.compile(
@@ -89,7 +91,7 @@ class Documents:
         """Yield the (start, end) of each secret value in *text*."""
         if "</" in text:
             yield from self._elements(text)
-            if "<t" in text:
+            if _TABLE_TAG.search(text):
                 yield from self._cells(text)
         if "name=" in text and "\n" in text:
             yield from self._parts(text)
@@ -147,24 +149,32 @@ class Documents:
                 position = end
 
     def _cells(self, text: str) -> Iterator[Span]:
-        """Yield the places of the cells of HTML tables that are below a secret name."""
-        verdicts: list[int] = []
-        is_first, column, start = True, 0, 0
+        """Yield the places of the cells of HTML tables that are below or beside a secret name."""
+        # Verdicts on the names of the columns, and on the name of this row.
+        columns: list[int] = []
+        row = column = start = 0
         for tag in _TABLE_TAG.finditer(text):
-            is_end, name = tag[1], tag[2].lower()
-            if name == "table":
-                verdicts, is_first = [], True
-            elif name == "tr":
-                is_first, column = not verdicts, 0
+            is_end, kind = tag[1], tag[2].lower()
+            if kind == "table":
+                columns = []
+            if kind in ("table", "tr"):
+                row = column = start = 0
             elif not is_end:
                 start = tag.end()
-            elif is_first:
-                verdicts.append(self._names.judge(text[start : tag.start()].strip()))
-            else:
-                verdict = verdicts[column] if column < len(verdicts) else 0
-                if verdict & KIND and not stays(text[start : tag.start()], verdict):
-                    yield start, tag.start()
+            elif start:
+                span = start, tag.start()
+                start = 0
+                verdict = columns[column] if column < len(columns) and not row else row
                 column += 1
+                if kind == "td":
+                    if verdict & KIND and not stays(text[slice(*span)], verdict):
+                        yield span
+                elif span[1] - span[0] <= _LONGEST_LABEL:
+                    name = _TAG_IN_CELL.sub("", text[slice(*span)]).strip()
+                    row = self._names.judge(name)
+                    columns[column - 1 :] = [row]
+                    # The next one may be the name of the next column.
+                    row = row if _VALUE_CELL.match(text, tag.end()) else 0
 
     def _parts(self, text: str) -> Iterator[Span]:
         for part in _PART.finditer(text):

@@ -6,6 +6,7 @@ and a name that occurs twice.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ __all__ = [
     "Literal",
     "Members",
     "parsed",
+    "past_sign",
     "places_in",
     "rewritten",
     "with_objects",
@@ -36,9 +38,14 @@ _decoder = json.JSONDecoder(
     object_pairs_hook=Members, parse_float=Literal, parse_int=Literal, parse_constant=Literal
 )
 _BEGIN = re.compile(r"""[{\[]\s*["{\[]""")
-_FIRST_COLON = re.compile(r'":( ?)')
-# In place of an object.
-_SIGN = re.compile(r"\{\0(\d{1,6})\0\}")
+# A text, a sign, or a number or literal.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+# In place of an object stands its number in letters, because rules look for digits, and what nobody
+# can guess.
+_NONCE = "".join(chr(ord("a") + byte % 26) for byte in os.urandom(8))
+_SIGN = re.compile(rf"\{{\0{_NONCE}([a-j]{{1,7}})\0\}}")
+_TO_LETTERS = str.maketrans("0123456789", "abcdefghij")
+_TO_DIGITS = str.maketrans("abcdefghij", "0123456789")
 # Characters in which a list of objects shows its first one.
 _SOME = 16
 # So often a text is read at most, in search of what is whole in it; and so many times reading
@@ -107,8 +114,8 @@ def written(value: Any, *, comma: str, colon: str) -> str:
 
 def rewritten(text: str, redact: Callable[[Any], Any]) -> str | None:
     """
-    Return a JSON *text* after *redact* has changed what `json_text.parsed` returns: as it is if it
-    changed nothing, and None if it is not JSON, or too deep.
+    Return a JSON *text* after *redact* has changed what `json_text.parsed` returns: with all that
+    it did not change as it is, and None if it is not JSON, or too deep.
     """
     start = len(text) - len(text.lstrip("\ufeff \t\r\n"))
     end = len(text.rstrip())
@@ -117,18 +124,73 @@ def rewritten(text: str, redact: Callable[[Any], Any]) -> str | None:
         redacted = redact(value)
         if redacted == value:
             return text
-        # As it was written first: {"a": 1, "b": 2} or {"a":1,"b":2}.
-        first = _FIRST_COLON.search(text, start)
-        comma, colon = (", ", ": ") if first and first[1] else (",", ":")
-        return text[:start] + written(redacted, comma=comma, colon=colon) + text[end:]
+        return text[:start] + _Patch(text[start:end]).patched(value, redacted) + text[end:]
     except (ValueError, RecursionError):
         return None
+
+
+class _Patch:
+    """Puts other values into one JSON text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = _TOKEN.finditer(text)
+        self._pieces: list[str] = []
+        self._done = 0
+
+    def patched(self, before: Any, after: Any) -> str:
+        """
+        Return the text of *before*, with the parts of *after* that are not the same.
+
+        Args:
+            before: What `parsed` returned of the text.
+            after: The same, with other names and values, or one value in place of a whole object or
+                list.
+
+        Raises:
+            ValueError: *after* has more or fewer parts.
+        """
+        self._value(before, after)
+        return "".join((*self._pieces, self._text[self._done :]))
+
+    def _value(self, before: Any, after: Any) -> None:
+        first = next(self._tokens)
+        if type(before) is Members and type(after) is Members:
+            for (name, item), (shown, left) in zip(before, after, strict=True):
+                self._put(next(self._tokens), name, shown)
+                next(self._tokens)
+                self._value(item, left)
+                next(self._tokens)
+            if not before:
+                next(self._tokens)
+        elif type(before) is list and type(after) is list:
+            for item, left in zip(before, after, strict=True):
+                self._value(item, left)
+                next(self._tokens)
+            if not before:
+                next(self._tokens)
+        else:
+            last, depth = first, int(first[0] in ("{", "["))
+            while depth:
+                last = next(self._tokens)
+                depth += (last[0] in ("{", "[")) - (last[0] in ("}", "]"))
+            self._put(first, before, after, last)
+
+    def _put(
+        self, first: re.Match[str], before: Any, after: Any, last: re.Match[str] | None = None
+    ) -> None:
+        if before != after:
+            self._pieces += (
+                self._text[self._done : first.start()],
+                written(after, comma=",", colon=":"),
+            )
+            self._done = (last or first).end()
 
 
 def without_objects(text: str, redact: Callable[[Any], Any]) -> tuple[str, list[str]]:
     """
     Return *text* with a sign in place of each JSON object or list of objects in it, and these after
-    `rewritten` has changed them. `with_objects` puts them back. *text* has no null characters.
+    `rewritten` has changed them. `with_objects` puts them back.
     """
     pieces: list[str] = []
     objects: list[str] = []
@@ -138,7 +200,8 @@ def without_objects(text: str, redact: Callable[[Any], Any]) -> tuple[str, list[
         if shown is None:
             continue
         if "{" in text[start : min(end, start + _SOME)]:
-            pieces += (text[done:start], f"{{\0{len(objects)}\0}}")
+            number = str(len(objects)).translate(_TO_LETTERS)
+            pieces += (text[done:start], f"{{\0{_NONCE}{number}\0}}")
             objects.append(shown)
         else:
             # For rules that read a list with the text around it: the values of a statement in SQL.
@@ -151,4 +214,9 @@ def with_objects(text: str, objects: Sequence[str]) -> str:
     """Return *text*, which `without_objects` returned, with what is left of its *objects*."""
     if not objects:
         return text
-    return _SIGN.sub(lambda found: objects[int(found[1])], text)
+    return _SIGN.sub(lambda found: objects[int(found[1].translate(_TO_DIGITS))], text)
+
+
+def past_sign(text: str, end: int) -> int:
+    """Return *end*, or the end of the sign of `without_objects` whose bracket it stands before."""
+    return end + 1 if text.startswith("\0}", end - 1) else end

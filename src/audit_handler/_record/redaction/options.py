@@ -28,7 +28,7 @@ _LOGIN = re.compile(
 )
 _NO_LOGIN = re.compile(r"\b(?:docker[ \t]+(?:run|exec|create)|podman|ssh|scp|nmap|mkdir|ps)\b")
 # Communities, and keys of authentication and privacy.
-_SNMP = re.compile(r"\bsnmp(?:get|set|walk|trap|inform|bulk|table|status)")
+_SNMP = re.compile(r"\bsnmp[a-z]+[ \t][^\n|;]*")
 _SNMP_SECRET = re.compile(r"(?<=[ \t])-[cAX][ \t]+(?=[^\s-])")
 # Up to the next command of the line.
 _REST = r"\b[^\n|;]{0,100}?[ \t]"
@@ -51,21 +51,23 @@ _TOOLS = re.compile(
             r"\b(?:sqlplus|impdp|expdp|rman)[ \t]+(?:-\S+[ \t]+)*[^\s/@]{1,64}/(?=[^\s/])",
             r"\b(?:un)?zip[ \t]+-P[ \t]*",
             # Transcripts of SMTP, IMAP and Redis.
-            r"\bAUTH[ \t]+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER)[ \t]+(?=\S{8})",
-            r"\bLOGIN[ \t]+\"[^\"\n]{1,200}\"[ \t]+(?=\")",
-            r"\"AUTH\"[ \t]+(?:\"[^\"\n]{1,200}\"[ \t]+)?(?=\")",
+            r"(?-i:\bAUTH[ \t]+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER)[ \t]+"
+            r"(?=[\w+/=]{8})(?![a-z]+\b))",
+            r"(?-i:\bLOGIN)[ \t]+\"[^\"\n]{1,200}\"[ \t]+(?=\")",
+            r"(?-i:\"AUTH\")[ \t]+(?:\"[^\"\n]{1,200}\"[ \t]+)?(?=\")",
             r"\b7z[ \t]+\w[ \t]+-p(?=\S)",
             r"\blftp[ \t]+-u[ \t]+[^\s,]{1,64},",
             r"\bnet[ \t]+use[ \t]+\S+[ \t]+\S+[ \t]+(?=[^\s/])",
             r"\bwpa_passphrase[ \t]+\S+[ \t]+",
-            r"\bcertutil[ \t][^\n|;]{0,60}?-p[ \t]+",
+            r"\bcertutil[ \t]+-[^\n|;]{0,60}?-p[ \t]+",
             r"\b(?:smbclient|rpcclient|winexe|smbmap)[ \t][^\n|;]{0,100}?-U[ \t]*[\"']?"
             r"[^\s%\"']{1,100}%",
             rf"\bvault[ \t]+operator[ \t]+(?:unseal|rekey){_REST}(?=[A-Za-z0-9+/]{{40}})",
             # Network devices.
-            r"\bsnmp-server[ \t]+community[ \t]+",
-            r"\b(?:isakmp|ikev2)[ \t]+key[ \t]+(?:[06][ \t]+)?",
-            r"\b(?:tacacs|radius)-server[ \t][^\n|;]{0,80}?\bkey[ \t]+(?:[067][ \t]+)?",
+            r"\bsnmp-server[ \t]+community[ \t]+(?=\S+(?:[ \t]+(?:RO|RW|view|\d+)){0,2}[ \t]*$)",
+            r"\bcrypto[ \t]+isakmp[ \t]+key[ \t]+(?:[06][ \t]+)?",
+            r"\b(?:tacacs|radius)-server[ \t][^\n|;]{0,80}?\bkey[ \t]+(?:[067][ \t]+)?"
+            r"(?=\S{0,200}\d)(?=\S{6})",
             r"\bsp_addlogin[ \t]+'[^']*',[ \t]*",
             r"\s/(?:p|rp)[: ](?=[^\s/])",
             rf"\bmosquitto_(?:pub|sub){_REST}-P[ \t]+",
@@ -77,7 +79,7 @@ _TOOLS = re.compile(
             r"\bConvertTo-SecureString[ \t]+(?:-(?!AsPlainText)\w+[ \t]+|-AsPlainText[ \t]+){0,3}",
         )
     ),
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 # In commands whose secret stands behind no option.
 _NO_OPTION = re.compile(
@@ -131,8 +133,8 @@ class Options:
                 yield from self._argument(text, found.end(), 0)
         for found in _TOOLS.finditer(text):
             yield from self._argument(text, found.end(), 0)
-        if _SNMP.search(text):
-            for found in _SNMP_SECRET.finditer(text):
+        for command in _SNMP.finditer(text):
+            for found in _SNMP_SECRET.finditer(text, *command.span()):
                 yield from self._argument(text, found.end(), 0)
         for found in _SET.finditer(text):
             verdict = self._names.judge(found[1])
@@ -161,11 +163,12 @@ class Options:
         if not spans:
             return arguments
         copy = list(arguments)
-        begin = 0
+        begin = next_span = 0
         for index, text in enumerate(texts):
             end = begin + len(text)
-            inside = [start for start, stop in spans if start < end and stop > begin]
-            if inside:
-                copy[index] = text[: max(0, inside[0] - begin)] + REDACTED
+            while next_span < len(spans) and spans[next_span][1] <= begin:
+                next_span += 1
+            if next_span < len(spans) and spans[next_span][0] < end:
+                copy[index] = text[: max(0, spans[next_span][0] - begin)] + REDACTED
             begin = end + 1
         return copy

@@ -100,12 +100,15 @@ _ANOTHER_VALUE = re.compile(
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 # Of Cisco's devices: %SYS-5-PRIV_AUTH_PASS.
-_MNEMONIC = re.compile(r"%?[A-Z][A-Z0-9_]*-[0-7]-[A-Z0-9_]+")
+_MNEMONIC = re.compile(r"%[A-Z][A-Z0-9_]*-[0-7]-[A-Z0-9_]+")
 _ARROW = re.compile(r"""\\*["'][^\S\r\n]*->[^\S\r\n]*(?=\\*["'])""")
 # Custom fields of ArcSight's CEF: cs1Label=password cs1=hunter2, in any order.
-_CUSTOM_LABEL = re.compile(r"(?<!\w)(\w{2,40})Label=([\w.-]{1,64})")
-_FIELD_BEFORE = re.compile(r"(?<![^\s|])(\w{2,40})=(\S{1,256})[ \t]+\Z")
-_FIELD_AFTER = re.compile(r"[ \t]+(\w{2,40})=(\S+)")
+_CUSTOM_LABEL = re.compile(
+    r"(?<![^\s|])(\w{2,40})Label=([\w.-]{1,40}(?:[ \t][\w.()-]{1,40}){0,4}?)"
+    r"(?=[ \t]+\w{1,60}=|[ \t]*(?:$|[\r\n]))"
+)
+_FIELD_BEFORE = re.compile(r"(?<![^\s|])(\w{2,40})=([^=\n]{1,256}?)[ \t]+\Z")
+_FIELD_AFTER = re.compile(r"[ \t]+(\w{2,40})=([^=\n]+?)(?=[ \t]+\w{1,60}=|[ \t]*(?:$|[\r\n]))")
 _LONGEST_FIELD = 300
 _SQL_GOES_ON = re.compile(r"\s*(?:,|\)|;|(?:WHERE|AND|OR|RETURNING|FROM)\b)", re.IGNORECASE)
 # Characters that tell whether a line goes on as a sentence.
@@ -114,7 +117,7 @@ _FEW_OF_TOKEN = 6
 # Of Kubernetes: volume "db-creds" : secret "db-creds" not found.
 _NOT_FOUND = re.compile(r"""secret[ ]\\*["'][^"'\n]{1,253}["'][ ](?:not[ ]found|is[ ]forbidden)""")
 # Of syslog: passwd[3312]: pam_unix(passwd:chauthtok): password changed for kim.
-_PROGRAM = re.compile(r"[a-z]+\[\d{3,7}\]?")
+_PROGRAM = re.compile(r"(?:ch|g|vnc|smb)?passwd\[\d{1,7}\]?")
 _PAM = re.compile(r"pam_\w+\(\Z")
 # "passwd: password updated successfully"
 _ABOUT = frozenset({"password", "passwords", "authentication", "token", "all"})
@@ -178,7 +181,11 @@ class Pairs:
                 before = text[max(0, name_start - 3) : name_start]
                 if ":" in to_value["sign"] and (
                     before == "://"
-                    or (before.endswith(":") and not before.endswith("::"))
+                    # But for Puppet's "profile::ldap::bind_password: x".
+                    or (
+                        before.endswith(":")
+                        and not (before.endswith("::") and text[to_value.end() - 1].isspace())
+                    )
                     or _MNEMONIC.fullmatch(text, name_start, position)
                     or _PROGRAM.fullmatch(text, name_start, position)
                     or _PAM.search(text, max(0, name_start - _FEW), name_start)
@@ -196,13 +203,14 @@ class Pairs:
 
     def _custom_labels(self, text: str) -> Iterator[Span]:
         for label in _CUSTOM_LABEL.finditer(text):
-            if self._names.judge(label[2]) & KIND:
+            verdict = self._names.judge(label[2])
+            if verdict & KIND:
                 start, end = label.span()
                 for field in (
                     _FIELD_BEFORE.search(text, max(0, start - _LONGEST_FIELD), start),
                     _FIELD_AFTER.match(text, end),
                 ):
-                    if field and field[1] == label[1]:
+                    if field and field[1] == label[1] and not stays(field[2], verdict):
                         yield field.span(2)
 
     def _labelled(self, text: str) -> Iterator[Span]:

@@ -30,10 +30,9 @@ _VALUE = re.compile(r"""[^\s&#"<>]*""")
 
 # A key of an API, and not that of an object in a store.
 _API_KEY = re.compile(
-    r"api[^\s\"'<>?]{0,200}\?(?:[^\s\"'<>#?]{0,400}&)?key=((?=[\w-]{0,200}\d)[\w-]{20,200})(?![\w./-])",
-    re.IGNORECASE,
+    r"\b(?i:api)\b[^\s\"'<>?]{0,200}\?(?:[^\s\"'<>#?]{0,400}&)?key="
+    r"([0-9A-Fa-f]{32,}|(?=\w{0,200}\d)(?=\w{0,200}[a-z])(?=\w{0,200}[A-Z])\w{25,200})(?![\w./-])"
 )
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def secrets_in_queries(text: str) -> Iterator[Span]:
@@ -42,8 +41,7 @@ def secrets_in_queries(text: str) -> Iterator[Span]:
         return
     if "key=" in text:
         for key in _API_KEY.finditer(text):
-            if not _UUID.fullmatch(key[1]):
-                yield key.span(1)
+            yield key.span(1)
     for run in _RUN.finditer(text):
         begin, stop = run.span()
         is_signed: bool | None = None

@@ -263,11 +263,11 @@ class Redactor:
             if (json_text := rewritten(text, walk.redacted)) is not None:
                 return json_text
         objects: list[str] = []
-        plain_text = text
-        if walk and ("{" in text or "[" in text) and "\0" not in text:
+        redacted = self._texts.redact_shapes(text)
+        if walk and ("{" in redacted or "[" in redacted):
             # Behind a prefix, one on each line, or cut: a label may be far from its value.
-            plain_text, objects = without_objects(text, walk.redacted)
-        redacted = with_objects(self._texts.redact(plain_text), objects)
+            redacted, objects = without_objects(redacted, walk.redacted)
+        redacted = with_objects(self._texts.redact(redacted), objects)
         if redacted == text and not is_json:
             suspects.remember(text)
         return redacted

@@ -15,7 +15,9 @@ __all__ = ["BARE", "SAID", "bare", "codes", "said"]
 SAID = re.compile(
     r"[\"']?[^\S\r\n]+(?:(?:is|was)[^\S\r\n]+)?generated(?:[^\S\r\n]+for[^\S\r\n]+[^\s:]+)?"
     r":[^\S\r\n]*(?=\S)"
-    r"|[\"']?[^\S\r\n]+(?:for[^\S\r\n]+[^\s:]{1,64}[^\S\r\n]+)?"
+    r"|[\"']?[^\S\r\n]+"
+    # Not in "Accepted password for kim from 10.0.0.1".
+    r"(?:for[^\S\r\n]+[^\s:]{1,64}[^\S\r\n]+(?=(?:\w+[^\S\r\n]+)?(?:chang|set|reset|rotat|updat)))?"
     r"(?:(?:was|has been|is|been|got)[^\S\r\n]+)?"
     r"(?:(?:changed|set|reset|rotated|updated)[^\S\r\n]+)?"
     r"(?:is|was|from|to|as|ist|lautet|est|es|\u00e8|\u00e9)[:\s]+(?=\S)"
@@ -37,17 +39,18 @@ _CODE_NOUNS = "|".join(noun.replace("-", "[ _-]?") for noun in NOUNS[CODE].split
 # "one-time code 123456", "backup code v6rwr-r8yzx".
 _CODE = re.compile(
     rf"(?<![\w/-])(?:{_CODE_NOUNS})[ \t]+(\d{{4,10}}|\d{{3}}[ -]\d{{3}}"
-    r"|(?=\S{0,40}\d)[a-z0-9]{3,8}(?:-[a-z0-9]{4,8}){1,3})(?![\w-])",
+    r"|(?=[a-z]{0,7}\d)[a-z0-9]{3,8}(?:-[a-z0-9]{4,8}){1,3})"
+    r"(?![\w-]|[.,]\d|[ \t]+(?:m?s|times?|bytes?|seconds?|minutes?|hours?|rows?|requests?)\b)",
     re.IGNORECASE,
 )
 # "123456 is your Acme verification code".
 _IS_CODE = re.compile(
-    r"[ \t](?:is|was)[ \t]+(?:the[ \t]+|your[ \t]+(?:[\w-]{1,40}[ \t]+){0,4}?)"
-    rf"(?:{_CODE_NOUNS}|code|password)\b",
+    r"[ \t](?:is|was)[ \t]+your[ \t]+"
+    rf"(?:code|(?:[\w-]{{1,40}}[ \t]+){{0,4}}?(?:{_CODE_NOUNS}|password))\b",
     re.IGNORECASE,
 )
-_CODE_BEFORE = re.compile(r"(?<![\w.,-])\d(?:[ -]?\d){3,9}\Z")
-_LONGEST_CODE = 21
+_CODE_BEFORE = re.compile(r"(?<![\w.,-])(?:\d{4,10}|\d{3}[ -]\d{3})\Z")
+_LONGEST_CODE = 12
 # Characters of a token.
 _LONG = 10
 _SAID_NEXT = re.compile(r"[^\S\r\n]+to[^\S\r\n]+(?=\S)")

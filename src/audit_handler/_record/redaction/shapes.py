@@ -64,9 +64,10 @@ _SHORT_CARD = 15
 _CARD_WORD = re.compile(r"card|\bpan\b|\bcc\b|visa|diners", re.IGNORECASE)
 _CARD = re.compile(
     r"(?<![\w./+-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|3\d{3}([ -])\d{6}\2\d{4,5})"
-    # Behind the number of a magnetic stripe comes "=" and when it expires.
-    r"(?![\w/-]|=(?!\d{7})|[.,:]\d)"
+    r"(?![\w=/-]|[.,:]\d)"
 )
+# The second track (ISO/IEC 7813): number, expiry, service code.
+_STRIPE = re.compile(r"(?<![\w.=])[2-6]\d{12,18}=\d{7,20}")
 _MANY_DIGITS = re.compile(r"\d(?:[ -]?\d){12}")
 # Major industry's first digits and lengths (ISO/IEC 7812): Visa, Mastercard, American Express,
 # Discover, Diners Club, JCB, UnionPay.
@@ -177,6 +178,11 @@ def _cards(text: str) -> Iterator[Span]:
             yield found.span()
 
 
+def _stripes(text: str) -> Iterator[Span]:
+    for found in _STRIPE.finditer(text):
+        yield found.span()
+
+
 def _passes_luhn(digits: str) -> bool:
     total = 0
     for index, digit in enumerate(reversed(digits)):
@@ -194,6 +200,7 @@ SHAPES: dict[str, Callable[[str], Iterable[Span]]] = {
     "HTTP authentication": _schemes,
     "login of Docker or npm": _auths,
     "card number": _cards,
+    "magnetic stripe of a card": _stripes,
 }
 
 

@@ -69,19 +69,22 @@ _RULES = "|".join(
         _pattern_of_nouns(),
         # What has no noun: commands, parameters of URLs, SQL; names that make `Walk` look at what
         # stands beside them.
-        r"(?-u:\b)(?:mysql|ldap|sqlcmd|osql|redis|mongo|rabbitmqctl|sqlplus|impdp|expdp|mosquitto"
-        r"|htpasswd|sshpass|snmp|wpa_|identified|isakmp|ikev2|tacacs-|radius-|certutil|smbclient|pdo|sp_addlogin|auth=\(|login\("
+        r"(?-u:\b)(?:mysql|ldap|sqlcmd|osql|redis|mongo|rabbitmqctl|sqlplus|impdp|expdp|rman|mosquitto"
+        r"|htpasswd|sshpass|snmp|wpa_|identified|isakmp|tacacs-|radius-|certutil|smbclient|pdo|sp_addlogin|auth=\(|login\("
         rf"|net1?{_NEXT}us|sudo{_NEXT}-s)",
         # With arguments in a line or in a list.
         r"(?-u:\b)(?:docker|podman|helm|skopeo|buildah|nerdctl|oras|crane|az|bcp|cargo|vault|lftp"
         r"|zip|unzip|7z|setx|snyk|curl|kubectl|twine|oc|cqlsh)(?:[ \t]|\\*\",)",
         r"basicauth|credentials?\(|[\s\"]/r?p[: ]",
         # Transcripts; logins of Docker and npm.
-        r"auth\\*\"?[ \t]+(?:\\*\"|(?:plain|login|xoauth2|oauthbearer)[ \t])|login[ \t]+\\*\"",
+        rf"auth{_NEXT}(?:plain|login|xoauth2|oauthbearer){_NEXT}",
+        r"auth\\*\"?[ \t]+\\*\"|login[ \t]+\\*\"",
         r"auth(?:\\*[\"'])?\s{0,3}[:=]\s{0,3}(?:\\*[\"'])?[a-z0-9+/]{8}",
         r"(?:^|[^\w.-])(?:-u|-a|--user|--auth|--proxy)|-stdin(?-u:\b)|securestring",
         r"(?-u:\b)(?:sig|signature|code)=|api[^\s\"]*[?&]key=|\\*\"_*(?:code|kty|columns|ciphertext_*blob|secret_*id)_*\\*\":",
         r"\\*\"kind\\*\":\s*\\*\"secret",
+        # "123456 is your code".
+        r"[ \t](?:is|was)[ \t]+your[ \t]+code",
         # Shapes.
         r"(?-u:\b)(?:bearer|basic|token|apikey|negotiate|ntlm|digest) |---- ?begin",
         r"/(?:reset|password|confirm|verif|unsubscribe|magic|activat)[a-z_-]*/",

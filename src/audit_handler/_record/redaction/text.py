@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import unquote
 
 from audit_handler._record.redaction.documents import Documents
+from audit_handler._record.redaction.json_text import past_sign
 from audit_handler._record.redaction.names import SecretNames, composed
 from audit_handler._record.redaction.options import Options
 from audit_handler._record.redaction.pairs import Pairs
@@ -75,10 +76,18 @@ class SecretsInText:
         self._use_shapes = use_shapes
         self._patterns = patterns
 
-    def redact(self, text: str) -> str:
-        """Return *text*, cut to 1,048,576 characters, without its secrets."""
+    def redact_shapes(self, text: str) -> str:
+        """
+        Return *text*, cut to 1,048,576 characters, without the secrets that show whatever stands
+        around them.
+        """
         if len(text) > _MAX_TEXT:
             text = f"{text[:_MAX_TEXT]}<cut: {len(text)} characters>"
+        spans = self._shapes(text)
+        return without(text, spans) if spans else text
+
+    def redact(self, text: str) -> str:
+        """Return *text* without its secrets; `json_text.without_objects` may have made it."""
         text = self._redact(text)
         plain = text
         for _ in range(_TIMES):
@@ -92,13 +101,19 @@ class SecretsInText:
         return text
 
     def _redact(self, text: str) -> str:
-        spans = list(shapes_in(text)) if self._use_shapes else []
+        spans = self._shapes(text)
         spans += self._options.spans(text)
         if _SIGN.search(text) or _BARE.search(text):
             spans += [span for find in self._finders for span in find(text)]
+        if spans and "\0" in text:
+            spans = [(start, past_sign(text, end)) for start, end in spans]
+        return without(text, spans) if spans else text
+
+    def _shapes(self, text: str) -> list[Span]:
+        spans = list(shapes_in(text)) if self._use_shapes else []
         for pattern in self._patterns:
             spans += [found.span() for found in pattern.finditer(text)]
-        return without(text, spans) if spans else text
+        return spans
 
 
 def _unescaped(text: str) -> str:

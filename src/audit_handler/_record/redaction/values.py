@@ -27,7 +27,7 @@ _STATES = frozenset(
     present absent set unset changed unchanged updated created deleted removed revoked rotated reset
     allow allowed deny denied accepted rejected bearer basic digest negotiate hidden redacted masked
     filtered encrypted sensitive anonymized anonymous anonymous@ unknown pending verified unverified
-    empty blank not_set notset sent ending generated default
+    empty blank reused not_set notset sent ending generated default
     """.split()
 )
 # Kinds of credentials: {"credential": "webauthn"}. A password may be such a word.

@@ -45,6 +45,16 @@ _BESIDE_CODE = frozenset(
     {"granttype", "redirecturi", "clientid", "sessionstate", "iss", "codeverifier"}
 )
 _LONG_CODE = 12
+# At least two names with their values.
+_RAW_HEADERS = 4
+_SECRET_HEADERS = tuple(
+    spelling
+    for name in ("Cookie", "Set-Cookie", "Authorization", "Proxy-Authorization", "X-Api-Key")
+    for spelling in (name, name.lower())
+)
+# And no name of another header.
+_HEADER_VALUE = re.compile(r"[= ]|\d")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # The private members of a key (RFC 7518, sections 6.2.2, 6.3.2 and 6.4).
 _PRIVATE_MEMBERS = frozenset({"k", "d", "p", "q", "dp", "dq", "qi"})
 # JSON in JSON in JSON.
@@ -183,7 +193,8 @@ class Walk:
     def _label(self, pairs: Sequence[tuple[str, Any]]) -> int:
         """Return the verdict on the secret name that a label among *pairs* holds, or 0."""
         judge = self._names.judge
-        is_certain = any(_joined(name) in _STRONG_VALUES for name, _ in pairs)
+        names = {_joined(name) for name, _ in pairs}
+        is_certain = not _STRONG_VALUES.isdisjoint(names) or {"old", "new"} <= names
         for name, item in pairs:
             if not judge(name) & LABEL:
                 continue
@@ -203,9 +214,14 @@ class Walk:
         beside = {_joined(name): item for name, item in pairs}
         hidden: set[str] = set()
         code = beside.get("code")
-        if type(code) is str and (
-            # {"code": "US", "state": "CA"} is an address.
-            not _BESIDE_CODE.isdisjoint(beside) or ("state" in beside and len(code) >= _LONG_CODE)
+        if (
+            type(code) is str
+            and not code.isupper()
+            and (
+                # {"code": "US", "state": "CA"} is an address.
+                not _BESIDE_CODE.isdisjoint(beside)
+                or ("state" in beside and len(code) >= _LONG_CODE)
+            )
         ):
             hidden.add("code")
         if type(beside.get("kty")) is str:
@@ -219,7 +235,8 @@ class Walk:
         auth = beside.get("auth")
         if type(auth) is str and is_user_and_password(auth):
             hidden.update(("auth", "_auth"))
-        if "roleid" in beside:
+        secret_id = beside.get("secretid")
+        if type(secret_id) is str and "roleid" in beside and _UUID.fullmatch(secret_id):
             hidden.update(("secret_id", "secretid"))
         if "ciphertextblob" in beside:
             hidden.add("plaintext")
@@ -326,7 +343,24 @@ class Walk:
                 copy.append(self._pair(item))
             else:
                 copy.append(self.redacted(item))
-        return self._options.redacted(copy) if has_option else copy
+        if has_option:
+            return self._options.redacted(copy)
+        if len(copy) >= _RAW_HEADERS and copy[0] is value[0] and type(copy[0]) is str:
+            return self._without_headers(copy)
+        return copy
+
+    def _without_headers(self, values: list[Any]) -> list[Any]:
+        """Return a list of names and values in turn (Node's *rawHeaders*) without secret ones."""
+        return [
+            REDACTED
+            if index % 2
+            and type(item) is str
+            and (item_name := values[index - 1]) in _SECRET_HEADERS
+            and self._names.judge(item_name) & KIND
+            and _HEADER_VALUE.search(item)
+            else item
+            for index, item in enumerate(values)
+        ]
 
     def _pair(self, value: Sequence[Any]) -> Any:
         """
