@@ -111,3 +111,8 @@ def test_the_rules_of_texts_do_not_look_into_an_object_but_at_its_name() -> None
     assert f"password={REDACTED}" == redact('password={"old": "a1b2c3"}')
     assert f"a\0b password={REDACTED}" == redact('a\0b password={"old": "a1b2c3"}')
     assert "a {\0000\0} {\0007\0}" == redact("a {\0000\0} {\0007\0}")
+
+
+@pytest.mark.parametrize("shown", [Members(), Members([("a", ["1"])]), ["x"], "x"])
+def test_a_value_with_other_parts_is_written_anew(shown: Any) -> None:
+    assert written(shown, comma=",", colon=":") == rewritten('{"a": [1, 2]}', lambda _: shown)

@@ -124,7 +124,12 @@ def rewritten(text: str, redact: Callable[[Any], Any]) -> str | None:
         redacted = redact(value)
         if redacted == value:
             return text
-        return text[:start] + _Patch(text[start:end]).patched(value, redacted) + text[end:]
+        try:
+            shown = _Patch(text[start:end]).patched(value, redacted)
+        except (ValueError, StopIteration):
+            # *redact* returned more or fewer parts.
+            shown = written(redacted, comma=",", colon=":")
+        return text[:start] + shown + text[end:]
     except (ValueError, RecursionError):
         return None
 
@@ -148,7 +153,7 @@ class _Patch:
                 list.
 
         Raises:
-            ValueError: *after* has more or fewer parts.
+            ValueError, StopIteration: *after* has more or fewer parts.
         """
         self._value(before, after)
         return "".join((*self._pieces, self._text[self._done :]))

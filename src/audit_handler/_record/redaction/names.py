@@ -151,9 +151,10 @@ _LOOK = frozenset({"code", "kty", "columns", "kind", "ciphertextblob", "auth", "
 
 # Key names come from code and schemas, so they are few and short; the limits are for hostile bodies
 # with random keys.
-_USUAL_LIMIT = 16
 _KNOWN_KEYS_LIMIT = 4096
 _KNOWN_KEY_LENGTH = 128
+# Names that an application logs secrets under; each is looked for in each suspicious text.
+_USUAL_LIMIT = 16
 # So many words at the end of a name decide, and so many characters.
 _LAST_WORDS = 12
 _LONGEST_END = 256

@@ -84,7 +84,7 @@ _TOOLS = re.compile(
 # In commands whose secret stands behind no option.
 _NO_OPTION = re.compile(
     r"net1?[ \t]+us|echo|securestring|(?:set|put|add|create|setx|auth)\"?[ \t]|login|rabbitmqctl"
-    r"|sqlplus|impdp|expdp|rman|wpa_|/r?p[: ]|sp_addlogin|isakmp|ikev2|operator",
+    r"|sqlplus|impdp|expdp|rman|wpa_|/r?p[: ]|sp_addlogin|isakmp|operator",
     re.IGNORECASE,
 )
 # A name and its value without a sign.
