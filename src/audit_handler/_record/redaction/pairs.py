@@ -107,7 +107,7 @@ _CUSTOM_LABEL = re.compile(
     r"(?<![^\s|])(\w{2,40})Label=([\w.-]{1,40}(?:[ \t][\w.()-]{1,40}){0,4}?)"
     r"(?=[ \t]+\w{1,60}=|[ \t]*(?:$|[\r\n]))"
 )
-_FIELD_BEFORE = re.compile(r"(?<![^\s|])(\w{2,40})=([^=\n]{1,256}?)[ \t]+\Z")
+_FIELD_NAME = re.compile(r"(?<![^\s|])\w{2,40}\Z")
 _FIELD_AFTER = re.compile(r"[ \t]+(\w{2,40})=([^=\n]+?)(?=[ \t]+\w{1,60}=|[ \t]*(?:$|[\r\n]))")
 _LONGEST_FIELD = 300
 _SQL_GOES_ON = re.compile(r"\s*(?:,|\)|;|(?:WHERE|AND|OR|RETURNING|FROM)\b)", re.IGNORECASE)
@@ -204,14 +204,19 @@ class Pairs:
     def _custom_labels(self, text: str) -> Iterator[Span]:
         for label in _CUSTOM_LABEL.finditer(text):
             verdict = self._names.judge(label[2])
-            if verdict & KIND:
-                start, end = label.span()
-                for field in (
-                    _FIELD_BEFORE.search(text, max(0, start - _LONGEST_FIELD), start),
-                    _FIELD_AFTER.match(text, end),
-                ):
-                    if field and field[1] == label[1] and not stays(field[2], verdict):
-                        yield field.span(2)
+            if not verdict & KIND:
+                continue
+            start, end = label.span()
+            spans: list[Span] = []
+            equals = text.rfind("=", max(0, start - _LONGEST_FIELD), start)
+            name = _FIELD_NAME.search(text, max(0, equals - _LONGEST_FIELD), max(0, equals))
+            if name and name[0] == label[1]:
+                value = text[equals + 1 : start]
+                spans.append((equals + 1, equals + 1 + len(value.rstrip())))
+            after = _FIELD_AFTER.match(text, end)
+            if after and after[1] == label[1]:
+                spans.append(after.span(2))
+            yield from (span for span in spans if not stays(text[slice(*span)], verdict))
 
     def _labelled(self, text: str) -> Iterator[Span]:
         lines = _Lines(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from audit_handler._record.redaction.names import CODE, KIND, NOUNS, PASSWORD, TOKEN
+from audit_handler._record.redaction.names import CODE, KIND, NOUNS, PASSWORD, TOKEN, lowered
 from audit_handler._record.redaction.spans import TRAILING, Span, in_quotes
 from audit_handler._record.redaction.values import stays
 
@@ -40,14 +40,12 @@ _CODE_NOUNS = "|".join(noun.replace("-", "[ _-]?") for noun in NOUNS[CODE].split
 _CODE = re.compile(
     rf"(?<![\w/-])(?:{_CODE_NOUNS})[ \t]+(\d{{4,10}}|\d{{3}}[ -]\d{{3}}"
     r"|(?=[a-z]{0,7}\d)[a-z0-9]{3,8}(?:-[a-z0-9]{4,8}){1,3})"
-    r"(?![\w-]|[.,]\d|[ \t]+(?:m?s|times?|bytes?|seconds?|minutes?|hours?|rows?|requests?)\b)",
-    re.IGNORECASE,
+    r"(?![\w-]|[.,]\d|[ \t]+(?:m?s|times?|bytes?|seconds?|minutes?|hours?|rows?|requests?)\b)"
 )
 # "123456 is your Acme verification code".
 _IS_CODE = re.compile(
     r"[ \t](?:is|was)[ \t]+your[ \t]+"
-    rf"(?:code|(?:[\w-]{{1,40}}[ \t]+){{0,4}}?(?:{_CODE_NOUNS}|password))\b",
-    re.IGNORECASE,
+    rf"(?:code|(?:[\w-]{{1,40}}[ \t]+){{0,4}}?(?:{_CODE_NOUNS}|password))\b"
 )
 _CODE_BEFORE = re.compile(r"(?<![\w.,-])(?:\d{4,10}|\d{3}[ -]\d{3})\Z")
 _LONGEST_CODE = 12
@@ -84,6 +82,7 @@ def said(text: str, start: int, verdict: int) -> Iterator[Span]:
 
 def codes(text: str) -> Iterator[Span]:
     """Yield the places of codes before and behind the words for what they are."""
+    text = lowered(text)
     for found in _CODE.finditer(text):
         yield found.span(1)
     for found in _IS_CODE.finditer(text):
