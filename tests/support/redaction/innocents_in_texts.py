@@ -94,6 +94,12 @@ INNOCENTS: Listed = {
         ("CEF, kind", "cs1=JWT cs1Label=Token Type cs2=30d cs2Label=Password Age", "JWT"),
         ("CEF, state", "cs1Label=Password cs1=changed", "cs1=changed"),
         (
+            "table with names of rows",
+            "<table><tr><td></td><th>user</th><th>password</th></tr>"
+            '<tr><th scope="row">1</th><td>ann</td><td>hunter2x</td></tr></table>',
+            '"row">1</th><td>ann</td>',
+        ),
+        (
             "rows of a table",
             "<tr><td>Password</td><td>changed</td></tr><tr><td>User</td><td>kim</td></tr>",
             "<td>User</td><td>kim</td>",

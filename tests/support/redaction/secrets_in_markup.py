@@ -184,6 +184,11 @@ SECRETS: Listed = {
         ("several documents", {"request_body": "a: 1\n---\nclientSecret: MADE\n...\n"}),
     ],
     "table": [
+        (
+            "HTML, with a corner and names of rows",
+            "<table><tr><td></td><th>user</th><th>password</th></tr>"
+            '<tr><th scope="row">1</th><td>ann</td><td>MADE</td></tr></table>',
+        ),
         ("HTML, beside", "<table><tr><th>Password</th><td>MADE</td></tr></table>"),
         (
             "HTML, bold",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from audit_handler._record.redaction.names import KIND, LABEL, PASSWORD, RIGHTS, SecretNames
 from audit_handler._record.redaction.spans import Span, in_quotes
@@ -64,7 +65,6 @@ _CALL = re.compile(
     r"\(\s*[bu]?([\"'])[^\"'\n]{0,200}\1,\s*[bu]?[\"']"
 )
 _TAG_IN_CELL = re.compile(r"<[^<>]*>")
-_VALUE_CELL = re.compile(r"\s*<td\b", re.IGNORECASE)
 _TABLE_TAG = re.compile(r"<(/?)(table|tr|th|td)\b[^<>]*>", re.IGNORECASE)
 # In a trace of PHP, the third.
 _CONNECTION = re.compile(
@@ -150,31 +150,27 @@ class Documents:
 
     def _cells(self, text: str) -> Iterator[Span]:
         """Yield the places of the cells of HTML tables that are below or beside a secret name."""
-        # Verdicts on the names of the columns, and on the name of this row.
         columns: list[int] = []
-        row = column = start = 0
-        for tag in _TABLE_TAG.finditer(text):
-            is_end, kind = tag[1], tag[2].lower()
-            if kind == "table":
+        for is_table, cells in _rows(text):
+            if is_table:
                 columns = []
-            if kind in ("table", "tr"):
-                row = column = start = 0
-            elif not is_end:
-                start = tag.end()
-            elif start:
-                span = start, tag.start()
-                start = 0
-                verdict = columns[column] if column < len(columns) and not row else row
-                column += 1
-                if kind == "td":
-                    if verdict & KIND and not stays(text[slice(*span)], verdict):
-                        yield span
-                elif span[1] - span[0] <= _LONGEST_LABEL:
-                    name = _TAG_IN_CELL.sub("", text[slice(*span)]).strip()
-                    row = self._names.judge(name)
-                    columns[column - 1 :] = [row]
-                    # The next one may be the name of the next column.
-                    row = row if _VALUE_CELL.match(text, tag.end()) else 0
+            verdicts = [self._name_of_cell(text, cell) if cell.is_name else 0 for cell in cells]
+            if all(cell.is_name or cell.start == cell.end for cell in cells):
+                columns = verdicts or columns
+                continue
+            for index, cell in enumerate(cells):
+                verdict = columns[index] if index < len(columns) else 0
+                # <th>Password</th><td>...</td>
+                verdict = verdict if verdict & KIND or not index else verdicts[index - 1]
+                if cell.is_name or not verdict & KIND:
+                    continue
+                if not stays(text[cell.start : cell.end], verdict):
+                    yield cell.start, cell.end
+
+    def _name_of_cell(self, text: str, cell: _Cell) -> int:
+        # A longer one is no name.
+        name = text[cell.start : min(cell.end, cell.start + _LONGEST_LABEL)]
+        return self._names.judge(_TAG_IN_CELL.sub("", name).strip())
 
     def _parts(self, text: str) -> Iterator[Span]:
         for part in _PART.finditer(text):
@@ -297,3 +293,31 @@ def _values_of(text: str, position: int, verdicts: list[int]) -> tuple[list[Span
                 start = token.start() + sign.index(bare)
                 spans.append((start, start + len(bare)))
     return spans, len(text)
+
+
+class _Cell(NamedTuple):
+    """A cell of an HTML table; `is_name` is whether it is a ``th``."""
+
+    is_name: bool
+    start: int
+    end: int
+
+
+def _rows(text: str) -> Iterator[tuple[bool, list[_Cell]]]:
+    """Yield the cells of each row, and whether it is the first one after the tag of a table."""
+    cells: list[_Cell] = []
+    is_table, start = False, 0
+    for tag in _TABLE_TAG.finditer(text):
+        is_end, kind = tag[1], tag[2].lower()
+        if kind in ("table", "tr"):
+            if cells:
+                yield is_table, cells
+                cells, is_table = [], False
+            is_table, start = is_table or kind == "table", 0
+        elif not is_end:
+            start = tag.end()
+        elif start:
+            cells.append(_Cell(kind == "th", start, tag.start()))
+            start = 0
+    if cells:
+        yield is_table, cells

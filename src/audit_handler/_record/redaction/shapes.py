@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from audit_handler._record.redaction.spans import Span
 from audit_handler._record.redaction.vendors import PREFIXED, UNPREFIXED
 
-__all__ = ["SHAPES", "is_user_and_password", "shapes_in"]
+__all__ = ["SHAPES", "UUID", "is_user_and_password", "shapes_in"]
 
 _WEBHOOK = (
     r"(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]+"
@@ -55,7 +55,7 @@ _SCHEME = re.compile(
 _AUTH = re.compile(
     r"\b_?auth(?:\\*[\"'])?\s{0,3}[:=]\s{0,3}(?:\\*[\"'])?(?=([A-Za-z0-9+/]{8,}={0,2}))\1"
 )
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Characters of a sign and blanks before a scheme.
 _SIGN_CHARACTERS = 8
 _DIGIT = re.compile(r"\d")
@@ -87,7 +87,7 @@ def _tokens(text: str) -> Iterator[Span]:
 
 def _links(text: str) -> Iterator[Span]:
     for found in _LINK.finditer(text):
-        if not _UUID.fullmatch(found[1]):
+        if not UUID.fullmatch(found[1]):
             yield found.span(1)
 
 
@@ -135,7 +135,7 @@ def _schemes(text: str) -> Iterator[Span]:
             # A word of a sentence, unless it follows the name of a header.
             before = text[max(0, found.start() - _SIGN_CHARACTERS) : found.start()].rstrip("\"' ")
             is_secret = is_secret and before[-1:] in ("", ":", "=")
-        if is_secret and not _UUID.fullmatch(value):
+        if is_secret and not UUID.fullmatch(value):
             yield found.span(2)
 
 

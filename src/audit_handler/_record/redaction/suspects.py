@@ -70,7 +70,8 @@ _RULES = "|".join(
         # What has no noun: commands, parameters of URLs, SQL; names that make `Walk` look at what
         # stands beside them.
         r"(?-u:\b)(?:mysql|ldap|sqlcmd|osql|redis|mongo|rabbitmqctl|sqlplus|impdp|expdp|rman|mosquitto"
-        r"|htpasswd|sshpass|snmp|wpa_|identified|isakmp|tacacs-|radius-|certutil|smbclient|pdo|sp_addlogin|auth=\(|login\("
+        r"|htpasswd|sshpass|snmp|wpa_|identified|isakmp|tacacs-|radius-|certutil|smbclient|pdo"
+        r"|sp_addlogin|auth=\(|login\("
         rf"|net1?{_NEXT}us|sudo{_NEXT}-s)",
         # With arguments in a line or in a list.
         r"(?-u:\b)(?:docker|podman|helm|skopeo|buildah|nerdctl|oras|crane|az|bcp|cargo|vault|lftp"
@@ -81,7 +82,8 @@ _RULES = "|".join(
         r"auth\\*\"?[ \t]+\\*\"|login[ \t]+\\*\"",
         r"auth(?:\\*[\"'])?\s{0,3}[:=]\s{0,3}(?:\\*[\"'])?[a-z0-9+/]{8}",
         r"(?:^|[^\w.-])(?:-u|-a|--user|--auth|--proxy)|-stdin(?-u:\b)|securestring",
-        r"(?-u:\b)(?:sig|signature|code)=|api[^\s\"]*[?&]key=|\\*\"_*(?:code|kty|columns|ciphertext_*blob|secret_*id)_*\\*\":",
+        r"(?-u:\b)(?:sig|signature|code)=|api[^\s\"]*[?&]key=",
+        r"\\*\"_*(?:code|kty|columns|ciphertext_*blob|secret_*id)_*\\*\":",
         r"\\*\"kind\\*\":\s*\\*\"secret",
         # "123456 is your code".
         r"[ \t](?:is|was)[ \t]+your[ \t]+code",

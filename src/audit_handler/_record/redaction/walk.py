@@ -23,7 +23,7 @@ from audit_handler._record.redaction.names import (
     SecretNames,
 )
 from audit_handler._record.redaction.options import Options
-from audit_handler._record.redaction.shapes import is_user_and_password
+from audit_handler._record.redaction.shapes import UUID, is_user_and_password
 from audit_handler._record.redaction.values import (
     REDACTED,
     is_about_a_secret,
@@ -46,7 +46,7 @@ _BESIDE_CODE = frozenset(
 )
 _LONG_CODE = 12
 # At least two names with their values.
-_RAW_HEADERS = 4
+_FEWEST_RAW_HEADERS = 4
 _SECRET_HEADERS = tuple(
     spelling
     for name in ("Cookie", "Set-Cookie", "Authorization", "Proxy-Authorization", "X-Api-Key")
@@ -54,7 +54,6 @@ _SECRET_HEADERS = tuple(
 )
 # And no name of another header.
 _HEADER_VALUE = re.compile(r"[= ]|\d")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # The private members of a key (RFC 7518, sections 6.2.2, 6.3.2 and 6.4).
 _PRIVATE_MEMBERS = frozenset({"k", "d", "p", "q", "dp", "dq", "qi"})
 # JSON in JSON in JSON.
@@ -236,7 +235,7 @@ class Walk:
         if type(auth) is str and is_user_and_password(auth):
             hidden.update(("auth", "_auth"))
         secret_id = beside.get("secretid")
-        if type(secret_id) is str and "roleid" in beside and _UUID.fullmatch(secret_id):
+        if type(secret_id) is str and "roleid" in beside and UUID.fullmatch(secret_id):
             hidden.update(("secret_id", "secretid"))
         if "ciphertextblob" in beside:
             hidden.add("plaintext")
@@ -345,7 +344,7 @@ class Walk:
                 copy.append(self.redacted(item))
         if has_option:
             return self._options.redacted(copy)
-        if len(copy) >= _RAW_HEADERS and copy[0] is value[0] and type(copy[0]) is str:
+        if len(copy) >= _FEWEST_RAW_HEADERS and copy[0] is value[0] and type(copy[0]) is str:
             return self._without_headers(copy)
         return copy
 
