@@ -183,6 +183,9 @@ def make_handler(tmp_path: Path) -> Iterator[Callable[..., AuditHandler]]:
     Make handlers with quick retries and a spool for this test only; close them at the end.
 
     ``logger=`` attaches the handler to the logger of that name.
+
+    A batch ends after 10 ms, wherever the test is by then: a test that says which rows are in one
+    batch gives a long ``flush_interval_ms=``.
     """
     made: list[tuple[AuditHandler, logging.Logger | None]] = []
     before = set(threading.enumerate())

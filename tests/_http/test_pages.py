@@ -198,7 +198,7 @@ def test_rows_of_a_dead_process_are_counted_by_user_too(
 def test_what_is_read_for_the_counts_is_bounded(
     make_handler: MakeHandler, log: logging.Logger
 ) -> None:
-    made = make_handler(NOBODY, logger=log.name, batch_size=2)
+    made = make_handler(NOBODY, logger=log.name, batch_size=2, flush_interval_ms=60_000)
     for _ in range(6):
         log.info("x", extra={**AUDIT, "agent_id": "u-1"})
 

@@ -90,7 +90,7 @@ def refused(
     faults.command(
         f"ALTER TABLE {database}.audit_logs ADD CONSTRAINT known CHECK agent_id != 'stranger'"
     )
-    handler = make_handler(dsn)
+    handler = make_handler(dsn, flush_interval_ms=60_000)
     for number in range(4):
         audit(handler, agent_id="stranger" if number % 2 else "u-1", resource_id=str(number))
     assert not handler.flush(30.0)

@@ -225,7 +225,7 @@ def test_twenty_addresses_that_the_column_cannot_hold_are_in_front_of_good_rows(
 def test_a_table_that_takes_no_row_of_two_segments_keeps_all_until_it_is_fixed(
     faults: LoopbackClickHouse, make_application: MakeApplication, lines: Lines, judge: Judge
 ) -> None:
-    app = make_application(faults, batch_size=50)
+    app = make_application(faults, batch_size=50, flush_interval_ms=60_000)
     app.audit(1)
     assert app.handler.flush()
     faults.command(f"ALTER TABLE {app.table} ADD CONSTRAINT none CHECK resource_id = 'x'")

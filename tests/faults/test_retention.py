@@ -77,7 +77,7 @@ def test_events_of_the_past_stay_in_a_table_of_the_first_release_after_init(
     run("init", "--dsn", faults.dsn(database))
     table = f"{database}.audit_logs"
     make_earlier(faults, table)
-    app = make_application(faults, create_table=False)
+    app = make_application(faults, create_table=False, flush_interval_ms=60_000)
     audit_past(app)
     app.handler.flush()
     before = merged_years(app)
