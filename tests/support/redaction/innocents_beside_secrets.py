@@ -213,6 +213,12 @@ INNOCENTS: Listed = {
         ),
         ("other header", "Authorization: Bearer MADE\r\nX-Request-Id: r-77", "r-77", token("", 40)),
         (
+            "address behind a header in quotes",
+            r'curl -H "Authorization: Digest username=\"ann\", response=\"MADE\"" https://h/a',
+            "https://h/a",
+            hex32,
+        ),
+        (
             "YAML",
             {"request_body": "database:\n  host: db-eu\n  password: MADE\n  pool: 17\n"},
             "pool: 17",

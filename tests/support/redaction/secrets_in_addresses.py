@@ -254,6 +254,17 @@ SECRETS: Listed = {
     "Bearer and Basic": [
         ("Bearer in a message", "upstream said 401 for Bearer MADE", token("", 40)),
         ("Basic in a message", "header Basic MADE refused", basic),
+        ("Basic before a full stop", "The proxy was sent Basic MADE.", basic),
+        (
+            "Digest, escaped quotes",
+            r'curl -H "Authorization: Digest username=\"ann\", response=\"MADE\"" https://h/',
+            hex32,
+        ),
+        (
+            "Digest, quotes in quotes",
+            'sent "Authorization: Digest username="ann", realm="r", response="MADE"" to h',
+            hex32,
+        ),
         ("curl", "curl -H 'Authorization: Bearer MADE' https://api.example.org", token("", 40)),
         (
             "among arguments",

@@ -261,6 +261,8 @@ SECRETS: Listed = {
         ("smbclient -U", "COMMAND=/usr/bin/smbclient //fs/hr -U 'CORP/svc%MADE' -c ls"),
         ("snmpset -A", "snmpset -v3 -l authPriv -u nms -a SHA -A MADE -x AES 10.2.0.9"),
         ("snmp-server", "logged command: snmp-server community MADE RO 10"),
+        ("snmp-server in brackets", "configured (snmp-server community MADE RO 10)"),
+        ("snmp-server, CRLF", "snmp-server community MADE RO\r\nhostname r1\r\n"),
         ("isakmp", {"new_value": "crypto isakmp key MADE address 198.51.100.7\ncrypto isakmp"}),
         ("tacacs-server", "tacacs-server host 10.3.0.6 key MADE"),
         ("vault operator", "vault operator unseal -address=https://v MADE", base64_of(33)),

@@ -77,7 +77,7 @@ _TOOLS = re.compile(
             r"[^\s%\"']{1,100}%",
             rf"vault[ \t]+operator[ \t]+(?:unseal|rekey){_REST}(?=[A-Za-z0-9+/]{{40}})",
             # Network devices.
-            r"snmp-server[ \t]+community[ \t]+(?=\S+(?:[ \t]+(?:RO|RW|view|\d+)){0,2}[ \t]*$)",
+            r"snmp-server[ \t]+community[ \t]+(?=\S+(?:[ \t]+(?:RO|RW|view|\d+)){0,2}[ \t]*(?:$|[^\w \t]))",
             r"crypto[ \t]+isakmp[ \t]+key[ \t]+(?:[06][ \t]+)?",
             r"(?:tacacs|radius)-server[ \t][^\n|;]{0,80}?\bkey[ \t]+(?:[067][ \t]+)?"
             r"(?=\S{0,200}\d)(?=\S{6})",

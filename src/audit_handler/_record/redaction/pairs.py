@@ -61,6 +61,10 @@ _LINE_OF_BLOCK = re.compile(r"([^\S\n]*)(\S?)[^\n]*")
 _OPENING = re.compile(r"[\w.]*[\[({]")
 _LITERAL = re.compile(r"[^\s,}\])]*")
 _LINE = re.compile(r"[^\r\n\\]*(?:\\(?!r\\n|n)[^\r\n\\]*)*")
+_OPENING_QUOTE = re.compile(r"""(?<!\\)\\*["']\Z""")
+_PARAMETER = re.compile(r"""=\\*["'][^\s,;)\]}"']""")
+# Of a search for each name: the time stays linear.
+_LONGEST_LINE_IN_QUOTES = 4_000
 _FORM_VALUE = re.compile(r"""[^\s&#"<>]*""")
 # In quotes of the text around.
 _QUOTED_FORM_VALUE = re.compile(r"""[^\s&#"'<>]*""")
@@ -353,10 +357,15 @@ class _Lines:
 def _line_end(text: str, name_start: int, start: int, lines: _Lines) -> int:
     """Return the end of the line, or of the quotes that the whole line stands in."""
     end = lines.end_of(start)
-    quote = text[name_start - 1 : name_start]
-    if quote and quote in "\"'" and (found := text.find(quote, start, end)) >= 0:
-        return found
-    return end
+    opening = _OPENING_QUOTE.search(text, max(0, name_start - _FEW), name_start)
+    if not opening:
+        return end
+    part = text[opening.start() : min(end, start + _LONGEST_LINE_IN_QUOTES)]
+    _, closing = in_quotes(part, 0) or (0, len(part))
+    # Of "Authorization: Digest username="ann", ..." nobody knows the end.
+    if closing == len(part) or _PARAMETER.match(part, closing - 1):
+        return end
+    return max(start, opening.start() + closing)
 
 
 def _message_end(text: str, line_end: int, start: int, sign: str, verdict: int) -> int:

@@ -127,7 +127,7 @@ def _is_random(word: str) -> bool:
 
 def _schemes(text: str) -> Iterator[Span]:
     for found in _SCHEME.finditer(text):
-        scheme, value = found[1].lower(), found[2]
+        scheme, value = found[1].lower(), found[2].rstrip(".")
         is_secret = (
             _is_basic(value) if scheme == "basic" else len(value) >= 12 and _DIGIT.search(value)
         )
@@ -136,7 +136,7 @@ def _schemes(text: str) -> Iterator[Span]:
             before = text[max(0, found.start() - _SIGN_CHARACTERS) : found.start()].rstrip("\"' ")
             is_secret = is_secret and before[-1:] in ("", ":", "=")
         if is_secret and not UUID.fullmatch(value):
-            yield found.span(2)
+            yield found.start(2), found.start(2) + len(value)
 
 
 def _auths(text: str) -> Iterator[Span]:
