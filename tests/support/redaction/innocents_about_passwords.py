@@ -69,6 +69,25 @@ INNOCENTS: Listed = {
         ("passwordVersion", {"x": {"passwordVersion": 3}}, '"passwordVersion":3'),
         ("pwdLastSet", {"x": {"pwdLastSet": "133456789012345678"}}, "133456789012345678"),
         ("passwordManager", {"x": {"passwordManager": "1Password"}}, "1Password"),
+        *(
+            (f"from where: {text}", text, "from 203.0.113.7")
+            for text in (
+                "Invalid password from 203.0.113.7",
+                "Failed password from 203.0.113.7 port 22",
+                "Invalid API token from 203.0.113.7 for user ann",
+                "password changed from 203.0.113.7 by kim",
+                "JWT from 203.0.113.7:443 rejected: expired",
+            )
+        ),
+        ("from where, IPv6", "failed password from 2001:db8::1 port 22", "2001:db8::1"),
+        ("length, German", "Das Passwort ist 12 Zeichen lang", "ist 12 Zeichen"),
+        ("length", "The password is 1024 characters long", "is 1024 characters"),
+        ("age", "password is 90 days old", "is 90 days"),
+        ("age of a token", "The token is 3600s valid", "is 3600s"),
+        ("year", "the password from 2023 expired", "from 2023 expired"),
+        ("hash", "The password is SHA-256 hashed", "is SHA-256"),
+        ("longest", "8192 is your maximum password length", "8192 is your"),
+        ("ticket", "Ticket 40213 is your password reset request", "40213 is"),
     ],
     "about credentials": [
         (

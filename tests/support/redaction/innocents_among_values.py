@@ -116,5 +116,8 @@ INNOCENTS: Listed = {
         ("version", "node 18.20.4 with npm 10.7.0", "18.20.4"),
         ("coordinates", {"x": {"lat": 52.520008, "lon": 13.404954}}, "52.520008"),
         ("seconds", {"x": {"exp": 1795672000, "iat": 1795668400}}, '"iat":1795668400'),
+        ("passed", {"x": {"pass": "41", "fail": "0"}}, '"pass":"41"'),
+        ("passed, of a hundred", "Pass: 97.5% Fail: 2.5%", "Pass: 97.5%"),
+        ("passed, of all", "PASS: 12/12", "12/12"),
     ],
 }

@@ -371,6 +371,43 @@ INNOCENTS: Listed = {
             "curl -sS -o out.json https://api.example.org/v1/tokens",
             "https://api.example.org/v1/tokens",
         ),
+        (
+            "metavariables",
+            "usage: app [--password PASSWORD] [--token TOKEN] [--secret-key FILE]",
+            "[--password PASSWORD] [--token TOKEN] [--secret-key FILE]",
+        ),
+        (
+            "help",
+            "  -p, --password string   Password\n  -u, --username string   Username",
+            "--password string   Password\\n  -u, --username string   Username",
+        ),
+        ("metavariable in brackets", "app --token <token> [--verbose]", "<token> [--verbose]"),
+        ("vault login", "vault login failed for role dev", "login failed for"),
+        ("cargo login", "cargo login succeeded", "login succeeded"),
+        ("net user", "net user administrator locked", "administrator locked"),
+        ("net use", "net use failed with 1326 error", "with 1326 error"),
+        ("docker login", "docker login -p is insecure, use --password-stdin", "-p is insecure"),
+        *(
+            (
+                f"cell of HTML: {name}, {cell}",
+                f"<table><tr><th>{name}</th><th>x</th></tr><tr><td>{cell}</td><td>y</td></tr></table>",
+                f"<td>{cell}</td>",
+            )
+            for name, cell in (
+                ("Reset password", "passed in 3.2 s"),
+                ("API key", "3 active"),
+                ("Password", "changed 2024-05-01"),
+                ("Access token", "&nbsp;"),
+                ("Cookie", "_ga"),
+                ("Secret", "db-creds"),
+                ("PIN", "set on 2026-01-01"),
+                ("Pass", "41"),
+                ("Password", "<span>Expired</span>"),
+            )
+        ),
+        ("paragraph behind", "<p>Password: MADE</p><p>User: bob</p>", "<p>User: bob</p>", hex64),
+        ("state of CEF", "cs1Label=Token cs1=expired yesterday src=1.2.3.4", "expired yesterday"),
+        ("id of a key", "Access key: AKIAIOSFODNN7EXAMPLE created", "AKIAIOSFODNN7EXAMPLE"),
     ],
     "address": [
         ("@ in a path", "read https://blog.example.org/@ann/post-7", "@ann/post-7"),

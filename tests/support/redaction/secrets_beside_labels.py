@@ -321,6 +321,14 @@ SECRETS: Listed = {
             {"x": {"query": [{"key": "access_token", "value": "MADE", "disabled": False}]}},
             token("", 40),
         ),
+        ("parameter in a repr", "{'ParameterKey': 'DBPassword', 'ParameterValue': 'MADE'}"),
+        ("option, cut", '{"optionName":"DB_PASSWORD","value":"MADE","x'),
+        ("label in a repr", "[{'label': 'Password', 'answer': 'MADE'}]"),
+        (
+            "loc in a repr",
+            "[{'type': 'string_too_short', 'loc': ('body', 'password'), 'msg': 'too short', "
+            "'input': 'MADE', 'ctx': {'min_length': 8}}]",
+        ),
     ],
     "custom field": [
         ("CEF", "CEF:0|A|P|1|100|Login|3|suser=ann cs1Label=password cs1=MADE"),

@@ -186,6 +186,11 @@ SECRETS: Listed = {
         ("mnemonic seed", {"x": {"wallet": {"seed_phrase": "MADE"}}}, words),
         ("value in api_key", {"x": {"api_key": {"id": "key-7", "value": "MADE"}}}, token("", 40)),
         ("authToken", {"x": {"twilio": {"accountSid": "AC1", "authToken": "MADE"}}}, hex32),
+        ("separators of three", {"x": {"Password - new": "MADE"}}),
+        ("number of 40 digits", {"x": {"password" + "1" * 40: "MADE"}}),
+        ("api_key_primary", {"x": {"api_key_primary": "MADE"}}),
+        ("DB_PASSWORD_RO", {"env": {"DB_PASSWORD_RO": "MADE"}}),
+        ("passwordTemp", {"x": {"passwordTemp": "MADE"}}),
     ],
     "header": [
         ("X-Auth-Key", {"request_headers": {"Host": "h", "X-Auth-Key": "MADE"}}, hex40),

@@ -250,6 +250,11 @@ SECRETS: Listed = {
             },
             base64_of(160),
         ),
+        (
+            "code in a repr",
+            "{'grant_type': 'authorization_code', 'code': 'MADE', 'redirect_uri': 'https://a'}",
+            token("", 40),
+        ),
     ],
     "Bearer and Basic": [
         ("Bearer in a message", "upstream said 401 for Bearer MADE", token("", 40)),

@@ -257,5 +257,46 @@ SECRETS: Listed = {
                 )
             },
         ),
+        (
+            "HTML, empty row",
+            "<table><tr><th>User</th><th>Password</th></tr><tr><td></td><td></td></tr>"
+            "<tr><td>bob</td><td>MADE</td></tr></table>",
+        ),
+        (
+            "HTML, group of rows",
+            "<table><tr><th>User</th><th>Password</th></tr><tr><th colspan=2>Production</th></tr>"
+            "<tr><td>bob</td><td>MADE</td></tr></table>",
+        ),
+        (
+            "HTML, column of two",
+            '<table><tr><th colspan="2">User</th><th>Password</th></tr>'
+            "<tr><td>ann</td><td>lee</td><td>MADE</td></tr></table>",
+        ),
+        (
+            "HTML, changes",
+            "<table><tr><th>Setting</th><th>Old</th><th>New</th></tr>"
+            "<tr><th>db_password</th><td>MADE1</td><td>MADE2</td></tr></table>",
+        ),
+        ("HTML, cells of a mail", "<table><tr><td>Password</td><td>MADE</td></tr></table>"),
+        (
+            "HTML, head of cells",
+            "<table><thead><tr><td>User</td><td>Password</td></tr></thead>"
+            "<tr><td>bob</td><td>MADE</td></tr></table>",
+        ),
+        (
+            "HTML, bold head",
+            "<table><tr><td><b>User</b></td><td><b>Password</b></td></tr>"
+            "<tr><td>bob</td><td>MADE</td></tr></table>",
+        ),
+        (
+            "HTML, without ends",
+            "<table><tr><th>User<th>Password<th>Role<tr><td>ann<td>MADE<td>admin</table>",
+        ),
+        ("HTML, list of names", "<dl><dt>User</dt><dd>ann</dd><dt>Password</dt><dd>MADE</dd></dl>"),
+        ("HTML, name with a colon", "<table><tr><th>Password:</th><td>MADE</td></tr></table>"),
+        (
+            "HTML, name with a comment",
+            "<table><tr><th>Password (initial)&nbsp;</th></tr><tr><td>MADE</td></tr></table>",
+        ),
     ],
 }

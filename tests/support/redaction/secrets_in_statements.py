@@ -276,6 +276,35 @@ SECRETS: Listed = {
             "arguments of auditd, --password",
             'type=EXECVE msg=audit(1.1:9): argc=3 a0="tool" a1="--password" a2="MADE"',
         ),
+        ("vault login, arguments", {"x": {"argv": ["vault", "login", "MADE"]}}, token("s.", 24)),
+        ("net user, arguments", {"x": {"argv": ["net", "user", "bob", "MADE", "/add"]}}),
+        (
+            "net.exe use",
+            {"x": {"argv": ["C:\\bin\\net.exe", "use", "Z:", "\\\\s\\x", "MADE"]}},
+        ),
+        ("sqlplus, arguments", {"x": {"argv": ["sqlplus", "bob/MADE@db"]}}),
+        ("setx, arguments", {"x": {"argv": ["setx", "DB_PASSWORD", "MADE"]}}),
+        (
+            "aws, arguments",
+            {"x": {"argv": ["aws", "configure", "set", "aws_secret_access_key", "MADE"]}},
+            aws_secret,
+        ),
+        (
+            "arguments of auditd, docker",
+            'type=EXECVE msg=audit(1.1:9): argc=4 a0="docker" a1="login" a2="-p" a3="MADE"',
+        ),
+        (
+            "arguments of auditd, net",
+            'type=EXECVE msg=audit(1.1:9): argc=4 a0="net" a1="user" a2="ann" a3="MADE"',
+        ),
+        (
+            "--from-literal, twice",
+            "kubectl create secret generic s --from-literal=a=MADE1 --from-literal=b=MADE2",
+        ),
+        ("htpasswd -nb", "htpasswd -nbB admin MADE"),
+        ("rman", "rman target sys/MADE1@db catalog rc/MADE2@cat"),
+        ("zip with options", "zip -r -P MADE a.zip b"),
+        ("7z, after the archive", "7z x a.7z -pMADE"),
     ],
     "transcript": [
         ("SMTP, AUTH PLAIN", "send: 'AUTH PLAIN MADE\\r\\n'", base64_of(30)),

@@ -11,6 +11,7 @@ from tests.support.redaction.values import (
     hex32,
     hex40,
     hex64,
+    joined,
     jwt,
     luhn,
     token,
@@ -64,6 +65,16 @@ SECRETS: Listed = {
         ("key in the middle", "tom: use API key MADE until friday", token("aB3", 37)),
         ("changed from nothing", "'ldap.bind_password' changed from '' to 'MADE' by ann"),
         ("plan of Terraform", '  ~ admin_password = "Old1Old2!" -> "MADE" # forces replacement'),
+        ("password for somebody", "temporary password for ann: MADE"),
+        ("password for somebody is", "Initial password for ann is MADE"),
+        ("OTP for somebody", "otp for bob is MADE", digits(6)),
+        ("use the code", "Use MADE as your verification code", digits(6)),
+        ("the OTP", "MADE is the OTP for your transaction", digits(6)),
+        ("code of Google", "G-MADE is your Google verification code", digits(6)),
+        ("code in German", "Dein Bestätigungscode ist MADE", digits(6)),
+        ("code before, in German", "MADE ist Ihr Sicherheitscode", digits(6)),
+        ("code in two parts", "Your login code is MADE", joined(" ", digits(3), digits(3))),
+        ("code in parts without is", "one-time code MADE", joined(" ", digits(3), digits(3))),
     ],
     "form and query": [
         (
@@ -144,6 +155,8 @@ SECRETS: Listed = {
         ("pin", {"request_body": "card=7&pin=MADE"}, digits(6)),
         ("NFD, encoded", {"request_body": "usuario=ann&contrasen%CC%83a=MADE"}),
         ("plus for blanks", {"request_body": "user=ann&password=a+b+MADE&x=1"}),
+        ("name that ends in _", "user=bob&password_=MADE&x=1"),
+        ("name that ends in __, repr", "{'password__': 'MADE'}"),
     ],
     "JSON in a text": [
         ("card as a number", 'pay {"n": MADE}', luhn("4539", 16)),

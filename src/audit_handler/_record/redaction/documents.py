@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from audit_handler._record.redaction.names import KIND, LABEL, PASSWORD, RIGHTS, SecretNames
+from audit_handler._record.redaction.names import (
+    HEADER,
+    KIND,
+    LABEL,
+    PASSWORD,
+    RIGHTS,
+    TOKEN,
+    SecretNames,
+)
 from audit_handler._record.redaction.spans import Span, in_quotes
 from audit_handler._record.redaction.values import stays
 
@@ -25,7 +34,7 @@ _WORDS_OF_A_HEAD = 3
 _PART = re.compile(
     r"""
     (content-disposition:[^\r\n]{0,100}?\bname=(?:"([^"\r\n]{1,128})"|([^"\s;]{1,128}))
-    [^\r\n]{0,200}(?:\r?\n[^\r\n]+){0,8}\r?\n\r?\n)
+    [^\r\n]{0,200}(?:\r?\n[^\r\n]+){0,4}\r?\n\r?\n)
     (.*?)(?=\r?\n--|\Z)
     """,
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
@@ -65,7 +74,23 @@ _CALL = re.compile(
     r"\(\s*[bu]?([\"'])[^\"'\n]{0,200}\1,\s*[bu]?[\"']"
 )
 _TAG_IN_CELL = re.compile(r"<[^<>]*>")
-_TABLE_TAG = re.compile(r"<(/?)(table|tr|th|td)\b[^<>]*>", re.IGNORECASE)
+_TABLE_TAG = re.compile(
+    r"<(/?)(table|thead|tr|th|td|dl|dt|dd)\b(?:[^<>]*?\bcolspan\s{0,8}=\s{0,8}[\"']?(\d{1,2}))?[^<>]*>",
+    re.IGNORECASE,
+)
+# "<b>Password</b>"
+_BOLD = re.compile(r"\s*<(?:b|strong)\b", re.IGNORECASE)
+_MOST_OF_NAME = 500
+_MOST_COLUMNS = 20
+# "Reset password" is a page, or a test.
+_ABOUT = re.compile(r"(?:reset|forgot(?:ten)?|change|last|lost|show|hide)\b", re.IGNORECASE)
+_MADE = re.compile(r"(?=\D*\d|\S{20}).{6,}", re.DOTALL)
+_COMMENT = re.compile(r"\s*\([^()]*\)\Z")
+# "3 active", "changed 2024-05-01"
+_STATE = re.compile(
+    r"\W*|\d{1,3}(?: [a-z]+)?|(?:changed |set |expires |on ){0,2}\d{4}-\d\d-\d\d(?:[T ][\d:.+Z]*)?",
+    re.IGNORECASE,
+)
 # In a trace of PHP, the third.
 _CONNECTION = re.compile(
     r"\b(?:PDO(?:->__construct)?|mysqli(?:_connect|->__construct)?)"
@@ -73,10 +98,17 @@ _CONNECTION = re.compile(
 )
 # The same in FastAPI's answer, cut off: {"loc": ["body", "password"], "msg": "...", "input": "...
 _REFUSED = re.compile(
-    r'"loc"\s{0,8}:\s{0,8}\[[^\[\]]{0,200}?"([\w.-]{1,64})"\s{0,8}\][^{}]{0,300}?"input"\s{0,8}:\s{0,8}'
+    r"""["']loc["']\s{0,8}:\s{0,8}[\[(][^\[\]()]{0,200}?["']([\w.-]{1,64})["']\s{0,8}[\])]"""
+    r"""[^{}]{0,300}?["']input["']\s{0,8}:\s{0,8}"""
+)
+# A code of OAuth, in the repr of an object or in JSON that is cut.
+_GRANT = re.compile(
+    r"""["']grant_?type["']\s{0,8}:\s{0,8}["']authorization_code["']\s{0,8},\s{0,8}["']code["']"""
+    r"""\s{0,8}:\s{0,8}(?=["'])""",
+    re.IGNORECASE,
 )
 # A fault of pydantic: its place, and below it what was sent.
-_FAULT = re.compile(r"^([\w.\[\]]{1,128})\n[^\S\n]+[^\n]*?\binput_value=", re.MULTILINE)
+_FAULT = re.compile(r"^([\w.\[\]]{1,128})\n[^\S\n][^\n]*?\binput_value=", re.MULTILINE)
 _INPUT_END = re.compile(r"(?=, input_type=)|(?=\n)|\Z")
 _SQL_TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|[(),;]|[^'(),;]+", re.DOTALL)
 
@@ -154,23 +186,43 @@ class Documents:
         for is_table, cells in _rows(text):
             if is_table:
                 columns = []
-            verdicts = [self._name_of_cell(text, cell) if cell.is_name else 0 for cell in cells]
+            names = [cell for cell in cells if cell.is_name and cell.start < cell.end]
             if all(cell.is_name or cell.start == cell.end for cell in cells):
-                columns = verdicts or columns
+                # Not the name of a group of rows.
+                if names and (len(cells) > 1 or not columns):
+                    columns = [
+                        verdict
+                        for cell in cells
+                        for verdict in [self._name_of_cell(text, cell)] * cell.columns
+                    ]
                 continue
-            for index, cell in enumerate(cells):
-                verdict = columns[index] if index < len(columns) else 0
-                # <th>Password</th><td>...</td>
-                verdict = verdict if verdict & KIND or not index else verdicts[index - 1]
-                if cell.is_name or not verdict & KIND:
+            column = before = 0
+            for cell in cells:
+                verdict = columns[column] if column < len(columns) else 0
+                column += cell.columns
+                # A line of a mail: <td>Password</td><td>...</td>
+                if cell.is_name or (cell is cells[0] and len(cells) == 2 and not columns):
+                    before = self._name_of_cell(text, cell)
                     continue
-                if not stays(text[cell.start : cell.end], verdict):
-                    yield cell.start, cell.end
+                # <th>Password</th><td>...</td>
+                verdict = verdict if verdict & KIND else before
+                if verdict & KIND:
+                    shown = text[cell.start : cell.end]
+                    shown = html.unescape(_TAG_IN_CELL.sub("", shown)).strip()
+                    if not (
+                        stays(shown, verdict)
+                        or _STATE.fullmatch(shown)
+                        # The name of a token, a cookie, a card.
+                        or (verdict & KIND in (TOKEN, HEADER) and not _MADE.fullmatch(shown))
+                    ):
+                        yield cell.start, cell.end
 
     def _name_of_cell(self, text: str, cell: _Cell) -> int:
+        name = text[cell.start : min(cell.end, cell.start + _MOST_OF_NAME)]
+        name = html.unescape(_TAG_IN_CELL.sub("", name)).strip()
         # A longer one is no name.
-        name = text[cell.start : min(cell.end, cell.start + _LONGEST_LABEL)]
-        return self._names.judge(_TAG_IN_CELL.sub("", name).strip())
+        is_name = len(name) <= _LONGEST_LABEL and not _ABOUT.match(name)
+        return self._names.judge(_COMMENT.sub("", name).rstrip(" :")) if is_name else 0
 
     def _parts(self, text: str) -> Iterator[Span]:
         for part in _PART.finditer(text):
@@ -201,10 +253,13 @@ class Documents:
                 yield from spans
 
     def _refused(self, text: str) -> Iterator[Span]:
-        if '"loc"' in text:
+        if "loc" in text:
             for refused in _REFUSED.finditer(text):
                 if self._names.judge(refused[1]) & KIND:
                     yield in_quotes(text, refused.end()) or (refused.end(), len(text))
+        if "authorization_code" in text:
+            for grant in _GRANT.finditer(text):
+                yield in_quotes(text, grant.end()) or (grant.end(), grant.end())
 
     def _faults(self, text: str) -> Iterator[Span]:
         if "input_value=" in text:
@@ -226,8 +281,8 @@ class Documents:
             return
         delimiter = head[1]
         names = [cell.strip(" \t\"'") for cell in head[0].split(delimiter)]
-        if any(len(name.split()) > _WORDS_OF_A_HEAD for name in names):
-            return  # a sentence
+        if any(len(name.split()) > _WORDS_OF_A_HEAD or name.startswith("-") for name in names):
+            return  # a sentence, the help of a program
         verdicts = [self._names.judge(name) for name in names]
         if not any(verdict & KIND for verdict in verdicts):
             return
@@ -296,9 +351,13 @@ def _values_of(text: str, position: int, verdicts: list[int]) -> tuple[list[Span
 
 
 class _Cell(NamedTuple):
-    """A cell of an HTML table; `is_name` is whether it is a ``th``."""
+    """
+    A cell of an HTML table, or of a list of names and values; `is_name` is whether it is a ``th``,
+    a ``dt``, in the head, or bold.
+    """
 
     is_name: bool
+    columns: int
     start: int
     end: int
 
@@ -306,18 +365,24 @@ class _Cell(NamedTuple):
 def _rows(text: str) -> Iterator[tuple[bool, list[_Cell]]]:
     """Yield the cells of each row, and whether it is the first one after the tag of a table."""
     cells: list[_Cell] = []
-    is_table, start = False, 0
+    is_table = is_head = False
+    opening: re.Match[str] | None = None
     for tag in _TABLE_TAG.finditer(text):
         is_end, kind = tag[1], tag[2].lower()
-        if kind in ("table", "tr"):
+        if opening:
+            # Without an end of its own, it ends where the next one begins.
+            start = opening.end()
+            is_name = is_head or opening[2].lower() in ("th", "dt") or _BOLD.match(text, start)
+            columns = min(int(opening[3] or 1), _MOST_COLUMNS)
+            cells.append(_Cell(bool(is_name), max(1, columns), start, tag.start()))
+            opening = None
+        if kind in ("table", "thead", "tr", "dl"):
             if cells:
                 yield is_table, cells
                 cells, is_table = [], False
-            is_table, start = is_table or kind == "table", 0
+            is_table = is_table or kind in ("table", "dl")
+            is_head = (kind == "thead" and not is_end) or (kind == "tr" and is_head)
         elif not is_end:
-            start = tag.end()
-        elif start:
-            cells.append(_Cell(kind == "th", start, tag.start()))
-            start = 0
+            opening = tag
     if cells:
         yield is_table, cells

@@ -73,6 +73,7 @@ NOUNS = {
         verification-code confirmation-code one-time-code pin-code auth-code authorization-code
         authentication-code access-code log-in-code activation-code reset-code recovery-code
         back-up-code scratch-code unlock-code pin-number pin-block photo-tan sms-tan
+        bestätigungscode bestaetigungscode sicherheitscode einmalcode
     """,
     TOKEN: """
         token secret credential cred jwt csrf xsrf assertion api-key private-key secret-key
@@ -112,7 +113,8 @@ TAILS = frozenset(
     value values val data string str plain plaintext cleartext clear text raw confirm confirmation
     again repeat repeated retype verify new old current previous base b pem der json hex header
     encoded encrypted bytes binary content contents hint c s field input box prod dev test staging v
-    provisoire temporaire provisional
+    provisoire temporaire provisional temp tmp temporary primary secondary live sandbox ro rw
+    readonly root admin
     """.split()
 )
 """Words behind the noun that do not change what the value is."""
@@ -337,14 +339,15 @@ def _pattern(separator: str, separators: str, most_tails: int) -> str:
     # Neither "s" nor a tail is the beginning of another word: "tokenSecret", "password changed".
     return (
         rf"(?:{any_noun})(?:s(?=(?:{tails})|[^a-z]|\Z))?"
-        rf"(?:{separators}(?:{tails}|[0-9]{{1,3}})){{0,{most_tails}}}(?![a-z])"
+        # A number is one tail: of forty digits there are too many ways to make twelve.
+        rf"(?:{separators}(?:{tails}|[0-9]+(?![0-9]))){{0,{most_tails}}}(?![a-z])"
     )
 
 
 _NOUN_PATTERN = _pattern(r"(?:[_\-. ]{0,2}|\[)", r"[_\-. \]\[]{0,2}", _MOST_TAILS)
 # What `Suspects` sees in a name: its pattern for Rust has the same separators.
 _SEEN = re.compile(
-    _pattern(r"(?:[^\w\"\\]|_){0,2}", r"(?:[^\w\"\\]|_){0,2}", _LAST_WORDS) + r"[\W_]*\Z"
+    _pattern(r"(?:[^\w\"\\]|_){0,4}", r"(?:[^\w\"\\]|_){0,4}", _LAST_WORDS) + r"[\W_]*\Z"
 )
 
 

@@ -30,6 +30,12 @@ _NO_LOGIN = re.compile(r"\b(?:docker[ \t]+(?:run|exec|create)|podman|ssh|scp|nma
 # Communities, and keys of authentication and privacy.
 _SNMP = re.compile(r"\bsnmp[a-z]+[ \t][^\n|;]*")
 _SNMP_SECRET = re.compile(r"(?<=[ \t])-[cAX][ \t]+(?=[^\s-])")
+# Whose secrets stand behind no option.
+_PROGRAMS = frozenset(
+    """
+    vault snyk cargo rabbitmqctl net net1 sqlplus impdp expdp rman setx aws config wpa_passphrase
+    """.split()
+)
 # Up to the next command of the line.
 _REST = r"\b[^\n|;]{0,100}?[ \t]"
 # What `_TOOLS` begins with, in lower case: words of letters alone are found in a tenth of the time.
@@ -61,43 +67,51 @@ _TOOLS = re.compile(
             r"(?:vault|cargo)[ \t]+login[ \t]+(?=[^\s-])",
             r"snyk[ \t]+auth[ \t]+(?=[^\s-])",
             r"rabbitmqctl[ \t]+(?:add_user|change_password)[ \t]+\S+[ \t]+(?=[^\s-])",
-            r"(?:sqlplus|impdp|expdp|rman)[ \t]+(?:-\S+[ \t]+)*[^\s/@]{1,64}/(?=[^\s/])",
-            r"(?:un)?zip[ \t]+-P[ \t]*",
+            r"(?:sqlplus|impdp|expdp|rman)[ \t]+(?:-\S{1,100}[ \t]+){0,3}[^\s/@]{1,64}/(?=[^\s/])",
+            r"(?:un)?zip[ \t]+(?:-\w{1,20}[ \t]+){0,3}-\w{0,3}(?-i:P)[ \t]*",
             # Transcripts of SMTP, IMAP and Redis.
-            r"(?-i:AUTH[ \t]+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER)[ \t]+"
+            r"(?-i:(?:AUTH|auth)[ \t]+(?:PLAIN|plain|LOGIN|login|XOAUTH2|OAUTHBEARER)[ \t]+"
             r"(?=[\w+/=]{8})(?![a-z]+\b))",
             r"(?-i:LOGIN)[ \t]+\"[^\"\n]{1,200}\"[ \t]+(?=\")",
             r"(?-i:(?<=\")AUTH\")[ \t]+(?:\"[^\"\n]{1,200}\"[ \t]+)?(?=\")",
-            r"7z[ \t]+\w[ \t]+-p(?=\S)",
+            r"7z[ \t]+\w[ \t]+(?:[^\s-]\S{0,100}[ \t]+){0,3}-p(?=\S)",
             r"lftp[ \t]+-u[ \t]+[^\s,]{1,64},",
-            r"net[ \t]+use[ \t]+\S+[ \t]+\S+[ \t]+(?=[^\s/])",
+            r"net(?:\.exe)?[ \t]+use[ \t]+(?:[a-z*]:?[ \t]+)?\\\\\S+[ \t]+(?=[^\s/])",
             r"wpa_passphrase[ \t]+\S+[ \t]+",
             r"certutil[ \t]+-[^\n|;]{0,60}?-p[ \t]+",
             r"(?:smbclient|rpcclient|winexe|smbmap)[ \t][^\n|;]{0,100}?-U[ \t]*[\"']?"
             r"[^\s%\"']{1,100}%",
             rf"vault[ \t]+operator[ \t]+(?:unseal|rekey){_REST}(?=[A-Za-z0-9+/]{{40}})",
             # Network devices.
-            r"snmp-server[ \t]+community[ \t]+(?=\S+(?:[ \t]+(?:RO|RW|view|\d+)){0,2}[ \t]*(?:$|[^\w \t]))",
+            r"snmp-server[ \t]+community[ \t]+"
+            r"(?=\S+(?:[ \t]+(?:RO|RW|view|\d+)){0,2}[ \t]*(?:$|[^\w \t]))",
             r"crypto[ \t]+isakmp[ \t]+key[ \t]+(?:[06][ \t]+)?",
             r"(?:tacacs|radius)-server[ \t][^\n|;]{0,80}?\bkey[ \t]+(?:[067][ \t]+)?"
             r"(?=\S{0,200}\d)(?=\S{6})",
             r"sp_addlogin[ \t]+'[^']*',[ \t]*",
             rf"mosquitto_(?:pub|sub){_REST}-P[ \t]+",
-            r"htpasswd[ \t]+-\w*b\w*[ \t]+\S+[ \t]+\S+[ \t]+",
-            r"net1?[ \t]+user[ \t]+[^\s/]+[ \t]+(?![/\s*])",
-            rf"kubectl{_REST}--from-literal[ =][\"']?[\w.-]{{1,100}}=",
+            r"htpasswd[ \t]+-(?=\w{0,9}b)(?:\w{0,9}n\w{0,9}|\w{1,20}[ \t]+\S+)[ \t]+\S+[ \t]+",
+            r"net1?(?:\.exe)?[ \t]+user[ \t]+[^\s/]+[ \t]+(?![/\s*])",
             r"echo[ \t]+(?:-n[ \t]+)?"
-            r"(?=\S+[ \t]*\|[^\n]{0,200}(?:-stdin\b|chpasswd|sudo[ \t]+-S))",
+            r"(?=\S{1,256}[ \t]*\|[^\n]{0,200}(?:-stdin\b|chpasswd|sudo[ \t]+-S))",
             r"ConvertTo-SecureString[ \t]+(?:-(?!AsPlainText)\w+[ \t]+|-AsPlainText[ \t]+){0,3}",
         )
     ),
     re.IGNORECASE | re.MULTILINE,
 )
+# Of kubectl create secret, which has many.
+_LITERAL = re.compile(r"--from-literal[ =][\"']?[\w.-]{1,100}=")
+# Of Oracle: connect target sys/tiger@db catalog rc/lion@cat.
+_CONNECT = re.compile(
+    r"\b(?:target|catalog|auxiliary|conn|connect)[ \t=]+[^\s/@]{1,64}/(?=[^\s/@]{1,100}@)",
+    re.IGNORECASE,
+)
 # An option of Windows.
 _SWITCH = re.compile(r"\s/r?p[: ](?=[^\s/])", re.IGNORECASE)
 # In commands whose secret stands behind no option.
 _NO_OPTION = re.compile(
-    r"net1?[ \t]+us|echo|securestring|(?:set|put|add|create|setx|auth)\"?[ \t]|login|rabbitmqctl"
+    r"net1?(?:\.exe)?[ \t]+us|echo|securestring"
+    r"|(?:set|put|add|create|setx|auth)\"?[ \t]|login|rabbitmqctl"
     r"|sqlplus|impdp|expdp|rman|wpa_|/r?p[: ]|sp_addlogin|isakmp|operator"
 )
 # A name and its value without a sign.
@@ -109,6 +123,19 @@ _SET = re.compile(
 _EXECVE = re.compile(r"\ba\d{1,3}=\"([^\"\n]*)\"")
 # Characters of a password.
 _FEW = 6
+# What the help of a program puts in place of a value: PASSWORD, <token>, "string   the password".
+_METAVARIABLE = re.compile(
+    r"<[\w. -]{1,40}>|[A-Z]{2,}(?:_[A-Z]+)*(?=\])|(?:string|text|file)(?=\]|[ \t]{2})"
+    r"|(?:[A-Z]+_)*(?:PASSWORD|PASSWD|PASSPHRASE|PASS|TOKEN|SECRET|KEY|FILE|PATH|STRING|VALUE|TEXT)"
+    r"(?=[ \t]{2}|[ \t]*$)",
+    re.MULTILINE,
+)
+# "vault login failed": prose about a command.
+_PROSE = re.compile(
+    r"(?:is|was|has|for|from|with|by|and|to|in|on|at|failed|succeeded|success|successful|locked"
+    r"|unlocked|error|attempt|command|page|disabled|enabled|denied|rejected|timed)(?![^\s.,;:])",
+    re.IGNORECASE,
+)
 _ARGUMENT = re.compile(r"""[^\s"'`|;]*(?:[|;][^\s"'`]+)?""")
 
 
@@ -133,7 +160,11 @@ class Options:
         for option in _OPTION.finditer(text):
             name = option[1]
             verdict = self._names.judge(name)
-            if verdict & KIND and not name.startswith("no-"):
+            if (
+                verdict & KIND
+                and not name.startswith("no-")
+                and not _METAVARIABLE.match(text, option.end())
+            ):
                 yield from self._argument(text, option.end(), verdict)
         has_client = _CLIENTS.search(text) is not None
         for found in _USER.finditer(text):
@@ -149,9 +180,16 @@ class Options:
         for command in _COMMANDS.finditer(lower):
             if command.start() >= end and (tool := _TOOLS.match(text, command.start())):
                 end = tool.end()
-                yield from self._argument(text, end, 0)
+                if not _PROSE.match(text, end):
+                    yield from self._argument(text, end, 0)
         for found in _SWITCH.finditer(text):
             yield from self._argument(text, found.end(), 0)
+        if "kubectl" in lower:
+            for found in _LITERAL.finditer(text):
+                yield from self._argument(text, found.end(), 0)
+        if "rman" in lower or "sqlplus" in lower:
+            for found in _CONNECT.finditer(text):
+                yield from self._argument(text, found.end(), 0)
         for command in _SNMP.finditer(text):
             for found in _SNMP_SECRET.finditer(text, *command.span()):
                 yield from self._argument(text, found.end(), 0)
@@ -173,6 +211,11 @@ class Options:
         span = in_quotes(text, start) or (found.span() if found else (start, start))
         if not (verdict and stays(text[slice(*span)], verdict)):
             yield span
+
+    def is_command(self, name: str) -> bool:
+        """Return whether *name* is a program some of whose secrets stand behind no option."""
+        name = name.replace("\\", "/").rpartition("/")[2]
+        return name.lower().removesuffix(".exe") in _PROGRAMS
 
     def redacted(self, arguments: list[Any]) -> list[Any]:
         """Return a list of *arguments* without the secret ones."""

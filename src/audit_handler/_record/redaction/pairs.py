@@ -34,7 +34,7 @@ _BEFORE_NAME = frozenset(("", " ", "\n", '"', "'", "&", "?", ",", ";", "{", "(")
 # What follows a name: its end, and what stands between it and its value.
 _TO_VALUE = re.compile(
     r"""
-    (?:[\])]|%5[dD]){0,8} (?P<quote> \\{0,32}["'`] )? [\])]{0,8} [^\S\r\n]*
+    (?:[\])_]|%5[dD]){0,8} (?P<quote> \\{0,32}["'`] )? [\])]{0,8} [^\S\r\n]*
     (?P<sign>
       =>|->|:=|=+|:(?!:)|::(?=[ ]) | \((?=\s*[bu]?\\*["'])
       | (?(quote) (?: ,(?=\s*[bu]?\\*["']) | ;(?=s:\d{1,9}:\\*") ) | (?!) )
@@ -45,6 +45,8 @@ _TO_VALUE = re.compile(
 )
 # YAML: a text of several lines, or a list, below its key.
 _BLOCK = re.compile(r"(?:[|>][+-]?\d?[^\S\n]*)?\r?\n([^\S\n]*)(-[^\S\n])?(?=\S)")
+# <th>Password:</th><td>
+_TAGS = re.compile(r"(?:</?[A-Za-z][^<>\n]{0,200}>[ \t]{0,9}){1,8}")
 # An anchor of YAML; the type of PHP's var_dump; a blank of JSON in a form.
 _BEFORE_VALUE = re.compile(
     r"&[\w-]+[^\S\r\n]+|\+{1,8}(?=\\*[\[{\"'])|(?:string|str)\(\d*\)[^\S\r\n]*(?=[\"'])"
@@ -84,11 +86,12 @@ _SCHEME = re.compile(r"(?:Bearer|Basic|Digest|Token|Negotiate|ApiKey)[ ]+", re.I
 
 _VALUE_NAME = (
     r"""(?:\\*["'])?\w{0,20}"""
-    r"(?:value|old|new|from|to|before|after|data|input|content|text)\w{0,10}"
+    r"(?:value|old|new|from|to|before|after|data|input|content|text|answer)\w{0,10}"
 )
 _LABELLED = re.compile(
     rf"""
-    \b(?:name|key|field|property|displayname|label|attribute|id|type|path|param|parameter|option|
+    \b(?:parameter|param|option|setting|field|attribute|property|header|column|variable|env|tag)?
+    (?:name|key|field|property|displayname|label|attribute|id|type|path|param|parameter|option|
       variable|setting|title|loc)
     (?:\\*["'])? [^\S\r\n]* [=:] [^\S\r\n]*
     (?:\[(?:[^\[\]\n]{{0,100}},[^\S\r\n]*)?)?
@@ -103,6 +106,8 @@ _ANOTHER_VALUE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+# Of AWS.
+_KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,20}(?![A-Za-z0-9])")
 # Of Cisco's devices: %SYS-5-PRIV_AUTH_PASS.
 _MNEMONIC = re.compile(r"%[A-Z][A-Z0-9_]*-[0-7]-[A-Z0-9_]+")
 _ARROW = re.compile(r"""\\*["'][^\S\r\n]*->[^\S\r\n]*(?=\\*["'])""")
@@ -112,7 +117,9 @@ _CUSTOM_LABEL = re.compile(
     r"(?=[ \t]+\w{1,60}=|[ \t]*(?:$|[\r\n]))"
 )
 _FIELD_NAME = re.compile(r"(?<![^\s|])\w{2,40}\Z")
-_FIELD_AFTER = re.compile(r"[ \t]+(\w{2,40})=([^=\n]+?)(?=[ \t]+\w{1,60}=|[ \t]*(?:$|[\r\n]))")
+_FIELD_AFTER = re.compile(r"[ \t]+(\w{2,40})=([^=\r\n]+)")
+# Before the sign of the next field.
+_NEXT_FIELD = re.compile(r"[ \t][^ \t]*\Z")
 _LONGEST_FIELD = 300
 _SQL_GOES_ON = re.compile(r"\s*(?:,|\)|;|(?:WHERE|AND|OR|RETURNING|FROM)\b)", re.IGNORECASE)
 # Characters that tell whether a line goes on as a sentence.
@@ -219,8 +226,11 @@ class Pairs:
                 spans.append((equals + 1, equals + 1 + len(value.rstrip())))
             after = _FIELD_AFTER.match(text, end)
             if after and after[1] == label[1]:
-                spans.append(after.span(2))
-            yield from (span for span in spans if not stays(text[slice(*span)], verdict))
+                value = after[2]
+                if text.startswith("=", after.end()):
+                    value = _NEXT_FIELD.sub("", value)
+                spans.append((after.start(2), after.start(2) + len(value.rstrip())))
+            yield from (span for span in spans if not _is_state(text[slice(*span)], verdict))
 
     def _labelled(self, text: str) -> Iterator[Span]:
         lines = _Lines(text)
@@ -242,6 +252,11 @@ class Pairs:
                 to_value = following and _TO_VALUE.match(text, following.end())
 
 
+def _is_state(value: str, verdict: int) -> bool:
+    """Return whether *value*, or its first word, says nothing secret: "changed (by ann)"."""
+    return not value or stays(value, verdict) or stays(value.split()[0], verdict)
+
+
 def _value_span(
     text: str, name_start: int, to_value: re.Match[str], verdict: int, lines: _Lines
 ) -> Span | None:
@@ -256,6 +271,8 @@ def _value_span(
         lines: Of the text.
     """
     start, kind = to_value.end(), verdict & KIND
+    if text.startswith("</", start) and (tags := _TAGS.match(text, start)):
+        start = tags.end()
     if text.startswith(REDACTED, start):
         return None
     if before_value := _BEFORE_VALUE.match(text, start):
@@ -357,6 +374,8 @@ class _Lines:
 def _line_end(text: str, name_start: int, start: int, lines: _Lines) -> int:
     """Return the end of the line, or of the quotes that the whole line stands in."""
     end = lines.end_of(start)
+    # <td>Password: hunter2</td>
+    end = (text.find("</", start, end) + 1 or end + 1) - 1
     opening = _OPENING_QUOTE.search(text, max(0, name_start - _FEW), name_start)
     if not opening:
         return end
@@ -384,6 +403,8 @@ def _message_end(text: str, line_end: int, start: int, sign: str, verdict: int) 
     if word and verdict & COUNTS and _NUMBER.fullmatch(word[0]):
         return start  # "tests pass: 12"
     if kind == TOKEN:
+        if _KEY_ID.match(text, start):
+            return start
         if scheme := _SCHEME.match(text, start, line_end):
             start = scheme.end()
             word = _WORD.match(text, start, line_end)

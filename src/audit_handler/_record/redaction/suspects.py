@@ -45,7 +45,7 @@ def _pattern_of_nouns() -> str:
     Return a pattern for the end of a name that `SecretNames` takes for secret, in JSON without a
     mark for its value.
     """
-    separators = r"[^a-z0-9\"]{0,2}"
+    separators = r"[^a-z0-9\"]{0,4}"
     nouns = [noun.replace("-", separators) for nouns in NOUNS.values() for noun in nouns.split()]
     return (
         rf"(?:{_any_of(nouns)})s?(?:{separators}(?:{_any_of(list(TAILS))}|[0-9]{{1,3}}))*"
@@ -72,11 +72,11 @@ _RULES = "|".join(
         r"(?-u:\b)(?:mysql|ldap|sqlcmd|osql|redis|mongo|rabbitmqctl|sqlplus|impdp|expdp|rman|mosquitto"
         r"|htpasswd|sshpass|snmp|wpa_|identified|isakmp|tacacs-|radius-|certutil|smbclient|pdo"
         r"|sp_addlogin|auth=\(|login\("
-        rf"|net1?{_NEXT}us|sudo{_NEXT}-s)",
+        rf"|net1?(?:\.exe)?{_NEXT}us|sudo{_NEXT}-s)",
         # With arguments in a line or in a list.
         r"(?-u:\b)(?:docker|podman|helm|skopeo|buildah|nerdctl|oras|crane|az|bcp|cargo|vault|lftp"
         r"|zip|unzip|7z|setx|snyk|curl|kubectl|twine|oc|cqlsh)(?:[ \t]|\\*\",)",
-        r"basicauth|credentials?\(|[\s\"]/r?p[: ]",
+        r"basicauth|credentials?\(|[\s\"]/r?p[: ]|[ ]a1=\\*\"",
         # Transcripts; logins of Docker and npm.
         rf"auth{_NEXT}(?:plain|login|xoauth2|oauthbearer){_NEXT}",
         r"auth\\*\"?[ \t]+\\*\"|login[ \t]+\\*\"",
@@ -86,7 +86,7 @@ _RULES = "|".join(
         r"\\*\"_*(?:code|kty|columns|ciphertext_*blob|secret_*id)_*\\*\":",
         r"\\*\"kind\\*\":\s*\\*\"secret",
         # "123456 is your code".
-        r"[ \t](?:is|was)[ \t]+your[ \t]+code",
+        r"[ \t](?:is|was|as|ist)[ \t]+(?:your|ihr|dein)[ \t]+code",
         # Shapes.
         r"(?-u:\b)(?:bearer|basic|token|apikey|negotiate|ntlm|digest) |---- ?begin",
         r"/(?:reset|password|confirm|verif|unsubscribe|magic|activat)[a-z_-]*/",

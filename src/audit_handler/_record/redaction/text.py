@@ -42,7 +42,7 @@ _SIGN = re.compile(
 # "requirepass x1y2z3": only a blank between a name and a value that looks made.
 _BARE = re.compile(
     r"(?:pass|pw|secret|key|token|code|pin|otp|tan)[\w.-]{0,32}[\"']?[ \t]+(?:\d[ \t]+)?[\"']?"
-    r"(?=\S{0,64}\d)\S{4}",
+    r"(?=\S{0,64}\d)\S{3}",
     re.IGNORECASE,
 )
 # A text may be escaped once more for each place that it passes through.

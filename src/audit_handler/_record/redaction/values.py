@@ -23,11 +23,11 @@ REDACTED = "***REDACTED***"
 _STATES = frozenset(
     """
     true false null none nil undefined n/a na - required optional success successful succeeded
-    failure failed ok yes no on off enabled disabled active inactive expired valid invalid missing
-    present absent set unset changed unchanged updated created deleted removed revoked rotated reset
-    allow allowed deny denied accepted rejected bearer basic digest negotiate hidden redacted masked
-    filtered encrypted sensitive anonymized anonymous anonymous@ unknown pending verified unverified
-    empty blank reused not_set notset sent ending generated default
+    failure failed passed ok yes no on off enabled disabled active inactive expired valid invalid
+    missing present absent set unset changed unchanged updated created deleted removed revoked
+    rotated reset allow allowed deny denied accepted rejected bearer basic digest negotiate hidden
+    redacted masked filtered encrypted sensitive anonymized anonymous anonymous@ unknown pending
+    verified unverified empty blank reused not_set notset sent ending generated default
     """.split()
 )
 # Kinds of credentials: {"credential": "webauthn"}. A password may be such a word.
@@ -56,6 +56,7 @@ _MASK = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_COUNT = re.compile(r"\d{1,3}(?:[.,]\d{1,3})?%?|\d{1,3}/\d{1,3}")
 _LONGEST_STATE = max(map(len, _STATES | _METHODS))
 # Other values stay under these too.
 _ODD = DIRECTORY | PLURAL
@@ -117,4 +118,6 @@ def stays(value: Any, verdict: int) -> bool:
         or (text[0] in _MASK_BEGINS and len(text) < 256 and _MASK.fullmatch(text) is not None)
         or (bool(verdict & DIRECTORY) and _PATH.fullmatch(text) is not None)
         or (bool(verdict & PLURAL) and text.isdecimal())
+        # {"pass": "41", "fail": "0"}, "97.5%", "12/12"; many digits are a secret.
+        or (bool(verdict & COUNTS) and _COUNT.fullmatch(text) is not None)
     )

@@ -342,7 +342,9 @@ class Walk:
                 copy.append(self._pair(item))
             else:
                 copy.append(self.redacted(item))
-        if has_option:
+        if has_option or (
+            len(copy) > 1 and type(copy[0]) is str and self._options.is_command(copy[0])
+        ):
             return self._options.redacted(copy)
         if len(copy) >= _FEWEST_RAW_HEADERS and copy[0] is value[0] and type(copy[0]) is str:
             return self._without_headers(copy)
