@@ -277,6 +277,16 @@ SECRETS: Listed = {
             "<table><tr><th>Setting</th><th>Old</th><th>New</th></tr>"
             "<tr><th>db_password</th><td>MADE1</td><td>MADE2</td></tr></table>",
         ),
+        (
+            "HTML, changes in cells",
+            "<table><tr><th>Setting</th><th>Old</th><th>New</th></tr>"
+            "<tr><td>db_password</td><td>MADE1</td><td>MADE2</td></tr></table>",
+        ),
+        (
+            "HTML, settings in cells",
+            "<table><tr><th>Setting</th><th>State</th></tr>"
+            "<tr><td>db_password</td><td>MADE</td></tr></table>",
+        ),
         ("HTML, cells of a mail", "<table><tr><td>Password</td><td>MADE</td></tr></table>"),
         (
             "HTML, head of cells",

@@ -155,6 +155,7 @@ SECRETS: Listed = {
         ("pin", {"request_body": "card=7&pin=MADE"}, digits(6)),
         ("NFD, encoded", {"request_body": "usuario=ann&contrasen%CC%83a=MADE"}),
         ("plus for blanks", {"request_body": "user=ann&password=a+b+MADE&x=1"}),
+        ("end of an element in it", "password=x</MADE", token("", 12)),
         ("name that ends in _", "user=bob&password_=MADE&x=1"),
         ("name that ends in __, repr", "{'password__': 'MADE'}"),
     ],

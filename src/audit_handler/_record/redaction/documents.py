@@ -14,6 +14,7 @@ from audit_handler._record.redaction.names import (
     PASSWORD,
     RIGHTS,
     TOKEN,
+    VALUE,
     SecretNames,
 )
 from audit_handler._record.redaction.spans import Span, in_quotes
@@ -88,7 +89,8 @@ _MADE = re.compile(r"(?=\D*\d|\S{20}).{6,}", re.DOTALL)
 _COMMENT = re.compile(r"\s*\([^()]*\)\Z")
 # "3 active", "changed 2024-05-01"
 _STATE = re.compile(
-    r"\W*|\d{1,3}(?: [a-z]+)?|(?:changed |set |expires |on ){0,2}\d{4}-\d\d-\d\d(?:[T ][\d:.+Z]*)?",
+    r"\W*|\d{1,3}(?:\.\d+)?(?: [a-z]+)?"
+    r"|(?:changed |set |expires |on ){0,2}\d{4}-\d\d-\d\d(?:[T ][\d:.+Z]*)?",
     re.IGNORECASE,
 )
 # In a trace of PHP, the third.
@@ -196,12 +198,18 @@ class Documents:
                         for verdict in [self._name_of_cell(text, cell)] * cell.columns
                     ]
                 continue
+            # A line of a mail: <td>Password</td><td>...</td>; a list of changes.
+            first = (
+                cells[0]
+                if (len(cells) == 2 and not any(verdict & KIND for verdict in columns))
+                or any(verdict & VALUE for verdict in columns)
+                else None
+            )
             column = before = 0
             for cell in cells:
                 verdict = columns[column] if column < len(columns) else 0
                 column += cell.columns
-                # A line of a mail: <td>Password</td><td>...</td>
-                if cell.is_name or (cell is cells[0] and len(cells) == 2 and not columns):
+                if cell.is_name or cell is first:
                     before = self._name_of_cell(text, cell)
                     continue
                 # <th>Password</th><td>...</td>

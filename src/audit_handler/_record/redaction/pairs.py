@@ -47,6 +47,7 @@ _TO_VALUE = re.compile(
 _BLOCK = re.compile(r"(?:[|>][+-]?\d?[^\S\n]*)?\r?\n([^\S\n]*)(-[^\S\n])?(?=\S)")
 # <th>Password:</th><td>
 _TAGS = re.compile(r"(?:</?[A-Za-z][^<>\n]{0,200}>[ \t]{0,9}){1,8}")
+_END_TAG = re.compile(r"</[A-Za-z][\w:.-]{0,40}[ ]?>")
 # An anchor of YAML; the type of PHP's var_dump; a blank of JSON in a form.
 _BEFORE_VALUE = re.compile(
     r"&[\w-]+[^\S\r\n]+|\+{1,8}(?=\\*[\[{\"'])|(?:string|str)\(\d*\)[^\S\r\n]*(?=[\"'])"
@@ -375,7 +376,9 @@ def _line_end(text: str, name_start: int, start: int, lines: _Lines) -> int:
     """Return the end of the line, or of the quotes that the whole line stands in."""
     end = lines.end_of(start)
     # <td>Password: hunter2</td>
-    end = (text.find("</", start, end) + 1 or end + 1) - 1
+    element_end = text.find("</", start, end)
+    if element_end >= 0 and _END_TAG.match(text, element_end):
+        end = element_end
     opening = _OPENING_QUOTE.search(text, max(0, name_start - _FEW), name_start)
     if not opening:
         return end
