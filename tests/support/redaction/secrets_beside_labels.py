@@ -331,6 +331,8 @@ SECRETS: Listed = {
         ),
     ],
     "custom field": [
+        ("CEF, = in it", "CEF:0|a|b|1|2|n|5|cs1Label=Password cs1=x\\=MADE src=192.0.2.1"),
+        ("CEF, = in it without its escape", "cs1Label=Password cs1=x=MADE src=192.0.2.1"),
         ("CEF", "CEF:0|A|P|1|100|Login|3|suser=ann cs1Label=password cs1=MADE"),
         ("CEF, label behind", "CEF:0|A|P|1|100|Login|3|cs2=MADE cs2Label=apiKey act=ok"),
         ("label with a remark", {"x": [{"label": "Wi-Fi password (guest)", "value": "MADE"}]}),

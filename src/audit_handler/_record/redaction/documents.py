@@ -72,7 +72,7 @@ _PARAMETER = re.compile(
 # The second of two arguments is the password.
 _CALL = re.compile(
     r"(?:\bauth=|BasicAuth|Credentials?|\blogin)"
-    r"\(\s*[bu]?([\"'])[^\"'\n]{0,200}\1,\s*[bu]?[\"']"
+    r"\(\s*[bu]?([\"'])[^\"'\n]{0,200}\1,\s*[bu]?(?=[\"'])"
 )
 _TAG_IN_CELL = re.compile(r"<[^<>]*>")
 _TABLE_TAG = re.compile(
@@ -96,7 +96,7 @@ _STATE = re.compile(
 # In a trace of PHP, the third.
 _CONNECTION = re.compile(
     r"\b(?:PDO(?:->__construct)?|mysqli(?:_connect|->__construct)?)"
-    r"\((?:'[^'\n]{0,200}',\s?){2}'"
+    r"\((?:'[^'\n]{0,200}',\s?){2}(?=')"
 )
 # The same in FastAPI's answer, cut off: {"loc": ["body", "password"], "msg": "...", "input": "...
 _REFUSED = re.compile(
@@ -134,12 +134,13 @@ class Documents:
         if "\n" in text:
             yield from self._columns(text)
             yield from self._faults(text)
-        yield from self._refused(text)
+        if "loc" in text:
+            yield from self._refused(text)
+        if "authorization_code" in text:
+            yield from _in_quotes_behind(_GRANT, text)
         if "(" in text:
-            for connection in _CONNECTION.finditer(text):
-                yield in_quotes(text, connection.end() - 1) or (connection.end(), connection.end())
-            for call in _CALL.finditer(text):
-                yield in_quotes(text, call.end() - 1) or (call.end(), call.end())
+            yield from _in_quotes_behind(_CONNECTION, text)
+            yield from _in_quotes_behind(_CALL, text)
 
     def _elements(self, text: str) -> Iterator[Span]:
         position = 0
@@ -261,13 +262,9 @@ class Documents:
                 yield from spans
 
     def _refused(self, text: str) -> Iterator[Span]:
-        if "loc" in text:
-            for refused in _REFUSED.finditer(text):
-                if self._names.judge(refused[1]) & KIND:
-                    yield in_quotes(text, refused.end()) or (refused.end(), len(text))
-        if "authorization_code" in text:
-            for grant in _GRANT.finditer(text):
-                yield in_quotes(text, grant.end()) or (grant.end(), grant.end())
+        for refused in _REFUSED.finditer(text):
+            if self._names.judge(refused[1]) & KIND:
+                yield in_quotes(text, refused.end()) or (refused.end(), len(text))
 
     def _faults(self, text: str) -> Iterator[Span]:
         if "input_value=" in text:
@@ -308,6 +305,13 @@ class Documents:
             if cell.end() == position:
                 break
             position = cell.end()
+
+
+def _in_quotes_behind(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+    """Yield the places of the texts in quotes that open where *pattern* ends."""
+    for found in pattern.finditer(text):
+        if span := in_quotes(text, found.end()):
+            yield span
 
 
 def _parameters_of(text: str, position: int, verdicts: list[int]) -> Iterator[Span]:

@@ -118,9 +118,8 @@ _CUSTOM_LABEL = re.compile(
     r"(?=[ \t]+\w{1,60}=|[ \t]*(?:$|[\r\n]))"
 )
 _FIELD_NAME = re.compile(r"(?<![^\s|])\w{2,40}\Z")
-_FIELD_AFTER = re.compile(r"[ \t]+(\w{2,40})=([^=\r\n]+)")
-# Before the sign of the next field.
-_NEXT_FIELD = re.compile(r"[ \t][^ \t]*\Z")
+_FIELD_AFTER = re.compile(r"[ \t]+(\w{2,40})=")
+_FIELD_END = re.compile(r"[ \t]\w{1,60}=|[\r\n]|\Z")
 _LONGEST_FIELD = 300
 _SQL_GOES_ON = re.compile(r"\s*(?:,|\)|;|(?:WHERE|AND|OR|RETURNING|FROM)\b)", re.IGNORECASE)
 # Characters that tell whether a line goes on as a sentence.
@@ -153,17 +152,17 @@ class Pairs:
 
     def spans(self, text: str) -> Iterator[Span]:
         """Yield the place of each secret value in *text*."""
-        yield from self._named(text)
+        lower = lowered(text)
+        yield from self._named(text, lower)
         yield from secrets_in_queries(text)
         yield from self._labelled(text)
         if "Label=" in text:
             yield from self._custom_labels(text)
-        yield from codes(text)
+        yield from codes(lower)
 
-    def _named(self, text: str) -> Iterator[Span]:
+    def _named(self, text: str, lower: str) -> Iterator[Span]:
         position = 0
         lines = _Lines(text)
-        lower = lowered(text)
         search = self._noun.search
         while noun := search(lower, position):
             position = noun.end()
@@ -227,10 +226,9 @@ class Pairs:
                 spans.append((equals + 1, equals + 1 + len(value.rstrip())))
             after = _FIELD_AFTER.match(text, end)
             if after and after[1] == label[1]:
-                value = after[2]
-                if text.startswith("=", after.end()):
-                    value = _NEXT_FIELD.sub("", value)
-                spans.append((after.start(2), after.start(2) + len(value.rstrip())))
+                field_end = _FIELD_END.search(text, after.end()).start()  # type: ignore[union-attr]  # it finds the end of the text
+                value = text[after.end() : field_end]
+                spans.append((after.end(), after.end() + len(value.rstrip())))
             yield from (span for span in spans if not _is_state(text[slice(*span)], verdict))
 
     def _labelled(self, text: str) -> Iterator[Span]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from audit_handler._record.redaction.names import CODE, KIND, NOUNS, PASSWORD, TOKEN, lowered
+from audit_handler._record.redaction.names import CODE, KIND, NOUNS, PASSWORD, TOKEN
 from audit_handler._record.redaction.spans import TRAILING, Span, in_quotes
 from audit_handler._record.redaction.values import stays
 
@@ -110,8 +110,10 @@ def said(text: str, start: int, verdict: int) -> Iterator[Span]:
 
 
 def codes(text: str) -> Iterator[Span]:
-    """Yield the places of codes before and behind the words for what they are."""
-    text = lowered(text)
+    """
+    Yield the places of codes before and behind the words for what they are, in a *text* that
+    `lowered` returned.
+    """
     for found in _CODE.finditer(text):
         yield found.span(1)
     for found in _IS_CODE.finditer(text):
