@@ -38,6 +38,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "AUDIT_ON_FULL": ("drop", "drop"),
     "AUDIT_BLOCK_TIMEOUT": ("2.5", 2.5),
     "AUDIT_FSYNC": ("always", "always"),
+    "AUDIT_HOLD_GIL": ("off", False),
     "AUDIT_CAPTURE": ("all", "all"),
     "OTEL_SERVICE_NAME": ("billing", "billing"),
     "AUDIT_REDACT_KEYS": ("iban, pin", ("iban", "pin")),
@@ -368,7 +369,8 @@ def test_a_pattern_that_cannot_be_used_is_named_with_the_reason(pattern: str) ->
 
 
 @pytest.mark.parametrize(
-    "option", ["redact_default_keys", "list_redacted", "async_insert", "create_table"]
+    "option",
+    ["hold_gil", "redact_default_keys", "list_redacted", "async_insert", "create_table"],
 )
 def test_a_switch_takes_only_true_and_false(option: str) -> None:
     """``async_insert="false"`` from a YAML file would otherwise switch it on."""

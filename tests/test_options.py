@@ -21,6 +21,7 @@ from audit_handler import AuditHandler, SpoolFull
 from audit_handler._delivery.listener import Listener
 from audit_handler.config import PROFILES
 from audit_handler.spool import Spool
+from audit_handler.spool._held_write import HeldWrite, held_write_of
 from tests.support.delivery import refuse_strangers
 from tests.support.loopback import LoopbackClickHouse
 
@@ -347,6 +348,28 @@ def test_rows_are_synced_when_it_is_said(
     assert handler.flush()
 
     assert expected == (is_synced_at_once, bool(synced))
+
+
+@shows("hold_gil")
+@pytest.mark.parametrize("hold_gil", [True, False])
+def test_a_write_holds_the_interpreter_lock_when_it_may(
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    faults: LoopbackClickHouse,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    hold_gil: bool,
+) -> None:
+    if held_write_of(tmp_path) is None:
+        pytest.skip("the temporary directory is on no local disk of Linux")
+    held = notes_calls(monkeypatch, HeldWrite, "write")
+    handler = make_handler(faults.dsn(database), logger=log.name, hold_gil=hold_gil)
+    log.info("starts the listener", extra=AUDIT)
+    assert handler.flush()
+    log.info("created", extra=AUDIT)
+
+    assert hold_gil is bool(held)
 
 
 # Rows

@@ -25,6 +25,9 @@ class Clock(Protocol):
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
         """Wait on the held *condition* until it is notified or *timeout* seconds have passed."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let other threads run for *seconds*."""
+
 
 class SystemClock:
     """
@@ -43,3 +46,6 @@ class SystemClock:
         # Condition.wait rejects more than threading.TIMEOUT_MAX. A day is enough: callers wait in a
         # loop.
         condition.wait(None if timeout is None else max(0.0, min(timeout, 86_400.0)))
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

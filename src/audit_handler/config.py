@@ -230,6 +230,13 @@ class Settings:
     When a batch is synced to the disk: ``never``, ``batch`` (before it is sent) or ``always``
     (before each logger call returns).
     """
+    hold_gil: bool = _setting(True, _Switch("AUDIT_HOLD_GIL"))
+    """
+    Let a logger call hold the interpreter lock (GIL) for the microseconds in which it writes its
+    row, when threads compete for that lock and the spool is on a local disk. A write that takes
+    over 5 ms stops the other threads so long, and no later write of the next 10 s does. False lets
+    go of the lock for every write.
+    """
     capture: str = _setting("audit", _Choice("AUDIT_CAPTURE", "audit", "all"))
     """``audit`` accepts records with an action, ``all`` every record that reaches the handler."""
     service_name: str = _setting("", Option("OTEL_SERVICE_NAME"))

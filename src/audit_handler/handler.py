@@ -57,6 +57,8 @@ class AuditHandler(logging.Handler):
         on_full: ``block``, ``drop`` or ``raise`` when the spool accepts no more rows.
         block_timeout: Seconds that ``block`` waits for space.
         fsync: ``never``, ``batch`` or ``always``.
+        hold_gil: Let a logger call hold the interpreter lock (GIL) while it writes its row, when
+            threads compete for it.
         capture: ``audit`` or ``all``.
         service_name: Value of the column *service_name* for rows without one.
         redact_keys: Parts of key names to redact in addition to the default ones.
@@ -99,6 +101,7 @@ class AuditHandler(logging.Handler):
         on_full: str | None = None,
         block_timeout: float | None = None,
         fsync: str | None = None,
+        hold_gil: bool | None = None,
         capture: str | None = None,
         service_name: str | None = None,
         redact_keys: Iterable[str] | None = None,
@@ -175,7 +178,10 @@ class AuditHandler(logging.Handler):
         self._counters = Counters()
         self._pipelines = Pipelines()
         self._drops = DropReport(self._counters, self._clock.time)
-        self._files: Files = MemoryFiles() if self.settings.spool_dir is None else DiskFiles()
+        settings = self.settings
+        self._files: Files = (
+            MemoryFiles() if settings.spool_dir is None else DiskFiles(hold_gil=settings.hold_gil)
+        )
 
     # Accepting records
 

@@ -49,7 +49,7 @@ def test_every_default_is_the_one_that_the_option_has() -> None:
             assert value == defaults[name], name
         elif name in (
             *("capture", "on_full", "fsync", "redact_default_keys", "list_redacted"),
-            "async_insert",
+            *("async_insert", "hold_gil"),
         ):
             assert text == str(defaults[name]), name
 

@@ -372,6 +372,12 @@ class SimulatedFiles(Files):
         self._handles: dict[int, _File] = dict(inherited._handles) if inherited else {}
         self._next_handle: int = inherited._next_handle if inherited else 2
 
+    def prepare(self, directory: Path) -> None:
+        pass
+
+    def note_contention(self) -> None:
+        pass
+
     def make_directory(self, path: Path) -> None:
         for directory in (*reversed(path.parents[:-1]), path):
             parent = self._disk.directory(directory.parent)

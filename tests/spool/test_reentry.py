@@ -52,7 +52,7 @@ def test_a_row_put_on_top_of_another_put_is_appended_after_it(tmp_path: Path) ->
     """
 
     class InterruptingFiles(DiskFiles):
-        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]  # DiskFiles.write is os.write itself
+        def write(self, handle: int, data: bytes) -> int:
             if b'"n":1' in data:
                 spool.put(b'{"n":2}', MONTH)
             return os.write(handle, data)
@@ -69,7 +69,7 @@ def test_a_row_put_by_a_signal_handler_that_then_raises_is_appended(tmp_path: Pa
     """
 
     class InterruptingFiles(DiskFiles):
-        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]  # DiskFiles.write is os.write itself
+        def write(self, handle: int, data: bytes) -> int:
             if b'"n":1' in data:
                 spool.put(b'{"n":2}', MONTH)
                 raise SystemExit
@@ -198,6 +198,7 @@ class FewRows:
         self.is_closed = False
         self.syncs: list[int] = []
         self.on_append: Callable[[], None] = lambda: None
+        self.contentions = 0
 
     @property
     def last_seq(self) -> int:
@@ -216,6 +217,9 @@ class FewRows:
     def settle(self) -> None:
         pass
 
+    def note_contention(self) -> None:
+        self.contentions += 1
+
     def sync_accepted(self) -> None:
         self.syncs.append(len(self.bodies))
 
@@ -228,6 +232,73 @@ def reentry_of(
     lock = threading.RLock()
     condition = threading.Condition(lock)
     return Reentry(lock, condition, rows, clock or SteppingClock(), on_refused)
+
+
+def test_a_put_lets_a_thread_that_writes_finish_before_it_waits_for_the_lock() -> None:
+    """A thread that waits for the lock gets it with the next switch, and makes all others wait."""
+    clock, rows = SteppingClock(), FewRows()
+    reentry = reentry_of(rows, clock)
+    is_writing, may_end = threading.Event(), threading.Event()
+
+    def write() -> None:
+        is_writing.set()
+        assert may_end.wait(60.0)
+
+    rows.on_append = write
+    other = threading.Thread(target=reentry.put, args=(b"1", MONTH, 0.0))
+    other.start()
+    assert is_writing.wait(60.0)
+
+    def let_it_end() -> None:
+        may_end.set()
+        other.join(60.0)
+
+    clock.on_wait = let_it_end
+
+    assert 2 == reentry.put(b"2", MONTH, 0.0)
+    assert [b"1", b"2"] == rows.bodies
+    assert 1 == len(clock.waits)
+    assert 1 == rows.contentions
+
+
+def test_a_put_waits_for_the_lock_of_a_thread_that_writes_for_long() -> None:
+    clock, rows = SteppingClock(), FewRows()
+    reentry = reentry_of(rows, clock)
+    is_writing, may_end = threading.Event(), threading.Event()
+
+    def write() -> None:
+        is_writing.set()
+        assert may_end.wait(60.0)
+
+    rows.on_append = write
+    other = threading.Thread(target=reentry.put, args=(b"1", MONTH, 0.0))
+    other.start()
+    assert is_writing.wait(60.0)
+    turns: list[float] = []
+
+    def count() -> None:
+        turns.append(clock.now)
+        if len(turns) == 20:
+            may_end.set()
+
+    clock.on_wait = count
+
+    assert 2 == reentry.put(b"2", MONTH, 0.0)
+    other.join(60.0)
+    assert 20 >= len(turns)
+    assert 1 == rows.contentions
+
+
+def test_a_put_on_top_of_another_waits_for_nothing() -> None:
+    clock, rows = SteppingClock(), FewRows()
+    reentry = reentry_of(rows, clock)
+    on_top: list[int] = []
+    rows.on_append = lambda: on_top.append(reentry.put(b"2", MONTH, 0.0))
+
+    assert 2 == reentry.put(b"1", MONTH, 0.0)
+    assert [0] == on_top
+    assert [] == clock.waits
+    assert 0 == rows.contentions
 
 
 def test_a_put_returns_the_number_of_the_row_or_of_the_last_one_on_top_of_it() -> None:

@@ -36,6 +36,11 @@ class SteppingClock:
         self.now += timeout
         self.on_wait()
 
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+        self.on_wait()
+
 
 class ScriptedDestination:
     """

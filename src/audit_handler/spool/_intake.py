@@ -133,6 +133,10 @@ class Intake:
             self._changed.notify_all()
         return seq
 
+    def note_contention(self) -> None:
+        """Note that a thread waits for the lock. Needs no lock."""
+        self._files.note_contention()
+
     def check_space(self) -> None:
         """
         Raise the error that `append` would raise for a row of the usual size; append nothing.

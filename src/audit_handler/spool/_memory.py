@@ -38,6 +38,12 @@ class MemoryFiles:
         self._locked: set[Path] = set()
         self._next_handle = 0
 
+    def prepare(self, directory: Path) -> None:
+        pass
+
+    def note_contention(self) -> None:
+        pass
+
     def make_directory(self, path: Path) -> None:
         pass
 
