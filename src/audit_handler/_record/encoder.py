@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from enum import Enum
 from functools import partial
@@ -58,6 +58,7 @@ _NO_NAMES: frozenset[str] = frozenset()
 # What a record has before its extras ends in this name.
 _LAST = len(vars(logging.makeLogRecord({}))) - 1
 _LAST_NAME = list(vars(logging.makeLogRecord({})))[_LAST]
+_NONE = ("", None)
 
 # The columns of two kinds; every column of another kind has a reader. Text columns have no reader,
 # because a call would cost more than everything else that plain text needs.
@@ -154,10 +155,10 @@ class RecordEncoder:
         contents: dict[str, Any] = {}
         others: dict[str, Any] = {}
         given = record.__dict__
-        extras: Iterable[tuple[str, Any]] = given.items()
         # `LogRecord` sets its names in one order: if the last is in its place, none was deleted.
-        if type(record) is logging.LogRecord and next(islice(given, _LAST, None), "") == _LAST_NAME:
-            extras = islice(extras, _LAST + 1, None)
+        extras: Iterator[tuple[str, Any]] = islice(given.items(), _LAST, None)
+        if type(record) is not logging.LogRecord or next(extras, _NONE)[0] != _LAST_NAME:
+            extras = iter(given.items())
         sources: tuple[tuple[Iterable[tuple[str, Any]], frozenset[str]], ...]
         sources = ((extras, _NOT_EXTRAS),)
         if bound:
@@ -190,7 +191,19 @@ class RecordEncoder:
                     others[name] = value
         if record.exc_info or record.exc_text or record.stack_info:
             self._add_exception(record, contents, others)
-        self._add_time_and_id(record, row, invalid)
+        created: Any = record.created
+        time = self._times.of_record(created)
+        if time is None:
+            invalid.setdefault("event_time", created)
+            created = max(EARLIEST, self._times.now())
+            time = self._times.text(created)
+        if not row["event_time"]:
+            row["event_time"] = time
+        if not row["event_id"]:
+            if self._ids:
+                row["event_id"] = self._ids.next(created)
+            else:
+                del row["event_id"]
         if span := active_span_ids():
             # 1. An explicit extra wins, 2. then the active span, 3. then a bound field.
             for name, index in _SPAN_COLUMNS.items():
@@ -239,23 +252,6 @@ class RecordEncoder:
         if issubclass(type(value), Enum):
             value = text_of_member(value, column)
         return self._redactor.text_of(value)
-
-    def _add_time_and_id(
-        self, record: logging.LogRecord, row: dict[str, Any], invalid: dict[str, Any]
-    ) -> None:
-        created: Any = record.created
-        text = self._times.of_record(created)
-        if text is None:
-            invalid.setdefault("event_time", created)
-            created = max(EARLIEST, self._times.now())
-            text = self._times.text(created)
-        if not row["event_time"]:
-            row["event_time"] = text
-        if not row["event_id"]:
-            if self._ids:
-                row["event_id"] = self._ids.next(created)
-            else:
-                del row["event_id"]
 
     def _add_exception(
         self, record: logging.LogRecord, contents: dict[str, Any], others: dict[str, Any]

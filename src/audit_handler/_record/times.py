@@ -83,9 +83,12 @@ class Times:
 
     def of_record(self, created: Any) -> str | None:
         """Return the text of a record's Unix seconds, or None unless `is_stored`."""
-        # Another time in the second of one that is stored is so too.
-        if type(created) is float and created // 1 == self._second[0]:
-            return self.text(created)
+        second, text = self._second
+        # Another time in the second of one that is stored is so too; with what `text` does here,
+        # because nearly all records come this way.
+        if type(created) is float and created // 1 == second:
+            microseconds = (created - second) * 1e6 + 0.5
+            return "%s.%06d" % (text, microseconds if microseconds < 1e6 else 999_999)  # noqa: UP031
         return self.text(created) if self.is_stored(created) else None
 
     def is_stored(self, unix_seconds: Any) -> bool:
