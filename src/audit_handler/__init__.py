@@ -6,7 +6,9 @@ ClickHouse.
 audit event.
 """
 
-from audit_handler._process.signals import install_signal_handlers
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from audit_handler.changes import changes
 from audit_handler.context import bind, bound, clear, current
 from audit_handler.errors import (
@@ -21,11 +23,14 @@ from audit_handler.errors import (
     SpoolUnsynced,
     TransientError,
 )
-from audit_handler.filter import AuditContextFilter
-from audit_handler.handler import AuditHandler
-from audit_handler.policy import Rule
-from audit_handler.request import audit
-from audit_handler.status import Status
+
+if TYPE_CHECKING:
+    from audit_handler._process.signals import install_signal_handlers
+    from audit_handler.filter import AuditContextFilter
+    from audit_handler.handler import AuditHandler
+    from audit_handler.policy import Rule
+    from audit_handler.request import audit
+    from audit_handler.status import Status
 
 __all__ = [
     "AuditContextFilter",
@@ -50,3 +55,25 @@ __all__ = [
     "current",
     "install_signal_handlers",
 ]
+
+# Loaded when they are first used (PEP 562): a module that only binds fields, or catches an error,
+# does not load the handler with its spool, its rules of redaction and its listener.
+_MODULES = {
+    "AuditContextFilter": "audit_handler.filter",
+    "AuditHandler": "audit_handler.handler",
+    "Rule": "audit_handler.policy",
+    "Status": "audit_handler.status",
+    "audit": "audit_handler.request",
+    "install_signal_handlers": "audit_handler._process.signals",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
