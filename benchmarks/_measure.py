@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tests.support.listening import ListeningClickHouse
     from tests.support.loopback import LoopbackClickHouse
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "figure",
     "full_extras",
     "interleaved",
+    "listening",
     "logger_with",
     "loopback",
     "other_extras",
@@ -275,10 +277,24 @@ def scratch_directory() -> Iterator[Path]:
 @contextmanager
 def loopback() -> Iterator[LoopbackClickHouse]:
     """Run the ClickHouse server of the tests: chDB behind HTTP, in a process of its own."""
-    root = str(Path(__file__).resolve().parents[1])
-    if root not in sys.path:
-        sys.path.insert(0, root)  # a benchmark that is run by its path sees only its own folder
+    _see_tests()
     from tests.support.loopback import LoopbackClickHouse
 
     with scratch_directory() as directory, LoopbackClickHouse.start(directory) as server:
         yield server
+
+
+@contextmanager
+def listening(directory: Path) -> Iterator[ListeningClickHouse]:
+    """Run ClickHouse's own HTTP server, which chDB holds, in a process of its own."""
+    _see_tests()
+    from tests.support.listening import ListeningClickHouse
+
+    with ListeningClickHouse(directory / "clickhouse") as server:
+        yield server
+
+
+def _see_tests() -> None:
+    root = str(Path(__file__).resolve().parents[1])
+    if root not in sys.path:
+        sys.path.insert(0, root)  # a benchmark that is run by its path sees only its own folder

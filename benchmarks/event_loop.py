@@ -82,7 +82,8 @@ def main() -> None:
         rows.append(
             [name, f"{middle[0]:.2f}", *spread.cells(2), f"{middle[1]:.1f}"],
         )
-        figure(f"loop lag {name}", spread.median)
+    lag = {name: Spread.of(p99).median for name, p99 in results.items()}
+    figure("loop lag / QueueHandler", lag[AUDIT] / lag[BUSY])
     print_table(
         f"Milliseconds late, {arguments.rounds} rounds of {arguments.audits:,} audits",
         ["", "p50", "p99", "p99 min", "p99 p25-p75", "max"],

@@ -402,7 +402,8 @@ def main() -> None:
             for title, make in (("few extras", few_extras), ("full record", full_extras)):
                 print_costs(f"{title}, with 7 bound", measured(ours, make, calls, rounds))
         title = "full record, 4 threads"
-        print_costs(title, measured(ours, full_extras, 4 * calls, rounds // 2, threads=4))
+        results = measured(ours, full_extras, 4 * calls, rounds // 2, threads=4)
+        print_costs(title, results, key="4 threads")
         busy_rounds = 5
         print_note(
             f"{busy_rounds} rounds of {arguments.busy_calls:,} calls, beside two threads that "
@@ -410,7 +411,8 @@ def main() -> None:
         )
         with computing_threads(2):
             title = "full record, beside two computing threads"
-            print_costs(title, measured(ours, full_extras, arguments.busy_calls, busy_rounds))
+            results = measured(ours, full_extras, arguments.busy_calls, busy_rounds)
+            print_costs(title, results, key="beside two")
     print_note(f"While delivering: {arguments.delivery_rounds} rounds of {arguments.rows:,} calls.")
     with while_delivering(arguments.batch_size) as contestants:
         for title, make in (("full record", full_extras), ("few extras", few_extras)):

@@ -34,6 +34,7 @@ from _measure import (
     close_undelivered,
     closed_port,
     few_extras,
+    figure,
     interleaved,
     logger_with,
     parser,
@@ -336,6 +337,8 @@ def print_costs(title: str, results: Mapping[str, list[float]]) -> None:
     for name, values in above.items():
         of_bare = [1 + value / bare for value, bare in zip(values, base, strict=True)]
         of_otel = [value / other for value, other in zip(values, above[OTEL], strict=True)]
+        if name == AUDIT and title.startswith("Starlette, POST of a small"):
+            figure("POST on Starlette / OpenTelemetry", Spread.of(of_otel).median)
         ratios = (f"{Spread.of(of).median:.2f}" for of in (of_bare, of_otel))
         rows.append([f"{name} above it", *Spread.of(values).cells(1), *ratios])
     headers = ["", *SPREAD_HEADERS, "whole / without", "above / OpenTelemetry's"]
