@@ -22,6 +22,7 @@ def test_an_import_loads_only_what_binds_fields_and_the_errors() -> None:
 
     assert {
         "audit_handler",
+        "audit_handler._imports",
         "audit_handler.changes",
         "audit_handler.context",
         "audit_handler.errors",
@@ -55,6 +56,13 @@ def test_changes_stays_a_function_when_its_module_is_imported() -> None:
     program = "import audit_handler.changes; assert callable(audit_handler.changes)"
 
     assert "audit_handler" in loaded_by(program)
+
+
+@pytest.mark.parametrize("name", ["config", "filter", "handler", "policy", "request", "status"])
+def test_a_public_module_is_an_attribute_before_it_is_imported(name: str) -> None:
+    program = f"import audit_handler; audit_handler.{name}"
+
+    assert f"audit_handler.{name}" in loaded_by(program)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -363,12 +363,11 @@ def test_a_write_holds_the_interpreter_lock_when_it_may(
 ) -> None:
     if held_write_of(tmp_path) is None:
         pytest.skip("the temporary directory is on no local disk of Linux")
-    held = notes_calls(monkeypatch, HeldWrite, "write")
+    held = notes_calls(monkeypatch, HeldWrite, "append")
     handler = make_handler(faults.dsn(database), logger=log.name, hold_gil=hold_gil)
-    log.info("starts the listener", extra=AUDIT)
-    assert handler.flush()
     log.info("created", extra=AUDIT)
 
+    assert handler.flush()
     assert hold_gil is bool(held)
 
 

@@ -6,9 +6,9 @@ ClickHouse.
 audit event.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from audit_handler._imports import imported
 from audit_handler.changes import changes
 from audit_handler.context import bind, bound, clear, current
 from audit_handler.errors import (
@@ -66,14 +66,18 @@ _MODULES = {
     "audit": "audit_handler.request",
     "install_signal_handlers": "audit_handler._process.signals",
 }
+_SUBMODULES = frozenset({"config", "filter", "handler", "policy", "request", "schema", "status"})
+"""Public modules that are attributes of the package, whether they are imported or not."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return imported(f"{__name__}.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    value = globals()[name] = getattr(imported(_MODULES[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from audit_handler._imports import imported
+
 __all__ = ["changes"]
 
 
@@ -36,6 +38,6 @@ def changes(old: Any, new: Any, *, keep_both: bool = False) -> dict[str, Any]:
         differs, and no *old_value* or *new_value* for a side without values.
     """
     # Not above: an application that only binds fields need not load the rules of redaction.
-    from audit_handler._record.differences import changed_fields
-
-    return changed_fields(old, new, keep_both=keep_both)
+    rules = imported("audit_handler._record.differences")
+    fields: dict[str, Any] = rules.changed_fields(old, new, keep_both=keep_both)
+    return fields

@@ -20,7 +20,14 @@ from audit_handler._record.redaction import Redactor
 from audit_handler._reports import Reporter
 from audit_handler.config import Settings
 from audit_handler.errors import ConfigurationError, SpoolClosed, SpoolError, SpoolUnavailable
-from audit_handler.spool import DiskFiles, Files, MemoryFiles, has_leftovers
+from audit_handler.spool import (
+    DiskFiles,
+    Files,
+    HeldWrite,
+    MemoryFiles,
+    has_leftovers,
+    held_write_of,
+)
 from audit_handler.status import Counters, Status, count_by_user
 
 __all__ = ["AuditHandler", "open_handlers"]
@@ -157,9 +164,12 @@ class AuditHandler(logging.Handler):
         self.is_closed = False
         """Whether `close` was called, and no audit event has come since."""
         self._directory = (settings.spool_dir or Path("/memory")) / settings.target.directory_name
+        self._held_write: HeldWrite | None = None
         self._reset()
         try:
             self._files.make_directory(self._directory)
+            if settings.hold_gil and self._files.is_durable:
+                self._held_write = self._files.held_write = held_write_of(self._directory)
             leaves_rows = has_leftovers(self._files, self._directory)
         except OSError as exc:
             raise ConfigurationError(
@@ -178,9 +188,8 @@ class AuditHandler(logging.Handler):
         self._counters = Counters()
         self._pipelines = Pipelines()
         self._drops = DropReport(self._counters, self._clock.time)
-        settings = self.settings
         self._files: Files = (
-            MemoryFiles() if settings.spool_dir is None else DiskFiles(hold_gil=settings.hold_gil)
+            MemoryFiles() if self.settings.spool_dir is None else DiskFiles(self._held_write)
         )
 
     # Accepting records

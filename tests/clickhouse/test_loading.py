@@ -103,36 +103,3 @@ def test_a_forked_child_of_a_process_with_the_engine_gets_an_error_and_may_use_a
 
     assert "chDB was loaded before this process was forked" in said
     assert "; a server works" in said
-
-
-# A thread imports, and does not finish until the parent has forked.
-IMPORTS_FOR_EVER = """
-import os, threading
-from audit_handler.clickhouse import _loading
-
-_loading._FORK_PATIENCE_SECONDS = 0.01
-is_importing, may_end = threading.Event(), threading.Event()
-
-def hold():
-    with _loading._importing:
-        is_importing.set()
-        may_end.wait(60)
-
-holder = threading.Thread(target=hold)
-holder.start()
-is_importing.wait(60)
-child = os.fork()
-if not child:
-    os.write(1, _loading.load_driver(is_embedded=False).__name__.encode())
-    os._exit(0)
-os.waitpid(child, 0)
-may_end.set()
-holder.join()
-_loading.load_driver(is_embedded=False)
-os.write(1, b", and in the parent")
-"""
-
-
-@needs_fork
-def test_a_fork_does_not_wait_forever_and_child_and_parent_can_load_the_driver() -> None:
-    assert "clickhouse_connect, and in the parent" == said_by(IMPORTS_FOR_EVER)

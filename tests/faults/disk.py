@@ -363,6 +363,7 @@ class SimulatedFiles(Files):
     """The files of one process on a simulated disk."""
 
     is_durable = True
+    held_write = None
 
     def __init__(
         self, disk: Disk, process: Process, *, inherited: SimulatedFiles | None = None
@@ -371,12 +372,6 @@ class SimulatedFiles(Files):
         self._process = process
         self._handles: dict[int, _File] = dict(inherited._handles) if inherited else {}
         self._next_handle: int = inherited._next_handle if inherited else 2
-
-    def prepare(self, directory: Path) -> None:
-        pass
-
-    def note_contention(self) -> None:
-        pass
 
     def make_directory(self, path: Path) -> None:
         for directory in (*reversed(path.parents[:-1]), path):

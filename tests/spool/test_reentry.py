@@ -52,7 +52,7 @@ def test_a_row_put_on_top_of_another_put_is_appended_after_it(tmp_path: Path) ->
     """
 
     class InterruptingFiles(DiskFiles):
-        def write(self, handle: int, data: bytes) -> int:
+        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]  # DiskFiles.write is os.write itself
             if b'"n":1' in data:
                 spool.put(b'{"n":2}', MONTH)
             return os.write(handle, data)
@@ -69,7 +69,7 @@ def test_a_row_put_by_a_signal_handler_that_then_raises_is_appended(tmp_path: Pa
     """
 
     class InterruptingFiles(DiskFiles):
-        def write(self, handle: int, data: bytes) -> int:
+        def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]  # DiskFiles.write is os.write itself
             if b'"n":1' in data:
                 spool.put(b'{"n":2}', MONTH)
                 raise SystemExit

@@ -18,7 +18,7 @@ class FaultyFiles(DiskFiles):
         super().__init__()
         self.partial: int | None = None
 
-    def write(self, handle: int, data: bytes) -> int:
+    def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]  # DiskFiles.write is os.write itself
         if self.partial is None:
             return os.write(handle, data)
         if self.partial:
@@ -39,7 +39,7 @@ class InterruptedFiles(DiskFiles):
         if interruption := self.interruptions.pop(what, None):
             interruption()
 
-    def write(self, handle: int, data: bytes) -> int:
+    def write(self, handle: int, data: bytes) -> int:  # type: ignore[override]  # DiskFiles.write is os.write itself
         self._interrupted("before write")
         written = os.write(handle, data)
         self._interrupted("after write")

@@ -204,7 +204,6 @@ class Listener(QueueListener):
         """Deliver segments on the calling thread until it must end; then close everything."""
         _listening.add(threading.get_ident())
         try:
-            self._spool.files.prepare(self._spool.target_directory)
             while (segment := self.dequeue(True)) is not None and self.handle(segment):
                 self._counters.in_rejected = self._spool.rejected.usage
                 self._spool.task_done()

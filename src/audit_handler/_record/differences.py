@@ -11,6 +11,7 @@ from audit_handler._record.redaction.names import LABEL, LOOK, VALUE, SecretName
 __all__ = ["changed_fields"]
 
 _redactor = Redactor()
+_redactor.prepare()
 _names = SecretNames(use_nouns=False)
 
 _MISSING = object()

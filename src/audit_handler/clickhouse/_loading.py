@@ -1,30 +1,19 @@
-"""
-Load driver and engine: in the thread that uses them, and never during a fork.
-
-A fork in the middle of an import leaves the child with module locks that nothing releases, and the
-child's own import would wait forever. So a fork waits for the import: a fraction of a second, once
-in the life of a process.
-"""
+"""Load driver and engine: in the thread that uses them, and never during a fork."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from audit_handler._imports import imported
 from audit_handler.clickhouse._errors import quieten_driver
 from audit_handler.clickhouse._shown import shown
 from audit_handler.errors import SetupError
 
 __all__ = ["load_driver", "zstd"]
-
-# Ten times the import on a slow machine. It has an end, because a program that forks while it
-# imports may hold the lock of a module that our import waits for.
-_FORK_PATIENCE_SECONDS = 5.0
 
 # The driver itself loads these later, in the middle of a request, where a fork does the same harm.
 _LATE_MODULES = (
@@ -35,8 +24,6 @@ _LATE_MODULES = (
 )
 _ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
-_importing = threading.Lock()
-_fork = threading.local()
 _engine_was_inherited = False
 # The first failure: the engine cannot be imported twice, and the second one hides the cause.
 _engine_fault: SetupError | None = None
@@ -55,14 +42,13 @@ def load_driver(*, is_embedded: bool) -> ModuleType:
             "the spool for the parent",
             remedy="use a ClickHouse server for several processes, or fork before the first event",
         )
-    with _importing:
-        driver = importlib.import_module("clickhouse_connect")
-        for name in (*_LATE_MODULES, _ZSTD):
-            importlib.import_module(name)
-        if is_embedded:
-            _load_engine()
-        quieten_driver()
-        return driver
+    driver = imported("clickhouse_connect")
+    for name in (*_LATE_MODULES, _ZSTD):
+        imported(name)
+    if is_embedded:
+        _load_engine()
+    quieten_driver()
+    return driver
 
 
 def _load_engine() -> None:
@@ -70,7 +56,7 @@ def _load_engine() -> None:
     if _engine_fault is not None:
         raise SetupError(_engine_fault.problem, remedy=_engine_fault.remedy)
     try:
-        importlib.import_module("chdb")
+        imported("chdb")
     except ImportError as exc:
         fault = _import_fault(exc)
         if not isinstance(_innermost(exc), ModuleNotFoundError):
@@ -119,27 +105,13 @@ def _is_zone(name: str) -> bool:
 
 def zstd() -> Any:
     """Return the zstd module: the standard library's from Python 3.14."""
-    return importlib.import_module(_ZSTD)
-
-
-def _before_fork() -> None:
-    _fork.has_waited_out = _importing.acquire(timeout=_FORK_PATIENCE_SECONDS)
-
-
-def _after_fork_in_parent() -> None:
-    if _fork.has_waited_out:
-        _importing.release()
+    return imported(_ZSTD)
 
 
 def _after_fork_in_child() -> None:
-    global _importing, _engine_was_inherited  # both belong to the process
-    _importing = threading.Lock()
+    global _engine_was_inherited  # it belongs to the process
     _engine_was_inherited = _engine_was_inherited or "chdb" in sys.modules
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -49,6 +49,7 @@ are delivered.
 """
 
 from audit_handler.spool._files import DiskFiles, Files, Found
+from audit_handler.spool._held_write import HeldWrite, held_write_of
 from audit_handler.spool._inventory import (
     RejectedBatch,
     SpooledRow,
@@ -70,6 +71,7 @@ __all__ = [
     "DiskFiles",
     "Files",
     "Found",
+    "HeldWrite",
     "MemoryFiles",
     "Reason",
     "RejectedBatch",
@@ -82,6 +84,7 @@ __all__ = [
     "WaitingWriter",
     "adopt_dead_writers",
     "has_leftovers",
+    "held_write_of",
     "neglected_targets",
     "rejected",
     "rejected_directory",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from audit_handler.spool._held_write import HeldWrite, held_write_of
+from audit_handler.spool._held_write import HeldWrite
 from audit_handler.spool._locks import Lock, take_lock
 from audit_handler.spool._own import (
     ForeignError,
@@ -41,14 +40,8 @@ class Files(Protocol):
     is_durable: bool
     """Whether the files outlive the process."""
 
-    def prepare(self, directory: Path) -> None:
-        """
-        Load what makes `write` quick in *directory*, which takes milliseconds. Call it once, on a
-        thread that nobody waits for.
-        """
-
-    def note_contention(self) -> None:
-        """Note that a thread waits because another one writes. Safe to call from any thread."""
+    held_write: HeldWrite | None
+    """Appends rows in place of `write`, if there is one."""
 
     def make_directory(self, path: Path) -> None:
         """
@@ -154,7 +147,7 @@ class DiskFiles:
     Files on a local disk. Do not use NFS: its locks and renames promise less.
 
     Args:
-        hold_gil: Whether `write` may hold the interpreter lock while threads compete for it.
+        held_write: For the rows of files in one directory.
     """
 
     is_durable = True
@@ -163,20 +156,10 @@ class DiskFiles:
     _APPEND = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
 
     # No method, which would cost a Python frame: the hot path calls it for each row.
-    write: Callable[[int, bytes], int] = staticmethod(os.write)
+    write = staticmethod(os.write)
 
-    def __init__(self, *, hold_gil: bool = False) -> None:
-        self._hold_gil = hold_gil
-        self._held_write: HeldWrite | None = None
-
-    def prepare(self, directory: Path) -> None:
-        if self._hold_gil and (held_write := held_write_of(directory)):
-            self._held_write = held_write
-            self.write = held_write.write
-
-    def note_contention(self) -> None:
-        if self._held_write:
-            self._held_write.note_contention()
+    def __init__(self, held_write: HeldWrite | None = None) -> None:
+        self.held_write = held_write
 
     def make_directory(self, path: Path) -> None:
         for parent in (*reversed(path.parents), path):

@@ -18,8 +18,11 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from operator import methodcaller
+from operator import attrgetter, methodcaller
 from pathlib import Path
+from typing import Protocol
+
+from audit_handler._imports import imported
 
 __all__ = ["HeldWrite", "held_write_of"]
 
@@ -42,6 +45,7 @@ _RELEASED_SECONDS = 10.0
 _MOST_RELEASED_SECONDS = 600.0
 
 _call = methodcaller("__call__")
+_handle = attrgetter("handle")
 # As in `_clock`; a method would cost a Python frame.
 _monotonic = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 
@@ -60,6 +64,13 @@ _LOCAL = frozenset(
 )
 # More than a `struct statfs` of any Linux, which begins with the number.
 _STATFS_BYTES = 1024
+
+
+class OpenFile(Protocol):
+    """A file that may be closed at any moment: on top of a call, in a forked child."""
+
+    handle: int
+    """-1 once it is closed."""
 
 
 class HeldWrite:
@@ -86,9 +97,12 @@ class HeldWrite:
         self._held_until = self._released_until = now()
         self._released_for = _RELEASED_SECONDS
 
-    def write(self, handle: int, data: bytes) -> int:
+    def append(self, file: OpenFile, data: bytes) -> int:
         """
         Append *data*, or the first part of it; return how many bytes were written.
+
+        The handle is read in one step with the write. A signal handler may fork before, and close
+        the file in the child, where its number is soon that of another file.
 
         Raises:
             OSError: As `os.write` does.
@@ -96,15 +110,15 @@ class HeldWrite:
         now = self._now
         began = now()
         if began < self._held_until and len(data) <= _LONGEST_HELD:
-            # In one step, as `map` runs no Python code: between two steps the interpreter may
-            # switch to another thread, and its time would count as that of the disk.
-            held = partial(self._held, handle, data, len(data))
-            began, written, ended = map(_call, (now, held, now))
+            # `map` runs no Python code, so there is no step between these: there the interpreter
+            # may switch to another thread, whose time would count as that of the disk.
+            held = map(self._held, map(_handle, (file,)), (data,), (len(data),))
+            began, written, ended = map(_call, (now, held.__next__, now))
             if ended - began > _SLOW_SECONDS:
                 self._note_slow_disk(ended)
             # `os.write` raises the error, or goes on after a signal.
-            return written if written >= 0 else os.write(handle, data)
-        written = os.write(handle, data)
+            return written if written >= 0 else os.write(file.handle, data)
+        written = os.write(file.handle, data)
         ended = now()
         if ended - began > _CONTENDED_SECONDS:
             if ended - began > _STALLED_SECONDS:
@@ -126,23 +140,26 @@ class HeldWrite:
 
 
 def held_write_of(directory: Path) -> HeldWrite | None:
-    """Return a `HeldWrite` for files in *directory*, or None where none is safe or of use."""
+    """
+    Return a `HeldWrite` for files in *directory*, or None where none is safe or of use.
+
+    Takes 3 ms the first time.
+    """
     has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     # 64 bits: there, the number of a file system is a C long.
     if not has_gil or sys.platform != "linux" or sys.maxsize < 2**32:
         return None
     try:
-        import ctypes  # It takes 3 ms, and some sandboxes forbid it.
-
-        libc = ctypes.PyDLL(None)  # it does not give the lock up, unlike CDLL
+        ctypes = imported("ctypes")
         status = ctypes.create_string_buffer(_STATFS_BYTES)
-        if libc.statfs(os.fsencode(directory), status) != 0:
+        # CDLL gives the lock up: a file system of a network may not answer.
+        if ctypes.CDLL(None).statfs(os.fsencode(directory), status) != 0:
             return None
         if ctypes.c_long.from_buffer(status).value not in _LOCAL:
             return None
-        held = libc.write
+        held = ctypes.PyDLL(None).write  # does not give it up
         held.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
         held.restype = ctypes.c_ssize_t
-    except Exception:  # noqa: BLE001  # a foreign audit hook may raise anything; `os.write` does it too
+    except Exception:  # noqa: BLE001  # where ctypes is missing or forbidden; `os.write` does it too
         return None
     return HeldWrite(held)

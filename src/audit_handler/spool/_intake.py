@@ -135,7 +135,8 @@ class Intake:
 
     def note_contention(self) -> None:
         """Note that a thread waits for the lock. Needs no lock."""
-        self._files.note_contention()
+        if self._files.held_write:
+            self._files.held_write.note_contention()
 
     def check_space(self) -> None:
         """

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from audit_handler.spool._files import Found
+from audit_handler.spool._held_write import HeldWrite
 from audit_handler.spool._locks import Lock
 
 __all__ = ["MemoryFiles"]
@@ -29,6 +30,7 @@ class MemoryFiles:
     """
 
     is_durable = False
+    held_write: HeldWrite | None = None
 
     def __init__(self) -> None:
         # Reentrant, for a signal handler that logs on top of a call.
@@ -37,12 +39,6 @@ class MemoryFiles:
         self._handles: dict[int, _File] = {}
         self._locked: set[Path] = set()
         self._next_handle = 0
-
-    def prepare(self, directory: Path) -> None:
-        pass
-
-    def note_contention(self) -> None:
-        pass
 
     def make_directory(self, path: Path) -> None:
         pass

@@ -114,7 +114,13 @@ class OpenSegment:
         size, rows = self.counts
         self.pending = len(line)
         try:
-            written = self._files.write(self.handle, line)
+            held_write = self._files.held_write
+            # Nothing comes between the reading of the handle and the write: see `HeldWrite`.
+            written = (
+                held_write.append(self, line)
+                if held_write
+                else self._files.write(self.handle, line)
+            )
             while written < len(line):
                 written += self._files.write(self.handle, line[written:])
         except OSError:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from audit_handler._imports import imported
 from audit_handler._options.patterns import checked_pattern
 from audit_handler._record.plain import (
     MAX_NODES,
@@ -85,9 +86,10 @@ class Redactor:
 
     @cached_property
     def _suspects(self) -> Suspects:
-        from audit_handler._record.redaction.suspects import Suspects
-
-        return Suspects(self._names, self._patterns, use_rules=self._uses_rules)
+        made: Suspects = imported("audit_handler._record.redaction.suspects").Suspects(
+            self._names, self._patterns, use_rules=self._uses_rules
+        )
+        return made
 
     @cached_property
     def _walk(self) -> Walk:
@@ -103,11 +105,10 @@ class Redactor:
 
     @cached_property
     def _texts(self) -> SecretsInText:
-        from audit_handler._record.redaction.text import SecretsInText
-
-        return SecretsInText(
+        made: SecretsInText = imported("audit_handler._record.redaction.text").SecretsInText(
             self._names, self._options, self._patterns, use_shapes=self._uses_rules
         )
+        return made
 
     def excepting(self, names: tuple[str, ...]) -> Redactor:
         """Return the same redactor, for which the values of *names* are not secret."""

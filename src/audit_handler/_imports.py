@@ -1,0 +1,57 @@
+"""
+Import modules late, and never during a fork.
+
+A fork in the middle of an import leaves the child with module locks that nothing releases, and the
+child's own import would wait forever. So a fork waits for these imports: a fraction of a second,
+once in the life of a process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from types import ModuleType
+
+__all__ = ["imported"]
+
+# Ten times the import on a slow machine. It has an end, because a program that forks while it
+# imports may hold the lock of a module that our import waits for.
+_FORK_PATIENCE_SECONDS = 5.0
+
+# Reentrant: a module may import others in this way, and a signal handler may fork on top of one.
+_importing = threading.RLock()
+_fork = threading.local()
+
+
+def imported(name: str) -> ModuleType:
+    """
+    Return a module, imported if it is not.
+
+    Raises:
+        ImportError: As the import does.
+    """
+    with _importing:
+        return importlib.import_module(name)
+
+
+def _before_fork() -> None:
+    _fork.has_waited_out = _importing.acquire(timeout=_FORK_PATIENCE_SECONDS)
+
+
+def _after_fork_in_parent() -> None:
+    if _fork.has_waited_out:
+        _importing.release()
+
+
+def _after_fork_in_child() -> None:
+    global _importing  # it belongs to the process
+    _importing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -1,0 +1,96 @@
+"""Late imports beside forks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+
+# A thread imports a module, whose import ends when the parent begins to fork.
+FORKS = """
+import logging, os, sys, threading
+import audit_handler
+from importlib.abc import MetaPathFinder
+
+is_importing, may_end = threading.Event(), threading.Event()
+
+class Slow(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r} and threading.current_thread() is not threading.main_thread():
+            is_importing.set()
+            assert may_end.wait(60)
+
+sys.meta_path.insert(0, Slow())
+os.register_at_fork(before=may_end.set)  # it is called before those that came earlier
+
+def use():
+    {use}
+
+thread = threading.Thread(target=use)
+thread.start()
+assert is_importing.wait(60)
+child = os.fork()
+if not child:
+    use()
+    os.write(1, b"the child goes on")
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+thread.join()
+"""
+
+# A thread imports, and does not finish until the parent has forked.
+IMPORTS_FOR_EVER = """
+import os, threading
+from audit_handler import _imports
+from audit_handler.clickhouse._loading import load_driver
+
+_imports._FORK_PATIENCE_SECONDS = 0.01
+is_importing, may_end = threading.Event(), threading.Event()
+
+def hold():
+    with _imports._importing:
+        is_importing.set()
+        may_end.wait(60)
+
+holder = threading.Thread(target=hold)
+holder.start()
+is_importing.wait(60)
+child = os.fork()
+if not child:
+    os.write(1, load_driver(is_embedded=False).__name__.encode())
+    os._exit(0)
+os.waitpid(child, 0)
+may_end.set()
+holder.join()
+load_driver(is_embedded=False)
+os.write(1, b", and in the parent")
+"""
+
+
+def said_by(program: str) -> str:
+    # From Python 3.12 on, a fork beside threads warns.
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert b"" == done.stderr
+    return done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("audit_handler.handler", "audit_handler.AuditHandler"),
+        ("audit_handler._record.differences", "audit_handler.changes({}, {1: 2})"),
+        ("audit_handler.policy", "audit_handler.policy.Rule"),
+    ],
+)
+def test_a_fork_waits_for_a_late_import_of_another_thread(module: str, use: str) -> None:
+    """The child waited forever for the lock of the module."""
+    assert "the child goes on" == said_by(FORKS.format(module=module, use=use))
+
+
+def test_a_fork_does_not_wait_forever_and_child_and_parent_can_load_the_driver() -> None:
+    assert "clickhouse_connect, and in the parent" == said_by(IMPORTS_FOR_EVER)
