@@ -234,10 +234,8 @@ def reentry_of(
     return Reentry(lock, condition, rows, clock or SteppingClock(), on_refused)
 
 
-def test_a_put_lets_a_thread_that_writes_finish_before_it_waits_for_the_lock() -> None:
-    """A thread that waits for the lock gets it with the next switch, and makes all others wait."""
-    clock, rows = SteppingClock(), FewRows()
-    reentry = reentry_of(rows, clock)
+def writing(reentry: Reentry, rows: FewRows) -> tuple[threading.Thread, threading.Event]:
+    """Return a thread in the middle of a put, and the event that lets it end."""
     is_writing, may_end = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -248,6 +246,14 @@ def test_a_put_lets_a_thread_that_writes_finish_before_it_waits_for_the_lock() -
     other = threading.Thread(target=reentry.put, args=(b"1", MONTH, 0.0))
     other.start()
     assert is_writing.wait(60.0)
+    return other, may_end
+
+
+def test_a_put_lets_a_thread_that_writes_finish_before_it_waits_for_the_lock() -> None:
+    """A thread that waits for the lock gets it with the next switch, and makes all others wait."""
+    clock, rows = SteppingClock(), FewRows()
+    reentry = reentry_of(rows, clock)
+    other, may_end = writing(reentry, rows)
 
     def let_it_end() -> None:
         may_end.set()
@@ -264,16 +270,7 @@ def test_a_put_lets_a_thread_that_writes_finish_before_it_waits_for_the_lock() -
 def test_a_put_waits_for_the_lock_of_a_thread_that_writes_for_long() -> None:
     clock, rows = SteppingClock(), FewRows()
     reentry = reentry_of(rows, clock)
-    is_writing, may_end = threading.Event(), threading.Event()
-
-    def write() -> None:
-        is_writing.set()
-        assert may_end.wait(60.0)
-
-    rows.on_append = write
-    other = threading.Thread(target=reentry.put, args=(b"1", MONTH, 0.0))
-    other.start()
-    assert is_writing.wait(60.0)
+    other, may_end = writing(reentry, rows)
     turns: list[float] = []
 
     def count() -> None:
