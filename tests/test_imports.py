@@ -48,7 +48,7 @@ import os, threading
 from audit_handler import _imports
 from audit_handler.clickhouse._loading import load_driver
 
-_imports._FORK_PATIENCE_SECONDS = 0.01
+_imports._PATIENCE_SECONDS = 0.01
 is_importing, may_end = threading.Event(), threading.Event()
 
 def hold():
@@ -68,6 +68,36 @@ may_end.set()
 holder.join()
 load_driver(is_embedded=False)
 os.write(1, b", and in the parent")
+"""
+
+# dictConfig imports the handler while it holds the lock of logging, which a fork waits for.
+FORKS_BESIDE_DICTCONFIG = """
+import logging, os, threading
+import audit_handler
+from audit_handler import _imports
+
+_imports._PATIENCE_SECONDS = 0.2
+is_configuring, is_forking = threading.Event(), threading.Event()
+
+def configure():
+    with logging._lock:
+        is_configuring.set()
+        assert is_forking.wait(60)
+        audit_handler.AuditHandler
+
+thread = threading.Thread(target=configure)
+thread.start()
+assert is_configuring.wait(60)
+
+# It is called first: the hooks of this package and then of logging come after it.
+os.register_at_fork(before=lambda: (_imports._importing.acquire(), is_forking.set()))
+child = os.fork()
+if not child:
+    os._exit(0)
+_imports._importing.release()
+os.waitpid(child, 0)
+thread.join()
+os.write(1, b"both go on")
 """
 
 
@@ -90,6 +120,10 @@ def said_by(program: str) -> str:
 def test_a_fork_waits_for_a_late_import_of_another_thread(module: str, use: str) -> None:
     """The child waited forever for the lock of the module."""
     assert "the child goes on" == said_by(FORKS.format(module=module, use=use))
+
+
+def test_a_fork_and_a_configuration_of_logging_do_not_wait_for_each_other_forever() -> None:
+    assert "both go on" == said_by(FORKS_BESIDE_DICTCONFIG)
 
 
 def test_a_fork_does_not_wait_forever_and_child_and_parent_can_load_the_driver() -> None:

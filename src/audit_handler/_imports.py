@@ -15,9 +15,10 @@ from types import ModuleType
 
 __all__ = ["imported"]
 
-# Ten times the import on a slow machine. It has an end, because a program that forks while it
-# imports may hold the lock of a module that our import waits for.
-_FORK_PATIENCE_SECONDS = 5.0
+# Ten times the import on a slow machine. Both waits have an end. 1. A program that forks while it
+# imports may hold the lock of a module that our import waits for. 2. An import may hold a lock that
+# the fork waits for: dictConfig holds logging's while it imports a handler.
+_PATIENCE_SECONDS = 5.0
 
 # Reentrant: a module may import others in this way, and a signal handler may fork on top of one.
 _importing = threading.RLock()
@@ -31,16 +32,23 @@ def imported(name: str) -> ModuleType:
     Raises:
         ImportError: As the import does.
     """
-    with _importing:
+    has_waited_out = False
+    lock = _importing  # a child that is forked on top of the import has another one
+    try:
+        has_waited_out = lock.acquire(timeout=_PATIENCE_SECONDS)
         return importlib.import_module(name)
+    finally:
+        if has_waited_out:
+            lock.release()
 
 
 def _before_fork() -> None:
-    _fork.has_waited_out = _importing.acquire(timeout=_FORK_PATIENCE_SECONDS)
+    _fork.has_waited_out = _importing.acquire(timeout=_PATIENCE_SECONDS)
 
 
 def _after_fork_in_parent() -> None:
-    if _fork.has_waited_out:
+    # Not set if the fork had begun before this module was loaded.
+    if getattr(_fork, "has_waited_out", False):
         _importing.release()
 
 
