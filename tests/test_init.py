@@ -22,7 +22,8 @@ def test_an_import_loads_only_what_binds_fields_and_the_errors() -> None:
 
     assert {
         "audit_handler",
-        "audit_handler._imports",
+        "audit_handler._process",
+        "audit_handler._process.imports",
         "audit_handler.changes",
         "audit_handler.context",
         "audit_handler.errors",

@@ -8,7 +8,7 @@ audit event.
 
 from typing import TYPE_CHECKING, Any
 
-from audit_handler._imports import imported
+from audit_handler._process.imports import imported
 from audit_handler.changes import changes
 from audit_handler.context import bind, bound, clear, current
 from audit_handler.errors import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_handler._imports import imported
+from audit_handler._process.imports import imported
 
 __all__ = ["changes"]
 

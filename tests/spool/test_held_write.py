@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,6 +33,19 @@ class Disk:
 
     def monotonic(self) -> float:
         return self.now
+
+    @contextmanager
+    def late(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Iterator[None]:
+        """Let `os.write` take *seconds*."""
+        write = os.write
+
+        def late(handle: int, data: bytes) -> int:
+            self.now += seconds
+            return write(handle, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", late)
+            yield
 
 
 @pytest.fixture
@@ -86,14 +100,7 @@ def test_the_lock_is_held_for_ten_seconds_after_a_thread_had_to_wait(
 def test_a_write_that_comes_back_late_is_taken_for_a_wait(
     disk: Disk, held_write: HeldWrite, file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = os.write
-
-    def late(handle: int, data: bytes) -> int:
-        disk.now += 0.005
-        return write(handle, data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", late)
+    with disk.late(monkeypatch, 0.005):
         held_write.append(file, ROW)
     held_write.append(file, ROW)
 
@@ -159,14 +166,7 @@ def test_the_wait_for_a_slow_disk_is_short_again_after_ten_quick_minutes(
 def test_a_write_that_stalls_without_the_lock_is_a_slow_disk(
     disk: Disk, held_write: HeldWrite, file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = os.write
-
-    def stalled(handle: int, data: bytes) -> int:
-        disk.now += 1.0
-        return write(handle, data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", stalled)
+    with disk.late(monkeypatch, 1.0):
         held_write.append(file, ROW)
     disk.now += 9.0
     held_write.note_contention()
@@ -183,7 +183,6 @@ def test_a_long_row_lets_the_lock_go(disk: Disk, held_write: HeldWrite, file: Fi
 
 
 def test_a_failed_write_raises_the_error_of_the_system(real: HeldWrite) -> None:
-
     with pytest.raises(OSError, match="Bad file descriptor"):
         real.append(File(-1), ROW)
 

@@ -268,21 +268,27 @@ def test_a_put_lets_a_thread_that_writes_finish_before_it_waits_for_the_lock() -
 
 
 def test_a_put_waits_for_the_lock_of_a_thread_that_writes_for_long() -> None:
+    class WatchedLock:
+        """A lock that calls *on_enter* before it is waited for."""
+
+        on_enter: Callable[[], None] = staticmethod(lambda: None)
+
+        def __enter__(self) -> None:
+            self.on_enter()
+            lock.__enter__()
+
+        def __exit__(self, *_error: object) -> None:
+            lock.release()
+
     clock, rows = SteppingClock(), FewRows()
-    reentry = reentry_of(rows, clock)
+    lock, watched = threading.RLock(), WatchedLock()
+    reentry = Reentry(watched, threading.Condition(lock), rows, clock, lambda _error: None)  # type: ignore[arg-type]  # a lock by shape
     other, may_end = writing(reentry, rows)
-    turns: list[float] = []
-
-    def count() -> None:
-        turns.append(clock.now)
-        if len(turns) == 20:
-            may_end.set()
-
-    clock.on_wait = count
+    watched.on_enter = may_end.set
 
     assert 2 == reentry.put(b"2", MONTH, 0.0)
     other.join(60.0)
-    assert 20 >= len(turns)
+    assert [0.00005] * 20 == clock.waits
     assert 1 == rows.contentions
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from audit_handler._imports import imported
+from audit_handler._process.imports import imported
 from audit_handler.clickhouse._errors import quieten_driver
 from audit_handler.clickhouse._shown import shown
 from audit_handler.errors import SetupError

@@ -22,7 +22,7 @@ from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Protocol
 
-from audit_handler._imports import imported
+from audit_handler._process.imports import imported
 
 __all__ = ["HeldWrite", "held_write_of"]
 

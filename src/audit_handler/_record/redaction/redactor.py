@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from audit_handler._imports import imported
 from audit_handler._options.patterns import checked_pattern
+from audit_handler._process.imports import imported
 from audit_handler._record.plain import (
     MAX_NODES,
     Raw,

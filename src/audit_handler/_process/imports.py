@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import threading
 from types import ModuleType
 
@@ -23,6 +24,8 @@ _PATIENCE_SECONDS = 5.0
 # Reentrant: a module may import others in this way, and a signal handler may fork on top of one.
 _importing = threading.RLock()
 _fork = threading.local()
+# The names of modules that were imported here: these need no lock, which another import may hold.
+_known: set[str] = set()
 
 
 def imported(name: str) -> ModuleType:
@@ -32,14 +35,18 @@ def imported(name: str) -> ModuleType:
     Raises:
         ImportError: As the import does.
     """
+    if name in _known and (known := sys.modules.get(name)):
+        return known
     has_waited_out = False
     lock = _importing  # a child that is forked on top of the import has another one
     try:
         has_waited_out = lock.acquire(timeout=_PATIENCE_SECONDS)
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
     finally:
         if has_waited_out:
             lock.release()
+    _known.add(name)
+    return module
 
 
 def _before_fork() -> None:

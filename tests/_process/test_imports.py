@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from audit_handler._process import imports
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 
 # A thread imports a module, whose import ends when the parent begins to fork.
@@ -38,21 +40,21 @@ if not child:
     use()
     os.write(1, b"the child goes on")
     os._exit(0)
-_, status = os.waitpid(child, 0)
+os.waitpid(child, 0)
 thread.join()
 """
 
 # A thread imports, and does not finish until the parent has forked.
 IMPORTS_FOR_EVER = """
 import os, threading
-from audit_handler import _imports
+from audit_handler._process import imports
 from audit_handler.clickhouse._loading import load_driver
 
-_imports._PATIENCE_SECONDS = 0.01
+imports._PATIENCE_SECONDS = 0.01
 is_importing, may_end = threading.Event(), threading.Event()
 
 def hold():
-    with _imports._importing:
+    with imports._importing:
         is_importing.set()
         may_end.wait(60)
 
@@ -74,9 +76,9 @@ os.write(1, b", and in the parent")
 FORKS_BESIDE_DICTCONFIG = """
 import logging, os, threading
 import audit_handler
-from audit_handler import _imports
+from audit_handler._process import imports
 
-_imports._PATIENCE_SECONDS = 0.2
+imports._PATIENCE_SECONDS = 0.2
 is_configuring, is_forking = threading.Event(), threading.Event()
 
 def configure():
@@ -90,11 +92,11 @@ thread.start()
 assert is_configuring.wait(60)
 
 # It is called first: the hooks of this package and then of logging come after it.
-os.register_at_fork(before=lambda: (_imports._importing.acquire(), is_forking.set()))
+os.register_at_fork(before=lambda: (imports._importing.acquire(), is_forking.set()))
 child = os.fork()
 if not child:
     os._exit(0)
-_imports._importing.release()
+imports._importing.release()
 os.waitpid(child, 0)
 thread.join()
 os.write(1, b"both go on")
@@ -120,6 +122,14 @@ def said_by(program: str) -> str:
 def test_a_fork_waits_for_a_late_import_of_another_thread(module: str, use: str) -> None:
     """The child waited forever for the lock of the module."""
     assert "the child goes on" == said_by(FORKS.format(module=module, use=use))
+
+
+def test_a_module_that_was_imported_needs_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call of `changes` would wait while the listener imports the driver."""
+    first = imports.imported("audit_handler._record.differences")
+    monkeypatch.setattr(imports, "_importing", None)
+
+    assert imports.imported("audit_handler._record.differences") is first
 
 
 def test_a_fork_and_a_configuration_of_logging_do_not_wait_for_each_other_forever() -> None:
