@@ -6,6 +6,9 @@ it, testcontainers starts one if a Docker engine runs and has or can pull the of
 the one that ``make container`` makes. Else it is chDB's own listener in a
 process.
 
+``AUDIT_TEST_COMPARE=1`` compares C with Python for each record that a test encodes: see
+`tests.support.native`.
+
 ``AUDIT_TEST_ONCE_ON`` (``make test`` sets it) names the one Python, such as ``3.13``, that runs the
 tests marked *once*: those of ClickHouse, SQL, files and other programs, which say nothing about the
 interpreter. Without it every Python runs all tests.
@@ -38,6 +41,7 @@ from tests.support.listening.containers import ListeningContainer, TwoShardConta
 from tests.support.listening.image import IMAGE
 from tests.support.listening.shards import TwoShards
 from tests.support.loopback import LoopbackClickHouse
+from tests.support.native import compare_every_encode, quick
 from tests.support.once import other_python
 from tests.support.tables import Connect, target_of
 
@@ -51,6 +55,9 @@ for _signal, _default in (
 ):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, _default)
+
+_counts = compare_every_encode() if os.environ.get("AUDIT_TEST_COMPARE") == "1" else dict[str, int]
+quick()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

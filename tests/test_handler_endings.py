@@ -170,6 +170,7 @@ def test_the_time_limit_of_a_job_ends_the_logger_call_and_the_job(
         signal.raise_signal(signal.SIGUSR1)
 
     pipeline.encoder.encode = is_interrupted  # type: ignore[method-assign, assignment]
+    pipeline.put = pipeline._put_record  # in Python; for C see tests/_native
     before = signal.signal(signal.SIGUSR1, raises)
     try:
         with pytest.raises(TimeLimit):

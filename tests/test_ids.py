@@ -46,7 +46,7 @@ def test_two_makers_of_ids_do_not_share_their_random_bits() -> None:
 
 def test_an_id_outlives_the_end_of_its_32_bit_counter() -> None:
     ids = EventIds()
-    ids._count = iter([2**32 - 1, 2**32])  # type: ignore[assignment]
+    ids.count = iter([2**32 - 1, 2**32])  # type: ignore[assignment]
 
     last, first = uuid.UUID(ids.next(NOW)), uuid.UUID(ids.next(NOW))
 

@@ -26,15 +26,15 @@ class EventIds:
     same millisecond.
     """
 
-    __slots__ = ("_count", "_first", "_middle")
+    __slots__ = ("_first", "count", "middle")
 
     def __init__(self) -> None:
         drawn = int.from_bytes(os.urandom(6), "big")
         # The part that all ids have in common: version, variant and the random bits.
         number = _VERSION_AND_VARIANT | (drawn & 0xFFF) << 64 | (drawn >> 12 & 0x3FFFFFFF) << 32
-        self._middle = _text(number)[13:28]
+        self.middle = _text(number)[13:28]
         self._first = (-1, "")
-        self._count = itertools.count()
+        self.count = itertools.count()
 
     def next(self, unix_seconds: float) -> str:
         """Return an id, 36 lower-case characters, for an event at *unix_seconds* (1970-10889)."""
@@ -42,12 +42,12 @@ class EventIds:
         known, first = self._first
         if known != milliseconds:
             first = (
-                f"{milliseconds >> 16 & 0xFFFFFFFF:08x}-{milliseconds & 0xFFFF:04x}{self._middle}"
+                f"{milliseconds >> 16 & 0xFFFFFFFF:08x}-{milliseconds & 0xFFFF:04x}{self.middle}"
             )
             # One tuple, so that no thread sees the time of one id with the text of another.
             self._first = (milliseconds, first)
         # In half the time of any formatting.
-        return first + (next(self._count) & 0xFFFFFFFF).to_bytes(4, "big").hex()
+        return first + (next(self.count) & 0xFFFFFFFF).to_bytes(4, "big").hex()
 
 
 def new_writer_id() -> str:

@@ -35,8 +35,9 @@ class Placeholder(str):
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
-_FIELDS: ContextVar[Mapping[str, Any]] = ContextVar("audit_handler_fields", default=_EMPTY)
+NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
+"""What `current` returns where nothing is bound."""
+_FIELDS: ContextVar[Mapping[str, Any]] = ContextVar("audit_handler_fields", default=NO_FIELDS)
 
 current = _FIELDS.get
 """
@@ -78,7 +79,7 @@ def reset(token: Token[Mapping[str, Any]]) -> None:
 
 def clear() -> None:
     """Unbind all fields of this context."""
-    _FIELDS.set(_EMPTY)
+    _FIELDS.set(NO_FIELDS)
 
 
 def bound(**fields: Any) -> _Bound:

@@ -117,6 +117,12 @@ def test_a_column_of_the_handler_or_of_clickhouse_cannot_be_set(name: str) -> No
     assert (False, {name: "forged"}) == (name in row, row["metadata"])
 
 
+def test_a_day_whose_text_raises_is_metadata() -> None:
+    day = type("Day", (str,), {"__str__": lambda _: 1 / 0})("x")
+
+    assert {"event_date": "x"} == row_of(event_date=day)["metadata"]
+
+
 @pytest.mark.parametrize("day", ["2020-02-03", date(2020, 2, 3)])
 def test_the_day_of_the_event_is_not_kept_twice(day: Any) -> None:
     row = row_of(event_date=day, event_time="2020-02-03T04:05:06Z")

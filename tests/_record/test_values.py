@@ -225,7 +225,7 @@ def test_addresses_that_are_remembered_do_not_fill_the_memory() -> None:
     for number in range(5_000):
         addresses.read(f"10.0.{number >> 8}.{number & 255}")
 
-    assert (4096, True) == (len(addresses._known), max(map(len, addresses._known)) < 64)
+    assert (4096, True) == (len(addresses.known), max(map(len, addresses.known)) < 64)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_an_open_segment_grows_while_other_segments_are_sent(tmp_path: Path) -> 
 
 
 def test_a_full_spool_accepts_rows_again_when_there_is_space(spool: Spool) -> None:
-    spool._intake._max_bytes = 400
+    spool._intake.max_bytes = 400
     with pytest.raises(SpoolFull, match="max_spool_bytes=400"):
         put_numbers(spool, 1, 100)
     before = take_all(spool)
@@ -52,10 +52,10 @@ def test_a_full_spool_accepts_rows_again_when_there_is_space(spool: Spool) -> No
 
 def test_a_row_that_is_not_accepted_leaves_no_gap_in_seq(spool: Spool) -> None:
     spool.put(b'{"n":1}', MONTH)
-    spool._intake._max_bytes = 10
+    spool._intake.max_bytes = 10
     with pytest.raises(SpoolFull):
         spool.put(b'{"n":2}', MONTH)
-    spool._intake._max_bytes = 10**9
+    spool._intake.max_bytes = 10**9
     spool.put(b'{"n":3}', MONTH)
     segment = spool.get(10.0)
     assert segment is not None

@@ -78,6 +78,8 @@ class Listener(QueueListener):
         retry_max: Seconds, upper bound of every wait.
         jitter: Returns a number from 0 to 1, for full jitter: the wait is a random share of its
             bound, so that many processes do not retry at the same moment.
+        on_first: Called on the thread before the first segment is sent, unless the listener drains:
+            a short-lived process does not pay for what it will not use.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Listener(QueueListener):
         retry_min: float,
         retry_max: float,
         jitter: Callable[[], float] = random.random,
+        on_first: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(spool)  # type: ignore[arg-type]  # a queue by shape: get, task_done
         self._spool = spool
@@ -99,6 +102,7 @@ class Listener(QueueListener):
         self._retry_min = retry_min
         self._retry_max = retry_max
         self._jitter = jitter
+        self._on_first: Callable[[], object] | None = on_first
         self._trouble = Trouble(counters, spool)
         self._deliveries = Deliveries(spool, destination, counters, self._trouble)
         self._next_adoption = 0.0
@@ -228,10 +232,21 @@ class Listener(QueueListener):
                 self._pause(self._retry_max)
                 continue
             if segment is not None:
+                self._begin_sending()
                 return segment
             if self.state is State.DRAINING:
                 break
         return None
+
+    def _begin_sending(self) -> None:
+        call = self._on_first
+        if call is None or self.state is not State.RUNNING:
+            return
+        self._on_first = None
+        try:
+            call()
+        except Exception:
+            _logger.exception("The listener goes on without what prepares it")
 
     def handle(self, record: Segment) -> bool:  # type: ignore[override]  # segments, not records
         """

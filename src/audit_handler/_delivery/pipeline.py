@@ -10,6 +10,7 @@ from audit_handler import context
 from audit_handler._clock import Clock
 from audit_handler._delivery.listener import Listener, State
 from audit_handler._delivery.metrics import Timed
+from audit_handler._native import call_of
 from audit_handler._record.encoder import RecordEncoder
 from audit_handler._record.redaction import Redactor
 from audit_handler._reports import Reporter
@@ -96,7 +97,13 @@ class Pipeline:
             clock=clock,
             retry_min=settings.retry_min_ms / 1000,
             retry_max=settings.retry_max_ms / 1000,
+            on_first=self.quicken,
         )
+        self.put: Callable[[logging.LogRecord, float], None] = self._put_record
+        """
+        Encodes a record and puts it into the spool. Takes the record and the seconds to wait for
+        space; raises the errors of `Spool.put`.
+        """
         if not delivers:
             self.listener.retire()
 
@@ -121,17 +128,29 @@ class Pipeline:
                     exc,
                 )
 
-    def put(self, record: logging.LogRecord, timeout: float) -> None:
-        """
-        Encode *record* and put it into the spool.
-
-        Raises:
-            SpoolError: See `Spool.put`.
-        """
+    def _put_record(self, record: logging.LogRecord, timeout: float) -> None:
         line, month = self.encoder.encode(record)
         self.spool.put(line, month, timeout=timeout)
         if self.listener.state is _NEW:
             self.start()
+
+    def _put_line(self, line: bytes, month: str, timeout: float) -> None:
+        self.spool.put(line, month, timeout=timeout)
+        if self.listener.state is _NEW:
+            self.start()
+
+    def quicken(self) -> None:
+        """Let C encode the ordinary records from now on, where there is the extension."""
+        call = call_of(
+            self.encoder,
+            self.spool.appending(),
+            listener=self.listener,
+            new_state=_NEW,
+            put_line=self._put_line,
+            put_record=self._put_record,
+        )
+        if call is not None:
+            self.put = call.put
 
     def flush(self, timeout: float, others: Sequence[Pipeline] = ()) -> bool:
         """

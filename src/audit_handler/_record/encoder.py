@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 from functools import partial
 from itertools import islice
@@ -31,16 +31,16 @@ from audit_handler._record.redaction import Redactor
 from audit_handler._record.redaction.paths import redacted_paths
 from audit_handler._record.span_ids import active_span_ids
 from audit_handler._record.times import EARLIEST, Times
-from audit_handler._record.values import column_readers, text_of_member
+from audit_handler._record.values import Addresses, column_readers, text_of_member
 from audit_handler.context import Placeholder
 from audit_handler.schema import COLUMNS, Kind
 
-__all__ = ["REDACT_EXCEPT", "RecordEncoder"]
+__all__ = ["NOT_EXTRAS", "REDACT_EXCEPT", "RecordEncoder"]
 
 REDACT_EXCEPT = "_redact_except"
 """The attribute of a record that names, in a tuple, keys whose values are not secret in it."""
 
-_NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
+NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
     # An attribute of Python 3.12; named here so that 3.10 and 3.11 read records from other
@@ -54,6 +54,7 @@ _NOT_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
     "otelServiceName",
     REDACT_EXCEPT,
 }
+"""Attributes of a record that are no extras."""
 _NO_NAMES: frozenset[str] = frozenset()
 # What a record has before its extras ends in this name.
 _LAST = len(vars(logging.makeLogRecord({}))) - 1
@@ -105,15 +106,17 @@ class RecordEncoder:
         makes_ids: bool = True,
         lists_redacted: bool = False,
     ) -> None:
-        self._redactor = redactor
-        self._lists_redacted = lists_redacted
-        self._context = context
-        self._service_name = service_name
-        self._cutter = RowCutter(max_value_bytes, max_row_bytes)
-        self._uncut_bytes = self._cutter.uncut_bytes
-        self._ids = EventIds() if makes_ids else None
-        self._times = Times(now)
-        self._readers = column_readers(self._times)
+        # Public, because `_native` encodes with the same objects.
+        self.redactor = redactor
+        self.lists_redacted = lists_redacted
+        self.context = context
+        self.service_name = service_name
+        self.cutter = RowCutter(max_value_bytes, max_row_bytes)
+        self.ids = EventIds() if makes_ids else None
+        self.times = Times(now)
+        self.addresses = Addresses()
+        self._uncut_bytes = self.cutter.uncut_bytes
+        self._readers = column_readers(self.times, self.addresses)
 
     def encode(self, record: logging.LogRecord) -> tuple[bytes, str]:
         """
@@ -123,12 +126,12 @@ class RecordEncoder:
         fills in its defaults. Never raises because of the content of a record.
         """
         try:
-            line = self._line(record, self._context(), {})
+            line = self._line(record, self.context(), {})
         except Unencodable:
-            line = self._line(*_without_surrogates(record, self._context()))
+            line = self._line(*_without_surrogates(record, self.context()))
         month = line[_MONTH_BEGIN:_MONTH_END].decode()
         if len(line) > self._uncut_bytes:
-            line = self._cutter.cut(line)
+            line = self.cutter.cut(line)
         return line, month
 
     def _line(
@@ -146,10 +149,10 @@ class RecordEncoder:
             "event_id": "",
             "level": level
             if type(level) is str and "\x1b" not in level
-            else _uncoloured(self._redactor.text_of(level)),
+            else _uncoloured(self.redactor.text_of(level)),
             "logger": name
             if type(name) is str and "\x1b" not in name
-            else _uncoloured(self._redactor.text_of(name)),
+            else _uncoloured(self.redactor.text_of(name)),
         }
         texts: dict[str, str] = {"message": _message(record)}
         contents: dict[str, Any] = {}
@@ -160,7 +163,7 @@ class RecordEncoder:
         if type(record) is not logging.LogRecord or next(extras, _NONE)[0] != _LAST_NAME:
             extras = iter(given.items())
         sources: tuple[tuple[Iterable[tuple[str, Any]], frozenset[str]], ...]
-        sources = ((extras, _NOT_EXTRAS),)
+        sources = ((extras, NOT_EXTRAS),)
         if bound:
             sources = ((_not_given(bound, given).items(), _NO_NAMES), *sources)
         readers = self._readers
@@ -192,16 +195,16 @@ class RecordEncoder:
         if record.exc_info or record.exc_text or record.stack_info:
             self._add_exception(record, contents, others)
         created: Any = record.created
-        time = self._times.of_record(created)
+        time = self.times.of_record(created)
         if time is None:
             invalid.setdefault("event_time", created)
-            created = max(EARLIEST, self._times.now())
-            time = self._times.text(created)
+            created = max(EARLIEST, self.times.now())
+            time = self.times.text(created)
         if not row["event_time"]:
             row["event_time"] = time
         if not row["event_id"]:
-            if self._ids:
-                row["event_id"] = self._ids.next(created)
+            if self.ids:
+                row["event_id"] = self.ids.next(created)
             else:
                 del row["event_id"]
         if span := active_span_ids():
@@ -214,22 +217,22 @@ class RecordEncoder:
             if outcome == "success" and "outcome" in invalid:
                 outcome = "unknown"  # The one that was given may mean a failure.
             row["outcome"] = outcome
-        if self._service_name and not texts.get("service_name"):
-            texts["service_name"] = self._service_name
+        if self.service_name and not texts.get("service_name"):
+            texts["service_name"] = self.service_name
         if "event_date" in others and _is_day_of(others["event_date"], row["event_time"]):
             # ClickHouse fills that column with the same day.
             del others["event_date"]
         # These extras make up metadata. They are also keys of the row, except those with the name
         # of a column that has another source.
         metadata = metadata_parts(others, invalid, bound) if others or invalid else []
-        redactor = self._redactor
+        redactor = self.redactor
         if type(kept := given.get(REDACT_EXCEPT)) is tuple:
             redactor = redactor.excepting(kept)
         shown = redactor.clean_texts(texts)
         row.update(shown)
         line = encode_plain(row)
         note, paths = None, []
-        if self._lists_redacted:
+        if self.lists_redacted:
             paths = [name for name, text in texts.items() if text != shown[name]]
             note = _lister(paths)
         if contents:
@@ -251,7 +254,7 @@ class RecordEncoder:
         # Of the type: `isinstance` also asks the object, which may raise.
         if issubclass(type(value), Enum):
             value = text_of_member(value, column)
-        return self._redactor.text_of(value)
+        return self.redactor.text_of(value)
 
     def _add_exception(
         self, record: logging.LogRecord, contents: dict[str, Any], others: dict[str, Any]
@@ -263,7 +266,7 @@ class RecordEncoder:
         error = exception_of(record)
         if error is not None:
             name = type(error).__name__
-            contents.setdefault("error_message", f"{name}: {self._redactor.text_of(error)}")
+            contents.setdefault("error_message", f"{name}: {self.redactor.text_of(error)}")
             others["exception.type"] = name
             others["exception.stacktrace"] = stack_of(error)
         elif record.exc_text:
@@ -282,7 +285,7 @@ def _not_given(bound: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
     return {
         name: value
         for name, value in bound.items()
-        if (extra := given.get(name)) is None or type(extra) is Placeholder or name in _NOT_EXTRAS
+        if (extra := given.get(name)) is None or type(extra) is Placeholder or name in NOT_EXTRAS
     }
 
 
@@ -293,7 +296,15 @@ def _uncoloured(text: str) -> str:
 
 def _is_day_of(value: Any, event_time: str) -> bool:
     """Return whether *value* is the day of *event_time*, as a date or as text."""
-    return issubclass(type(value), str | date) and str(value) == event_time[:10]
+    kind = type(value)
+    # Not `str()`: that of a subclass may raise.
+    if issubclass(kind, str):
+        text = str.__str__(value)
+    elif issubclass(kind, date) and not issubclass(kind, datetime):
+        text = date.isoformat(value)
+    else:
+        return False
+    return text == event_time[:10]
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 
 from audit_handler._record.plain import plain
 
-__all__ = ["joined", "metadata_parts"]
+__all__ = ["MARKS", "joined", "metadata_parts"]
 
-# Names in *metadata* that only this package sets; an extra with such a name goes to ``_invalid``.
-_MARKS = ("_invalid", "_redacted", "_truncated")
+MARKS = ("_invalid", "_redacted", "_truncated")
+"""
+Names in *metadata* that only this package sets; an extra with such a name goes to ``_invalid``.
+"""
 
 
 def metadata_parts(
@@ -33,7 +35,7 @@ def metadata_parts(
     given = others.pop("metadata", None)
     whole = {**_as_object(bound.get("metadata")), **_as_object(given)}
     whole = {name: value for name, value in whole.items() if name not in others}
-    for mark in _MARKS:
+    for mark in MARKS:
         for part in (whole, others):
             if mark in part:
                 invalid[mark] = part.pop(mark)

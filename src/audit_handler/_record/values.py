@@ -33,7 +33,8 @@ class Addresses:
     """Finds the address in a text, and remembers it. Safe to call from several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str | None] = {}
+        self.known: dict[str, str | None] = {}
+        """The addresses in the texts that were read before; None where there is none."""
 
     def read(self, value: Any) -> str | None:
         """
@@ -49,11 +50,11 @@ class Addresses:
             text = str(value[0])
         else:
             text = str(value)
-        if text in self._known:
-            return self._known[text]
+        if text in self.known:
+            return self.known[text]
         found = _address_in(text) if len(text) < _LONGEST_ADDRESSES else None
-        if len(self._known) < _KNOWN_ADDRESSES_LIMIT and len(text) < 64:
-            self._known[text] = found
+        if len(self.known) < _KNOWN_ADDRESSES_LIMIT and len(text) < 64:
+            self.known[text] = found
         return found
 
 
@@ -69,12 +70,12 @@ def _address_in(text: str) -> str | None:
     return first
 
 
-def column_readers(times: Times) -> Mapping[str, Reader]:
+def column_readers(times: Times, addresses: Addresses) -> Mapping[str, Reader]:
     """Return the readers of the columns that accept only some values, by column."""
     readers: Mapping[Kind, Reader] = {
         Kind.UINT16: lambda value: _whole_number(value, 0xFFFF),
         Kind.UINT32: lambda value: _whole_number(value, 0xFFFFFFFF),
-        Kind.IP: Addresses().read,
+        Kind.IP: addresses.read,
         Kind.OUTCOME: _outcome,
         Kind.UUID: lambda value: str(value if type(value) is uuid.UUID else uuid.UUID(value)),
         Kind.TIME: times.read,

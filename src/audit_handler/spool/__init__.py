@@ -63,11 +63,12 @@ from audit_handler.spool._own import stranger_of
 from audit_handler.spool._recovery import adopt_dead_writers, has_leftovers, neglected_targets
 from audit_handler.spool._rejected import Reason, RejectedRows, rejected_directory
 from audit_handler.spool._segment import Segment, SegmentGone, SegmentUnreadable
-from audit_handler.spool._spool import Spool
+from audit_handler.spool._spool import Appending, Spool
 from audit_handler.spool._writer import ROW_OVERHEAD_BYTES
 
 __all__ = [
     "ROW_OVERHEAD_BYTES",
+    "Appending",
     "DiskFiles",
     "Files",
     "Found",

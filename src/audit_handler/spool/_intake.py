@@ -62,10 +62,10 @@ class Intake:
         self._target_directory = target_directory
         self._queue = queue
         self._changed = changed
-        self._batch_size = batch_size
-        self._batch_bytes = batch_bytes
+        self.batch_size = batch_size
+        self.batch_bytes = batch_bytes
         self._flush_interval = flush_interval
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._is_synced = fsync != "never"
         self._syncs_every_row = fsync == "always"
         self._clock = clock
@@ -91,7 +91,7 @@ class Intake:
     @property
     def is_full(self) -> bool:
         """Whether there is no space for a row of the usual size. Takes no lock."""
-        return self.waiting_bytes + _USUAL_ROW_BYTES > self._max_bytes
+        return self.waiting_bytes + _USUAL_ROW_BYTES > self.max_bytes
 
     def has_rows(self) -> bool:
         """Return whether rows of the writer are on disk, or not yet counted as done."""
@@ -119,7 +119,7 @@ class Intake:
         Raises:
             SpoolFull, SpoolUnavailable, SpoolClosed: The row was not accepted.
         """
-        if self.is_closed or self.waiting_bytes + len(body) > self._max_bytes:
+        if self.is_closed or self.waiting_bytes + len(body) > self.max_bytes:
             raise self._refusal()
         writer = self.writer or self._new_writer()
         try:
@@ -218,7 +218,7 @@ class Intake:
             return SpoolClosed("the spool is closed")
         return SpoolFull(
             f"the spool {self._target_directory} holds {self.waiting_bytes:,} of "
-            f"max_spool_bytes={self._max_bytes:,}; "
+            f"max_spool_bytes={self.max_bytes:,}; "
             "find out why ClickHouse does not store them, or raise max_spool_bytes"
         )
 
@@ -226,8 +226,8 @@ class Intake:
         self.writer = Writer(
             self._files,
             self._target_directory,
-            batch_size=self._batch_size,
-            batch_bytes=self._batch_bytes,
+            batch_size=self.batch_size,
+            batch_bytes=self.batch_bytes,
             is_synced=self._syncs_every_row,
             clock=self._clock,
             on_sealed=self._queue.add,

@@ -6,23 +6,41 @@ import threading
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from audit_handler._clock import Clock
 from audit_handler.errors import SpoolError
+from audit_handler.spool._adopted import AdoptedWriters
 from audit_handler.spool._files import Files
+from audit_handler.spool._held_write import HeldWrite
 from audit_handler.spool._intake import Intake
 from audit_handler.spool._peek import waiting_lines
 from audit_handler.spool._quarantine import Quarantine
 from audit_handler.spool._queue import SegmentQueue
 from audit_handler.spool._recovery import adopt_dead_writers
+from audit_handler.spool._reentry import Reentry
 from audit_handler.spool._rejected import RejectedRows
 from audit_handler.spool._segment import Segment
 
-__all__ = ["Spool"]
+__all__ = ["Appending", "Spool"]
 
 # `flush` checks this often whether the rows of closed spools are gone: another spool or another
 # process may deliver them.
 _OTHERS_CHECK_SECONDS = 0.1
+
+
+class Appending(NamedTuple):
+    """What appends a row, and its limits."""
+
+    reentry: Reentry | None
+    intake: Intake | None
+    queue: SegmentQueue | None
+    adopted: AdoptedWriters | None
+    held_write: HeldWrite | None
+    """None if the interpreter lock must not be held."""
+    most_waiting_bytes: int
+    most_segment_bytes: int
+    most_segment_rows: int
 
 
 class Spool:
@@ -123,6 +141,22 @@ class Spool:
         seq = self._reentry.put(body, month, timeout)
         if self._syncs_every_row and seq:
             self._intake.group_commit.wait_for(seq)
+
+    def appending(self) -> Appending | None:
+        """Return what `_native` appends rows with, or None where only `put` may."""
+        held_write = self.files.held_write
+        if held_write is None or self._syncs_every_row:
+            return None
+        return Appending(
+            reentry=self._reentry,
+            intake=self._intake,
+            queue=self._queue,
+            adopted=self._queue.adopted,
+            held_write=held_write,
+            most_waiting_bytes=self._intake.max_bytes,
+            most_segment_bytes=self._intake.batch_bytes,
+            most_segment_rows=self._intake.batch_size,
+        )
 
     def check_space(self) -> None:
         """Raise the error that `put` would raise for a row of the usual size; put nothing."""

@@ -273,7 +273,7 @@ def test_random_keys_do_not_fill_the_memory() -> None:
     hostile = Redactor(max_nodes=20_000)
     hostile.clean({f"key{number}": 1 for number in range(10_000)} | {"password": SECRET})
 
-    assert len(hostile._names.verdicts) <= 4096
+    assert len(hostile.names.verdicts) <= 4096
 
 
 def test_long_keys_are_judged_each_time() -> None:

@@ -248,9 +248,9 @@ def test_a_text_without_secrets_is_remembered_until_there_are_too_many() -> None
     for text in texts:
         assert text == redactor.clean_text(text)
 
-    assert not redactor._suspects.is_clean(texts[0])
-    assert redactor._suspects.is_clean(texts[-1])
-    assert len(redactor._suspects._known) <= 1024
+    assert not redactor.suspects.is_clean(texts[0])
+    assert redactor.suspects.is_clean(texts[-1])
+    assert len(redactor.suspects.known) <= 1024
 
 
 def test_long_texts_are_not_remembered() -> None:

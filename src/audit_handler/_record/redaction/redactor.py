@@ -74,7 +74,8 @@ class Redactor:
         self._keys, self._exceptions = tuple(keys), tuple(exceptions)
         self._excepting: dict[tuple[str, ...], Redactor] = {}
         names = SecretNames(self._keys, self._exceptions, use_nouns=use_default_keys)
-        self._names = names
+        self.names = names
+        """Judges keys."""
         self._options = Options(names)
         self._patterns = tuple(map(checked_pattern, patterns))
         self._uses_rules = use_default_keys
@@ -82,23 +83,25 @@ class Redactor:
 
     def prepare(self) -> None:
         """Compile all patterns now (20 ms), and not for the first value."""
-        _ = self._walk, self._texts
+        _ = self.walk, self._texts
 
     @cached_property
-    def _suspects(self) -> Suspects:
+    def suspects(self) -> Suspects:
+        """The quick search of texts."""
         made: Suspects = imported("audit_handler._record.redaction.suspects").Suspects(
-            self._names, self._patterns, use_rules=self._uses_rules
+            self.names, self._patterns, use_rules=self._uses_rules
         )
         return made
 
     @cached_property
-    def _walk(self) -> Walk:
+    def walk(self) -> Walk:
+        """One pass over one value."""
         return Walk(
-            self._names,
+            self.names,
             self._options,
             clean=self.clean_text,
             clean_inner=self._clean_text,
-            search=self._suspects.search,
+            search=self.suspects.search,
             # Characters: "pw=123".
             shortest=0 if self._patterns or self._keys else 6,
         )
@@ -106,7 +109,7 @@ class Redactor:
     @cached_property
     def _texts(self) -> SecretsInText:
         made: SecretsInText = imported("audit_handler._record.redaction.text").SecretsInText(
-            self._names, self._options, self._patterns, use_shapes=self._uses_rules
+            self.names, self._options, self._patterns, use_shapes=self._uses_rules
         )
         return made
 
@@ -125,7 +128,7 @@ class Redactor:
 
     def is_secret(self, key: str) -> bool:
         """Return whether to redact the value of *key*."""
-        return bool(self._names.judge(key) & KIND)
+        return bool(self.names.judge(key) & KIND)
 
     def encode(self, value: Any, note: Callable[[Any, Any], None] | None = None) -> bytes:
         """
@@ -153,7 +156,7 @@ class Redactor:
             # Not the value, which another thread may have changed since.
             value = orjson.loads(encoded) if copy is None else copy
             try:
-                redacted = self._walk.redacted(value)
+                redacted = self.walk.redacted(value)
             except RecursionError:
                 redacted = self.clean(value)
             shown = encode(redacted)
@@ -194,7 +197,7 @@ class Redactor:
         Return a compact JSON text without its secrets if all of them are texts under names that are
         known to be secret, or None.
         """
-        suspects = self._suspects
+        suspects = self.suspects
         text = encoded.decode()
         # Most need the first search only.
         if not (
@@ -204,8 +207,8 @@ class Redactor:
             return encoded
         if len(text) > _SHORT or '\\"' in text:
             return None
-        hidden = self._walk.hidden
-        for _, before, verdict in self._names.usual:
+        hidden = self.walk.hidden
+        for _, before, verdict in self.names.usual:
             start = text.find(before)
             while start >= 0:
                 start += len(before)
@@ -219,7 +222,7 @@ class Redactor:
     def clean_texts(self, texts: dict[str, str]) -> dict[str, str]:
         """Return *texts*, by column, without their secrets. The columns are not looked at."""
         # One search of all texts together: starting a search costs more than searching.
-        suspects, text = self._suspects, '"'.join(texts.values())
+        suspects, text = self.suspects, '"'.join(texts.values())
         if suspects.search(text) or (not text.isascii() and suspects.may_be_in(text)):
             return {name: self.clean_text(text) for name, text in texts.items()}
         return texts
@@ -233,7 +236,7 @@ class Redactor:
         """
         copy = plain(value, self._max_nodes)
         try:
-            return self._walk.redacted(copy)
+            return self.walk.redacted(copy)
         except RecursionError:
             # The application's own stack left too few frames.
             return f"<unreadable {type(value).__name__}: RecursionError>"
@@ -253,11 +256,11 @@ class Redactor:
 
     def _clean_text(self, text: str, depth: int) -> str:
         """Clean a text that is in so many JSON texts."""
-        suspects = self._suspects
+        suspects = self.suspects
         if not suspects.may_be_in(text) or suspects.is_clean(text):
             return text
         is_json = text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[", '"')
-        walk = self._walk.inner(depth + 1)
+        walk = self.walk.inner(depth + 1)
         if is_json:
             if walk is None:
                 return REDACTED  # nobody looks that deep

@@ -164,9 +164,12 @@ class Suspects:
             for part in names.parts
         )
         pattern = "|".join((*parts, _ESCAPES, *([_RULES] if use_rules else [])))
-        self.search = _search_of(f"(?i){pattern}", *(each.pattern for each in patterns))
+        self.patterns = (f"(?i){pattern}", *(each.pattern for each in patterns))
+        """What is looked for, in the form of Rust."""
+        self.search = _search_of(*self.patterns)
         """Returns whether there may be a secret in a text of ASCII, of any form."""
-        self._known: set[str] = set()
+        self.known: set[str] = set()
+        """Texts that `may_be_in` suspects, and that hold no secret."""
 
     def may_be_in(self, text: str) -> bool:
         """Return whether *text*, of any form, may hold a secret."""
@@ -179,11 +182,11 @@ class Suspects:
 
     def is_clean(self, text: str) -> bool:
         """Return whether *text*, which `may_be_in` suspects, is known to hold no secret."""
-        return text in self._known
+        return text in self.known
 
     def remember(self, text: str) -> None:
         """Remember that *text* holds no secret."""
         if len(text) <= _KNOWN_LENGTH:
-            if len(self._known) >= _KNOWN_LIMIT:
-                self._known.clear()
-            self._known.add(text)
+            if len(self.known) >= _KNOWN_LIMIT:
+                self.known.clear()
+            self.known.add(text)

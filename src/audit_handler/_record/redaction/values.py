@@ -16,7 +16,15 @@ from audit_handler._record.redaction.names import (
     words_of,
 )
 
-__all__ = ["REDACTED", "is_about_a_secret", "is_surely_secret", "stays"]
+__all__ = [
+    "LONGEST_STATE",
+    "MASK_BEGINS",
+    "ODD",
+    "REDACTED",
+    "is_about_a_secret",
+    "is_surely_secret",
+    "stays",
+]
 
 REDACTED = "***REDACTED***"
 
@@ -57,11 +65,12 @@ _MASK = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _COUNT = re.compile(r"\d{1,3}(?:[.,]\d{1,3})?%?|\d{1,3}/\d{1,3}")
-_LONGEST_STATE = max(map(len, _STATES | _METHODS))
-# Other values stay under these too.
-_ODD = DIRECTORY | PLURAL
-# What a mask begins with.
-_MASK_BEGINS = frozenset(" \t\n*\u2022xX#.\\-_[({<$%hHaArRmMfFoOsSvVpP!?=+~@^&|/,;:'\"`")
+LONGEST_STATE = max(map(len, _STATES | _METHODS))
+"""Characters of the longest text that stays as it is a state."""
+ODD = DIRECTORY | PLURAL
+"""Flags of a verdict under which other values stay too."""
+MASK_BEGINS = frozenset(" \t\n*\u2022xX#.\\-_[({<$%hHaArRmMfFoOsSvVpP!?=+~@^&|/,;:'\"`")
+"""What a mask begins with."""
 _PATH = re.compile(r"(?:[A-Za-z]:[\\/]|~?/|\.{1,2}/)[^\n]*|~")
 
 _SAYS_WHICH = frozenset(
@@ -86,7 +95,7 @@ def is_about_a_secret(name: str) -> bool:
 
 def is_surely_secret(text: str, verdict: int) -> bool:
     """Return whether `stays` is false for *text* at first sight, as for most secrets."""
-    return len(text) > _LONGEST_STATE and text[0] not in _MASK_BEGINS and not verdict & _ODD
+    return len(text) > LONGEST_STATE and text[0] not in MASK_BEGINS and not verdict & ODD
 
 
 def stays(value: Any, verdict: int) -> bool:
@@ -115,7 +124,7 @@ def stays(value: Any, verdict: int) -> bool:
         not text
         or lower in _STATES
         or (kind == TOKEN and lower in _METHODS)
-        or (text[0] in _MASK_BEGINS and len(text) < 256 and _MASK.fullmatch(text) is not None)
+        or (text[0] in MASK_BEGINS and len(text) < 256 and _MASK.fullmatch(text) is not None)
         or (bool(verdict & DIRECTORY) and _PATH.fullmatch(text) is not None)
         or (bool(verdict & PLURAL) and text.isdecimal())
         # {"pass": "41", "fail": "0"}, "97.5%", "12/12"; many digits are a secret.

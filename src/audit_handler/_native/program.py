@@ -1,0 +1,410 @@
+"""
+Compile the patterns of `Suspects` for `_call.c`, which runs them on texts of ASCII.
+
+The patterns stay where they are; this module only translates them. A program finds whatever its
+pattern finds, and may suspect more: `_call.c` asks `Suspects` about each text that it suspects.
+
+Five characters in a row must be those at the beginning of a part of the pattern before a program
+runs, so that nearly all places of a text cost one look into a table.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, product
+from struct import pack
+from typing import Any
+
+__all__ = ["Program", "program_of"]
+
+# Operations, as in `_call.c`.
+_SET, _SPLIT, _JUMP, _MATCH, _END, _BOUNDARY, _LOOP = range(7)
+
+_ASCII = 128
+_ALL = (1 << _ASCII) - 1
+# `_call.c` puts these behind a text, where no control character is.
+_END_OF_TEXT = 1 << 0
+# Characters have a code of five bits, those that make little difference the same.
+_CODES = 32
+_WITH_SAME_CODE = (
+    *"abcdefghiklmnoprstuvwy",
+    *("jqxz", "0123456789", '"', "_-", ".", ",", ":", "{[", "\0"),
+)
+_CODE_OF_OTHERS = 31
+# So many in a row lead to the parts of a program, and so many from the beginning of a part are
+# looked at before the program runs.
+_GRAM = 3
+_WINDOW = 5
+# Steps of a program, and what its lists refer to: their numbers have 16 bits.
+_MOST_NUMBERS = 60_000
+# A repetition of more is one without a limit: it finds more.
+_MOST_REPEATS = 64
+
+
+class _Unknown(Exception):
+    """The pattern has a part that this module does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled pattern: tables of bytes, whose forms `_call.c` describes."""
+
+    fold: bytes
+    """The code of each of 256 bytes."""
+    places: bytes
+    """
+    For three codes in a row, as the first times 1024, the second times 32 and the third: bits that
+    tell whether they may be at the beginning of a part, one character later, or two.
+    """
+    lists: bytes
+    """For three codes in a row, where in *parts* the list of those that begin so is; 16 bits."""
+    parts: bytes
+    """
+    Lists with their length first, each of its parts with four numbers of 16 bits: step, how many
+    characters are before it, and the sets of the first and the fourth character.
+    """
+    steps: bytes
+    """
+    Operation, two arguments, and the sets with which its one and its other way may begin: 16 bits
+    each.
+    """
+    sets: bytes
+    """Sets of ASCII, 16 bytes each."""
+
+
+@cache
+def program_of(*patterns: str) -> Program | None:
+    """Return the program of *patterns*, or None if one of them has a part that is not known."""
+    try:
+        return _Compiler().program(patterns)
+    except (_Unknown, RecursionError, ImportError, AttributeError):
+        # The parser of `re` is private. Without it every text is asked about.
+        return None
+
+
+def _fold() -> bytes:
+    codes = bytearray([_CODE_OF_OTHERS] * 256)
+    for code, characters in enumerate(_WITH_SAME_CODE):
+        for character in characters + characters.upper():
+            codes[ord(character)] = code
+    return bytes(codes)
+
+
+_FOLD = _fold()
+# The characters of each code, as a set.
+_WITH_CODE = [
+    sum(1 << character for character in range(_ASCII) if _FOLD[character] == code)
+    for code in range(_CODES)
+]
+
+
+def _set_of(text: str) -> int:
+    return sum(1 << ord(character) for character in text)
+
+
+_DIGITS = _set_of("0123456789")
+_SPACES = _set_of("\t\n\v\f\r ")
+_UPPER = _set_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_LOWER = _UPPER << 32
+_WORDS = _UPPER | _LOWER | _DIGITS | _set_of("_")
+_CATEGORIES = {
+    "CATEGORY_DIGIT": _DIGITS,
+    "CATEGORY_NOT_DIGIT": _ALL & ~_DIGITS,
+    "CATEGORY_SPACE": _SPACES,
+    "CATEGORY_NOT_SPACE": _ALL & ~_SPACES,
+    "CATEGORY_WORD": _WORDS,
+    "CATEGORY_NOT_WORD": _ALL & ~_WORDS,
+}
+# `_call.c` puts a quote before each text: what may stand at its beginning, or behind such a sign.
+_BEFORE = 1 << ord('"')
+
+
+def _parsed(pattern: str) -> Any:
+    """Return the tree that the parser of `re` makes of a pattern for Rust."""
+    if sys.version_info >= (3, 11):
+        from re import _parser as parser  # type: ignore[attr-defined]
+    else:
+        import sre_parse as parser
+    # Rust's boundary of words of ASCII is that of any text here.
+    return parser.parse(pattern.replace(r"(?-u:\b)", r"\b"))
+
+
+class _Compiler:
+    """Makes one program."""
+
+    def __init__(self) -> None:
+        self._steps: list[list[int]] = []
+        self._sets: dict[int, int] = {}
+
+    def program(self, patterns: tuple[str, ...]) -> Program:
+        ends = []
+        beginnings = []
+        for pattern in patterns:
+            tree = _parsed(pattern)
+            beginnings.append(len(self._steps))
+            self._sequence(tree, bool(tree.state.flags & 2))
+            ends.append(self._add(_MATCH))
+        if len(self._steps) >= _MOST_NUMBERS:
+            raise _Unknown("too long")
+        places, lists, parts = self._tables(beginnings)
+        self._guard()
+        return Program(
+            fold=_FOLD,
+            places=places,
+            lists=lists,
+            parts=parts,
+            steps=b"".join(pack("=5H", *step) for step in self._steps),
+            sets=b"".join(members.to_bytes(16, "little") for members in self._sets),
+        )
+
+    # The steps
+
+    def _add(self, operation: int, first: int = 0, second: int = 0) -> int:
+        self._steps.append([operation, first, second, 0, 0])
+        return len(self._steps) - 1
+
+    def _add_set(self, members: int) -> None:
+        self._add(_SET, self._sets.setdefault(members, len(self._sets)))
+
+    def _sequence(self, tree: Any, ignores_case: bool) -> None:
+        for part in tree:
+            self._part(part, ignores_case)
+
+    def _part(self, part: Any, ignores_case: bool) -> None:
+        operation, argument = str(part[0]), part[1]
+        if operation in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
+            self._add_set(self._members(operation, argument, ignores_case))
+        elif operation == "BRANCH":
+            self._branch(argument[1], ignores_case)
+        elif operation == "SUBPATTERN":
+            _, added, removed, tree = argument
+            self._sequence(tree, (ignores_case or bool(added & 2)) and not removed & 2)
+        elif operation in ("MAX_REPEAT", "MIN_REPEAT"):
+            least, most, tree = argument
+            self._repeat(int(least), int(most), tree, ignores_case)
+        elif operation == "AT":
+            self._position(str(argument))
+        else:
+            raise _Unknown(operation)
+
+    def _position(self, name: str) -> None:
+        if name in ("AT_END", "AT_END_STRING"):
+            self._add(_END)
+        elif name == "AT_BOUNDARY":
+            self._add(_BOUNDARY)
+        else:
+            raise _Unknown(name)
+
+    def _branch(self, trees: list[Any], ignores_case: bool) -> None:
+        # What may stand at the beginning of a text stands behind a quote here.
+        begins = [tree for tree in trees if [str(p[1]) for p in tree] == ["AT_BEGINNING"]]
+        others = [tree for tree in trees if tree not in begins]
+        if begins and not any(self._admits_quote(tree, ignores_case) for tree in others):
+            raise _Unknown("AT_BEGINNING")
+        jumps = []
+        for index, tree in enumerate(others):
+            if index + 1 < len(others):
+                split = self._add(_SPLIT)
+                self._steps[split][1] = len(self._steps)
+                self._sequence(tree, ignores_case)
+                jumps.append(self._add(_JUMP))
+                self._steps[split][2] = len(self._steps)
+            else:
+                self._sequence(tree, ignores_case)
+        for jump in jumps:
+            self._steps[jump][1] = len(self._steps)
+
+    def _admits_quote(self, tree: Any, ignores_case: bool) -> bool:
+        if len(tree) != 1 or str(tree[0][0]) not in ("IN", "NOT_LITERAL", "ANY"):
+            return False
+        return bool(self._members(str(tree[0][0]), tree[0][1], ignores_case) & _BEFORE)
+
+    def _repeat(self, least: int, most: int, tree: Any, ignores_case: bool) -> None:
+        if least > _MOST_REPEATS:
+            least, most = _MOST_REPEATS, most + 1
+        for _ in range(least):
+            self._sequence(tree, ignores_case)
+        if most - least > _MOST_REPEATS:
+            if len(tree) == 1 and str(tree[0][0]) in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
+                members = self._members(str(tree[0][0]), tree[0][1], ignores_case)
+                loop = self._add(_LOOP, self._number(members))
+                self._steps[loop][2] = len(self._steps)
+                return
+            split = self._add(_SPLIT)
+            self._steps[split][1] = len(self._steps)
+            self._sequence(tree, ignores_case)
+            self._add(_JUMP, split)
+            self._steps[split][2] = len(self._steps)
+            return
+        splits = []
+        for _ in range(most - least):
+            splits.append(self._add(_SPLIT))
+            self._steps[splits[-1]][1] = len(self._steps)
+            self._sequence(tree, ignores_case)
+        for split in splits:
+            self._steps[split][2] = len(self._steps)
+
+    def _members(self, operation: str, argument: Any, ignores_case: bool) -> int:
+        """Return the set of ASCII that one part of the tree stands for."""
+        if operation == "ANY":
+            return _ALL & ~_set_of("\n")
+        if operation in ("LITERAL", "NOT_LITERAL"):
+            members = 1 << argument if argument < _ASCII else 0
+            is_negated = operation == "NOT_LITERAL"
+        else:
+            members, is_negated = 0, False
+            for kind, value in argument:
+                name = str(kind)
+                if name == "NEGATE":
+                    is_negated = True
+                elif name == "LITERAL":
+                    members |= 1 << value if value < _ASCII else 0
+                elif name == "RANGE":
+                    for character in range(value[0], min(value[1] + 1, _ASCII)):
+                        members |= 1 << character
+                elif name == "CATEGORY":
+                    members |= _CATEGORIES[str(value)]
+                else:
+                    raise _Unknown(name)
+        if ignores_case:
+            # In ASCII a letter's two cases are 32 apart.
+            members |= (members & _UPPER) << 32 | (members & _LOWER) >> 32
+        return _ALL & ~members if is_negated else members
+
+    def _guard(self) -> None:
+        """Add to each split the sets of characters that its two ways may begin with."""
+        sets = list(self._sets)
+        begins = [_ALL] * len(self._steps)
+        for index in reversed(range(len(self._steps))):
+            operation, first, second, *_ = step = self._steps[index]
+            if operation == _SET:
+                begins[index] = sets[first]
+            elif operation == _SPLIT:
+                begins[index] = begins[first] | begins[second]
+                step[3:] = self._number(begins[first]), self._number(begins[second])
+            elif operation == _END:
+                # Where the text goes on, nothing.
+                begins[index] = 0
+            elif operation == _BOUNDARY:
+                begins[index] = begins[index + 1]
+            elif operation == _LOOP:
+                begins[index] = sets[first] | begins[second]
+                step[4] = self._number(begins[second])
+            elif operation == _JUMP:
+                # One that leads back reads something before; it may be anything.
+                begins[index] = begins[first] if first > index else _ALL
+
+    # The tables
+
+    def _tables(self, beginnings: list[int]) -> tuple[bytes, bytes, bytes]:
+        grams: list[set[tuple[int, ...]]] = [set() for _ in range(_WINDOW - _GRAM + 1)]
+        begins: dict[tuple[int, ...], list[tuple[int, int, int, int]]] = {}
+        for window, step, before in self._windows(beginnings):
+            masks = tuple(map(_codes_in, window))
+            for place, wanted in enumerate(grams):
+                wanted.add(masks[place : place + _GRAM])
+            part = (step, before, self._number(window[0]), self._number(window[_GRAM]))
+            parts = begins.setdefault(masks[:_GRAM], [])
+            if part not in parts:
+                parts.append(part)
+        places = bytearray(_CODES**_GRAM)
+        for place, wanted in enumerate(grams):
+            for masks in wanted:
+                for gram in _grams_of(masks):
+                    places[gram] |= 1 << place
+        found: dict[int, list[tuple[int, int, int, int]]] = {}
+        for masks, parts in begins.items():
+            for gram in _grams_of(masks):
+                found.setdefault(gram, []).extend(parts)
+        known: dict[tuple[tuple[int, int, int, int], ...], int] = {}
+        numbers = [0]
+        lists = [0] * len(places)
+        for gram, parts in found.items():
+            key = tuple(parts)
+            if key not in known:
+                known[key] = len(numbers)
+                numbers += [len(key), *chain.from_iterable(key)]
+            lists[gram] = known[key]
+        if len(numbers) >= _MOST_NUMBERS:
+            raise _Unknown("begins with nearly anything")
+        return bytes(places), pack(f"={len(lists)}H", *lists), pack(f"={len(numbers)}H", *numbers)
+
+    def _number(self, members: int) -> int:
+        return self._sets.setdefault(members, len(self._sets))
+
+    def _next(self, step: int) -> Iterator[tuple[int, int]]:
+        """
+        Yield the steps that are reached from *step* and read a character, or that need none, each
+        with the characters that may follow.
+        """
+        seen: set[int] = set()
+        left = [step]
+        while left:
+            step = left.pop()
+            if step in seen:
+                continue
+            seen.add(step)
+            operation, first, second, *_ = self._steps[step]
+            if operation == _SET:
+                if members := self._members_by_number[first]:
+                    yield step, members
+            elif operation == _SPLIT:
+                left += (second, first)
+            elif operation == _LOOP:
+                if members := self._members_by_number[first]:
+                    yield step, members
+                left.append(second)
+            elif operation == _JUMP:
+                left.append(first)
+            elif operation == _BOUNDARY:
+                left.append(step + 1)
+            else:
+                yield step, _END_OF_TEXT if operation == _END else _ALL
+
+    def _windows(self, beginnings: list[int]) -> Iterator[tuple[tuple[int, ...], int, int]]:
+        """
+        Yield the sets of the first characters of each part, a step of it, and how many characters
+        are before that step.
+        """
+        self._members_by_number = list(self._sets)
+        found: dict[tuple[tuple[int, ...], int, int], None] = {}
+        # A step, the sets up to its own, and the steps of the first and the second character.
+        left: list[tuple[int, tuple[int, ...], int, int]] = [
+            (step, (members,), step, 0)
+            for start in beginnings
+            for step, members in self._next(start)
+        ]
+        while left:
+            step, window, start, second = left.pop()
+            operation = self._steps[step][0]
+            if operation not in (_SET, _LOOP):
+                # The pattern is at its end here.
+                window += (_ALL,) * (_WINDOW - len(window))
+            if len(window) == _WINDOW:
+                found[window, second or start, 1 if second else 0] = None
+                continue
+            # A loop may go on with itself.
+            for following, members in self._next(step if operation == _LOOP else step + 1):
+                at_second = following if len(window) == 1 else second
+                left.append((following, (*window, members), start, at_second))
+        yield from found
+
+
+@cache
+def _codes_in(members: int) -> int:
+    """Return the codes of the characters in a set, as a set of bits."""
+    return sum(1 << code for code in range(_CODES) if members & _WITH_CODE[code])
+
+
+@cache
+def _listed(codes: int) -> list[int]:
+    return [code for code in range(_CODES) if codes >> code & 1]
+
+
+def _grams_of(masks: tuple[int, ...]) -> Iterator[int]:
+    """Yield the number of each three codes in a row that are in these sets."""
+    for first, second, third in product(*map(_listed, masks)):
+        yield (first * _CODES + second) * _CODES + third
