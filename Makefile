@@ -50,10 +50,11 @@ FIND_PYTHONS = path="$$PATH"; \
 	done
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint format coverage lowest faults container soak demo bench redaction docs clean
+.PHONY: help test lint format coverage lowest faults fuzz container soak demo bench redaction docs clean
 
 help:
-	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest)'
+	@echo 'make test      lint, and the tests on each Python of: $(PYTHONS)  (PYTHONS=3.12 for one, ARGS=... for pytest),'
+	@echo '               and once more without the extension'
 	@echo 'make demo      install the demo and run it'
 	@echo 'make lint      ruff, import-linter and mypy'
 	@echo 'make format    let ruff sort, fix and format'
@@ -63,6 +64,8 @@ help:
 	@echo 'make faults    kill applications 1,000 times and servers 100 times, cause every other fault, compare with'
 	@echo '               other libraries, write docs/RELIABILITY.md: 30 minutes  (ARGS="-k fork" for some faults)'
 	@echo 'make container make the image for the tests of two shards in Docker; a Docker must run (DOCKER_HOST)'
+	@echo 'make fuzz      a minute of random records against the extension, with the sanitizers of the compiler'
+	@echo '               (ARGS="--seconds 600 --seed 7")'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
 	@echo 'make bench     compare the cost with other libraries, and write docs/PERFORMANCE.md: 6 minutes'
 	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'
@@ -78,7 +81,7 @@ test: $(VENV)/.tools
 	export AUDIT_TEST_ONCE_ON; \
 	mkdir -p .tox && rm -f .tox/result.json; \
 	PATH="$$path" $(VENV)/bin/tox run --result-json .tox/result.json --skip-missing-interpreters $(SKIP_MISSING) \
-	    -e lint,$(subst $(space),$(comma),$(subst .,,$(PYTHONS:%=py%))) -- $(ARGS); \
+	    -e lint,$(subst $(space),$(comma),$(subst .,,$(PYTHONS:%=py%))),pure -- $(ARGS); \
 	status=$$?; \
 	if [ -f .tox/result.json ]; then $(VENV)/bin/python -c "$$REPORT" || status=1; fi; \
 	exit $$status
@@ -87,7 +90,7 @@ test: $(VENV)/.tools
 EVENTS ?=
 redaction: override ARGS += $(if $(EVENTS),--events '$(EVENTS)')
 
-lint format coverage lowest faults container soak bench redaction docs: $(VENV)/.tools
+lint format coverage lowest faults fuzz container soak bench redaction docs: $(VENV)/.tools
 	@$(FIND_PYTHONS); \
 	PATH="$$path" $(VENV)/bin/tox run -q -e $@ -- $(ARGS)
 

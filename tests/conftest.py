@@ -41,7 +41,7 @@ from tests.support.listening.containers import ListeningContainer, TwoShardConta
 from tests.support.listening.image import IMAGE
 from tests.support.listening.shards import TwoShards
 from tests.support.loopback import LoopbackClickHouse
-from tests.support.native import compare_every_encode, quick
+from tests.support.native import compare_every_encode, quick, why_not
 from tests.support.once import other_python
 from tests.support.tables import Connect, target_of
 
@@ -56,15 +56,17 @@ for _signal, _default in (
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, _default)
 
-_counts = compare_every_encode() if os.environ.get("AUDIT_TEST_COMPARE") == "1" else dict[str, int]
+if os.environ.get("AUDIT_TEST_COMPARE") == "1":
+    compare_every_encode()
 quick()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if other_python():
-        left_out = [item for item in items if item.get_closest_marker("once")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+    for marker, why in (("once", other_python()), ("extension", why_not())):
+        if why:
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -73,6 +75,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             "Left out: the tests marked 'once', of ClickHouse, SQL, files and other programs. They "
             f"run on Python {once_on} alone, because they say nothing about the interpreter."
         )
+    if why := why_not():
+        terminalreporter.write_line(f"Left out: the tests of the extension ({why}).")
 
 
 @pytest.fixture(scope="session")

@@ -397,7 +397,8 @@ class AuditHandler(logging.Handler):
         waiting = pipeline.spool.waiting_rows if pipeline else 0
         return (
             f"<{type(self).__name__} {self.settings.target} "
-            f"({logging.getLevelName(self.level)}), {waiting} waiting>"
+            f"({logging.getLevelName(self.level)}), {waiting} waiting, "
+            f"encodes in {'C' if pipeline and pipeline.is_quick else 'Python'}>"
         )
 
     def _opened(self) -> Pipeline:

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.once, pytest.mark.usefixtures("no_settings")]
 
 STEPS = [
     "address",
+    "encoder",
     "connection",
     "clock",
     "database",
@@ -83,7 +84,7 @@ def test_all_steps_are_ok_where_all_is_well(dsn: str) -> None:
 def test_steps_after_a_failure_are_skipped_but_the_spool_is_tried() -> None:
     found = findings("http://127.0.0.1:1", sends_row=True)
 
-    assert ["ok", "failed", *["skipped"] * 5, "ok"] == [found[step].state for step in STEPS]
+    assert ["ok", "ok", "failed", *["skipped"] * 5, "ok"] == [found[step].state for step in STEPS]
     assert "check host and port" in found["connection"].remedy
     assert "fix first: connection" == found["test row"].detail
 

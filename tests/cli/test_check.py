@@ -24,8 +24,8 @@ def test_check_finds_nothing_where_all_is_well(dsn: str, tmp_path: Path) -> None
     (tmp_path / "spool").mkdir()
     found = check_steps("--dsn", dsn)
 
-    names = ["address", "connection", "clock", "database", "table", "deduplication", "test row"]
-    assert [*names, "spool"] == list(found)
+    names = ["address", "encoder", "connection", "clock", "database", "table", "deduplication"]
+    assert [*names, "test row", "spool"] == list(found)
     assert {"ok"} == {state for state, _, _ in found.values()}
     assert [] == list((tmp_path / "spool").iterdir())
 
@@ -79,8 +79,8 @@ def test_check_says_on_a_terminal_what_it_waits_for(dsn: str, faults: LoopbackCl
             checking.kill()
             faults.clear_faults()
 
-    # The address, which needs no connection, is checked before.
-    assert 1 == told.count(b"ok      ")
+    # Address and encoder, which need no connection, are checked before.
+    assert 2 == told.count(b"ok      ")
     assert b"failed" not in told
 
 

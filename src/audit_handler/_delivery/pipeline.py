@@ -104,6 +104,8 @@ class Pipeline:
         Encodes a record and puts it into the spool. Takes the record and the seconds to wait for
         space; raises the errors of `Spool.put`.
         """
+        self.is_quick = False
+        """Whether C encodes the ordinary records."""
         if not delivers:
             self.listener.retire()
 
@@ -151,6 +153,7 @@ class Pipeline:
         )
         if call is not None:
             self.put = call.put
+            self.is_quick = True
 
     def flush(self, timeout: float, others: Sequence[Pipeline] = ()) -> bool:
         """

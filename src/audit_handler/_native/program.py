@@ -10,6 +10,7 @@ runs, so that nearly all places of a text cost one look into a table.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ __all__ = ["Program", "program_of"]
 # Operations, as in `_call.c`.
 _SET, _SPLIT, _JUMP, _MATCH, _END, _BOUNDARY, _LOOP = range(7)
 
+_IGNORECASE = re.IGNORECASE.value
 _ASCII = 128
 _ALL = (1 << _ASCII) - 1
 # `_call.c` puts these behind a text, where no control character is.
@@ -80,7 +82,7 @@ def program_of(*patterns: str) -> Program | None:
     """Return the program of *patterns*, or None if one of them has a part that is not known."""
     try:
         return _Compiler().program(patterns)
-    except (_Unknown, RecursionError, ImportError, AttributeError):
+    except (_Unknown, re.error, RecursionError, ImportError, AttributeError):
         # The parser of `re` is private. Without it every text is asked about.
         return None
 
@@ -145,7 +147,7 @@ class _Compiler:
         for pattern in patterns:
             tree = _parsed(pattern)
             beginnings.append(len(self._steps))
-            self._sequence(tree, bool(tree.state.flags & 2))
+            self._sequence(tree, bool(tree.state.flags & _IGNORECASE), is_first=True)
             ends.append(self._add(_MATCH))
         if len(self._steps) >= _MOST_NUMBERS:
             raise _Unknown("too long")
@@ -169,19 +171,20 @@ class _Compiler:
     def _add_set(self, members: int) -> None:
         self._add(_SET, self._sets.setdefault(members, len(self._sets)))
 
-    def _sequence(self, tree: Any, ignores_case: bool) -> None:
-        for part in tree:
-            self._part(part, ignores_case)
+    def _sequence(self, tree: Any, ignores_case: bool, is_first: bool = False) -> None:
+        for index, part in enumerate(tree):
+            self._part(part, ignores_case, is_first and not index)
 
-    def _part(self, part: Any, ignores_case: bool) -> None:
+    def _part(self, part: Any, ignores_case: bool, is_first: bool) -> None:
         operation, argument = str(part[0]), part[1]
         if operation in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
             self._add_set(self._members(operation, argument, ignores_case))
         elif operation == "BRANCH":
-            self._branch(argument[1], ignores_case)
+            self._branch(argument[1], ignores_case, is_first)
         elif operation == "SUBPATTERN":
             _, added, removed, tree = argument
-            self._sequence(tree, (ignores_case or bool(added & 2)) and not removed & 2)
+            ignores_case = (ignores_case or bool(added & _IGNORECASE)) and not removed & _IGNORECASE
+            self._sequence(tree, ignores_case, is_first)
         elif operation in ("MAX_REPEAT", "MIN_REPEAT"):
             least, most, tree = argument
             self._repeat(int(least), int(most), tree, ignores_case)
@@ -198,22 +201,23 @@ class _Compiler:
         else:
             raise _Unknown(name)
 
-    def _branch(self, trees: list[Any], ignores_case: bool) -> None:
-        # What may stand at the beginning of a text stands behind a quote here.
+    def _branch(self, trees: list[Any], ignores_case: bool, is_first: bool) -> None:
+        # What may stand at the beginning of a text stands behind a quote here, once.
         begins = [tree for tree in trees if [str(p[1]) for p in tree] == ["AT_BEGINNING"]]
         others = [tree for tree in trees if tree not in begins]
-        if begins and not any(self._admits_quote(tree, ignores_case) for tree in others):
+        admits = any(self._admits_quote(tree, ignores_case) for tree in others)
+        if begins and not (is_first and admits):
             raise _Unknown("AT_BEGINNING")
         jumps = []
         for index, tree in enumerate(others):
             if index + 1 < len(others):
                 split = self._add(_SPLIT)
                 self._steps[split][1] = len(self._steps)
-                self._sequence(tree, ignores_case)
+                self._sequence(tree, ignores_case, is_first)
                 jumps.append(self._add(_JUMP))
                 self._steps[split][2] = len(self._steps)
             else:
-                self._sequence(tree, ignores_case)
+                self._sequence(tree, ignores_case, is_first)
         for jump in jumps:
             self._steps[jump][1] = len(self._steps)
 
@@ -377,6 +381,8 @@ class _Compiler:
             for start in beginnings
             for step, members in self._next(start)
         ]
+        if any(self._steps[step][0] not in (_SET, _LOOP) for step, *_ in left):
+            raise _Unknown("finds a text without anything in it")
         while left:
             step, window, start, second = left.pop()
             operation = self._steps[step][0]

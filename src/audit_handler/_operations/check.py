@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from audit_handler._ids import EventIds, new_writer_id
+from audit_handler._native import path
 from audit_handler._operations.check_address import ADDRESS, check_address
 from audit_handler._operations.check_server import ServerSteps
 from audit_handler._operations.check_spool import FAILED, OK, SKIPPED, WARNING, Finding, check_spool
@@ -63,6 +64,7 @@ def check(
     table = TableSteps(connection, settings.target)
     steps: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         (ADDRESS, lambda: check_address(settings)),
+        ("encoder", _check_encoder),
         ("connection", server.connection),
         ("clock", server.clock),
         ("database", server.database),
@@ -89,6 +91,11 @@ def check(
             yield Finding(step=name, state=FAILED, detail=exc.problem, remedy=exc.remedy)
     on_step("spool")
     yield from check_spool(settings, files)
+
+
+def _check_encoder() -> Iterator[Finding]:
+    """Tell which code encodes the ordinary record. Both store the same rows."""
+    yield Finding(step="encoder", state=OK, detail=path())
 
 
 def _send_row(

@@ -18,7 +18,7 @@ from audit_handler._record.redaction.names import NOUNS, TAILS, SecretNames, com
 from audit_handler._record.redaction.values import REDACTED
 from audit_handler._record.redaction.vendors import PREFIXED, UNPREFIXED
 
-__all__ = ["Suspects"]
+__all__ = ["Suspects", "compiled"]
 
 
 def _any_of(words: Sequence[str]) -> str:
@@ -113,11 +113,11 @@ _KNOWN_LENGTH = 512
 
 def _search_of(pattern: str, *more: str) -> Callable[[str], bool]:
     """Return a function that tells whether one of these patterns is in a text."""
-    search = _compiled(pattern)
+    search = compiled(pattern)
     if not more:
         return search
     try:
-        searches = [search, *map(_compiled, more)]
+        searches = [search, *map(compiled, more)]
     except SchemaError:
         # One of them looks around, which Rust cannot: all texts go through the rules.
         return lambda _text: True
@@ -125,7 +125,7 @@ def _search_of(pattern: str, *more: str) -> Callable[[str], bool]:
 
 
 @cache
-def _compiled(pattern: str) -> Callable[[str], bool]:
+def compiled(pattern: str) -> Callable[[str], bool]:
     schema = core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")
     return SchemaValidator(schema).isinstance_python
 
