@@ -6,12 +6,14 @@ import json
 import logging
 import sys
 import uuid
+from collections import UserDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 from types import MappingProxyType
 from typing import Any
 
+import opentelemetry.context
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -281,6 +283,73 @@ def test_an_encoder_that_lists_what_it_redacts_has_no_call() -> None:
 
 def test_a_pattern_that_cannot_be_translated_leaves_everything_to_python() -> None:
     assert call_of(encoder_with(redactor=Redactor(patterns=[r"(?<=x)y"])), None) is None
+
+
+def test_a_method_of_logging_that_an_application_has_replaced_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = encoder_with()
+    call = call_of(encoder, None)
+    monkeypatch.setattr(logging.LogRecord, "getMessage", lambda self: f"masked {self.lineno}")
+
+    assert (None, None) == (call.encode(record_of()), call_of(encoder, None))
+    monkeypatch.undo()
+    assert is_handed_back(encoder, record_of({"getMessage": "text"}))
+
+
+def test_a_uuid_that_cannot_be_read_is_handed_back() -> None:
+    assert is_handed_back(encoder_with(), record_of(resource_id=object.__new__(uuid.UUID)))
+
+
+def test_opentelemetry_that_is_being_imported_has_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    def half_loaded() -> None:
+        raise AttributeError("partially initialized module")
+
+    monkeypatch.setattr(opentelemetry.context, "get_current", half_loaded)
+
+    in_c(encoder_with(), record_of(action="READ"))
+
+
+def test_bound_fields_that_are_no_pairs_are_handed_back() -> None:
+    class Fields(UserDict[str, int]):
+        def items(self) -> Any:
+            return [1, 2]
+
+    encoder = encoder_with(context=lambda: MappingProxyType(Fields(a=1)))
+
+    assert encoded_in_c(encoder, record_of()) is None
+
+
+def test_a_name_that_raises_when_it_is_compared_raises_as_in_python() -> None:
+    class Name(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("compared")
+
+    record = record_of()
+    record.__dict__[Name("zone")] = 1
+    encoder = encoder_with(context=lambda: {"zone": 2})
+
+    with pytest.raises(ValueError, match="compared"):
+        encoded_in_c(encoder, record)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"note": 'a "b"'}, {"note": "a\\"}, {"note": "x " * 2_100}],
+    ids=["a quote", "a backslash", "much text"],
+)
+def test_a_secret_beside_what_python_walks_through_is_handed_back(beside: dict[str, str]) -> None:
+    """The rules then also look at what no search finds: "k" is a key's because of "k_ty"."""
+    body = {"password": "correct-horse-battery", "k_ty": "oct", "k": "abcdefg", **beside}
+
+    assert is_handed_back(encoder_with(), record_of(request_body=body))
+
+
+@pytest.mark.parametrize("pattern", [r"hunter\d+$", r"(?#own)hunter\d", r" +?(?:\d{65}){65}"])
+def test_a_pattern_that_rust_cannot_search_for_leaves_everything_to_python(pattern: str) -> None:
+    assert call_of(encoder_with(redactor=Redactor(patterns=[pattern])), None) is None
 
 
 # Which columns C knows

@@ -365,6 +365,45 @@ def test_a_finalizer_that_logs_on_top_of_c_is_stored(rows: Rows) -> None:
     assert 499 == numbers.count(0)
 
 
+def test_a_finalizer_that_logs_between_the_number_and_the_write_takes_that_number(
+    rows: Rows,
+) -> None:
+    """
+    The next row had the same number. Python up to 3.11 collects garbage where C makes a pair, if
+    none is left over from before.
+    """
+    ready = [record_of(EXTRA, n=number) for number in range(-600, 300)]
+
+    class Logs:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            rows.call.put(ready[next(finalized)], 0.0)
+
+    finalized, pairs = iter(range(600)), []
+    rows.put(1000)
+    threshold = gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(300):
+            Logs()
+            pairs.append([(number, other) for other in range(2100)])
+            gc.set_threshold(gc.get_count()[0] + number % 3, 1000, 1000)
+            gc.enable()
+            rows.call.put(ready[600 + number], 0.0)
+            gc.disable()
+            if number % 50 == 0:
+                pairs.clear()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.enable()
+        gc.collect()
+
+    assert [*range(-600, -300), *range(300), 1000] == sorted(rows.numbers())
+
+
 def test_a_forked_child_does_not_append_to_the_file_of_its_parent(
     tmp_path: Path, make_handler: Callable[..., AuditHandler]
 ) -> None:

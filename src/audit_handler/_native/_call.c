@@ -38,8 +38,12 @@
 #define MOST_SECRETS 16
 #define MOST_COLUMNS 64
 #define MOST_ATTRIBUTES 32
-/* Names that are known to have no verdict. */
-#define UNJUDGED 128
+/* Names that are remembered, the bytes of the longest of them, and how often they may be in a row. */
+#define KNOWN_NAMES 256
+#define LONGEST_NAME 64
+/* Characters at the end of a gap that are searched: what follows them decides. */
+#define LEFT_OF_GAP 2
+#define MOST_GAPS 128
 /* Places to which a search may return. */
 #define MOST_RETURNS 128
 /* Steps of a search for each byte, on average. Python decides about a text that takes more. */
@@ -58,8 +62,9 @@ enum { SET, SPLIT, JUMP, MATCH, END, BOUNDARY, LOOP };
 #define ZEROS 5
 /* No step. */
 #define NONE 0xFFFF
-/* Bits of a character's code. */
+/* Bits of a character's code, and all of three characters. */
 #define CODE_BITS 5
+#define GRAMS ((1u << 3 * CODE_BITS) - 1)
 
 /* Objects of Python, by the names of the arguments of `Call`; `ordinary.py` says what they are. */
 #define OBJECTS(X)                                                                                 \
@@ -67,15 +72,15 @@ enum { SET, SPLIT, JUMP, MATCH, END, BOUNDARY, LOOP };
     X(proxy_type) X(uuid_type) X(printable_types) X(modules) X(trace_name) X(context_name)           \
     X(span_columns) X(span_ids) X(time_of) X(counter) X(id_middle) X(service_name) X(outcomes) X(addresses) X(verdicts) X(hidden) X(redacted)          \
     X(known_texts) X(may_be_in) X(may_be_in_json) X(program) X(reentry) X(intake) X(queue)            \
-    X(adopted) X(listener) X(new_state) X(held_write) X(put_line) X(put_record) X(zero)
+    X(adopted) X(listener) X(new_state) X(held_write) X(put_line) X(put_record) X(get_message) X(zero)
 #define NUMBERS(X)                                                                                 \
     X(most_row_bytes) X(most_waiting_bytes) X(most_segment_bytes) X(most_segment_rows)               \
-    X(row_overhead) X(kind_bits) X(given_kind) X(unusual_flags) X(odd_flags) X(longest_state)
+    X(row_overhead) X(short_text) X(kind_bits) X(given_kind) X(unusual_flags) X(odd_flags) X(longest_state)
 /* Names that are looked up in a call. */
 #define NAMES(X)                                                                                   \
     X(_is_busy) X(_deferred) X(is_closed) X(_has_disk_failed) X(writer) X(_open) X(_prefix)          \
     X(counts) X(pending) X(handle) X(month) X(first_seq) X(bytes_before) X(finished_bytes)           \
-    X(bytes) X(state) X(_released_until) X(_note_slow_disk) X(get_current)
+    X(bytes) X(state) X(_released_until) X(_note_slow_disk) X(get_current) X(getMessage)
 
 enum {
 #define X(name) O_##name,
@@ -113,6 +118,21 @@ typedef struct {
     Py_ssize_t size;
 } Chars;
 
+/* A name, its verdict, and whether a search may pass over it. */
+typedef struct {
+    PyObject *name, *verdict;
+    /* Set when the name comes again. */
+    int is_checked;
+    int is_clean;
+    /* The same together with the mark behind it. */
+    int is_clean_with_mark;
+} KnownName;
+
+/* A stretch of a row in which nothing that may be a secret begins. */
+typedef struct {
+    Py_ssize_t start, end;
+} Gap;
+
 /* A value under a secret name, of which `Walk.hidden` must say whether it is secret. */
 typedef struct {
     PyObject *value;
@@ -130,10 +150,14 @@ typedef struct {
 /* The memory of one call. */
 typedef struct {
     Py_ssize_t size;
-    /* Whether a text had to be escaped, or is not ASCII. */
-    int is_special;
+    /* Whether a text had to be escaped, or is not ASCII; whether it has a quote or a backslash. */
+    int is_special, has_quote;
+    /* Bytes of the secrets that were replaced. */
+    Py_ssize_t replaced;
     int secrets_count;
     Secret secrets[MOST_SECRETS];
+    int gaps_count;
+    Gap gaps[MOST_GAPS];
     PyObject *given;
     PyObject *bound;
     PyObject *attributes[MOST_ATTRIBUTES];
@@ -169,8 +193,8 @@ typedef struct {
     Py_ssize_t number[NUMBERS_COUNT];
     Work *spare;
     Segment segment;
-    /* Names without a verdict, and how many verdicts there were. */
-    PyObject *unjudged[UNJUDGED];
+    /* The same objects come again and again: names in the code of the application. */
+    KnownName names[KNOWN_NAMES];
     Py_ssize_t verdicts_count;
     Py_ssize_t taken, handed_back;
     Chars column[MOST_COLUMNS];
@@ -195,6 +219,42 @@ typedef struct {
 #define OBJECT(name) (self->object[O_##name])
 #define NAME(name) (self->object[N_##name])
 #define NUMBER(name) (self->number[I_##name])
+
+/* Reading attributes of objects that are our own, which runs no Python code. */
+
+/* Read an attribute that is a number of at least 0; -1 if it is not. */
+static Py_ssize_t number_of(PyObject *object, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    Py_ssize_t number = -1;
+    if (value != NULL) {
+        number = PyLong_Check(value) ? PyLong_AsSsize_t(value) : -1;
+        Py_DECREF(value);
+    }
+    if (PyErr_Occurred())
+        PyErr_Clear();
+    return number;
+}
+
+/* Return whether an attribute is this very object. */
+static int is_now(PyObject *object, PyObject *name, PyObject *wanted)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    if (value == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(value);
+    return value == wanted;
+}
+
+static PyObject *attribute_of(PyObject *object, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    if (value == NULL)
+        PyErr_Clear();
+    return value;
+}
 
 /* Writing JSON, in the form of orjson. */
 
@@ -268,8 +328,11 @@ static int put_escaped(Work *work, const char *at, Py_ssize_t size)
         char escape[6] = "\\u00";
         int length = 2;
         switch (byte) {
-        case '"': escape[1] = '"'; break;
-        case '\\': escape[1] = '\\'; break;
+        case '"':
+        case '\\':
+            escape[1] = (char)byte;
+            work->has_quote = 1;
+            break;
         case '\b': escape[1] = 'b'; break;
         case '\t': escape[1] = 't'; break;
         case '\n': escape[1] = 'n'; break;
@@ -366,6 +429,66 @@ static int put_float(Work *work, PyObject *value)
 }
 
 static int put_value(Call *self, Work *work, PyObject *value, int level);
+static int is_clean_alone(const Call *self, const char *from, Py_ssize_t size);
+
+/* Find out whether a search may pass over a name, and over a name and its mark. */
+static void check_name(const Call *self, KnownName *known)
+{
+    char text[2 * LONGEST_NAME + 8];
+    Chars name, mark;
+    known->is_checked = 1;
+    if (!utf8_of(known->name, &name) || !utf8_of(OBJECT(redacted), &mark) ||
+        name.size > LONGEST_NAME || mark.size > LONGEST_NAME)
+        return;
+    text[0] = '"';
+    if (copy_plain(text + 1, name.at, name.size) != name.size)
+        return;
+    Py_ssize_t size = name.size + 1;
+    text[size++] = '"';
+    text[size++] = ':';
+    known->is_clean = is_clean_alone(self, text, size);
+    text[size++] = '"';
+    memcpy(text + size, mark.at, (size_t)mark.size);
+    size += mark.size;
+    text[size++] = '"';
+    /* Behind a member stands one of two signs. */
+    text[size++] = ',';
+    known->is_clean_with_mark = is_clean_alone(self, text, size);
+    text[size - 1] = '}';
+    known->is_clean_with_mark = known->is_clean_with_mark && is_clean_alone(self, text, size);
+}
+
+/* Return what is known about a name. Runs no Python code. */
+static KnownName *known_name(Call *self, PyObject *name)
+{
+    KnownName *known = &self->names[((uintptr_t)name >> 4) % KNOWN_NAMES];
+    if (known->name == name) {
+        if (!known->is_checked)
+            check_name(self, known);
+        return known;
+    }
+    PyObject *verdict = PyDict_GetItemWithError(OBJECT(verdicts), name);
+    KnownName before = *known;
+    memset(known, 0, sizeof(*known));
+    Py_INCREF(name);
+    Py_XINCREF(verdict);
+    known->name = name;
+    known->verdict = verdict;
+    /* Exact texts and numbers: this runs no finalizer. */
+    Py_XDECREF(before.name);
+    Py_XDECREF(before.verdict);
+    return known;
+}
+
+/* Note that a search may pass over what was put from *start* on. */
+static void add_gap(Work *work, Py_ssize_t start)
+{
+    if (work->gaps_count < MOST_GAPS) {
+        work->gaps[work->gaps_count].start = start;
+        work->gaps[work->gaps_count].end = work->size - LEFT_OF_GAP;
+        work->gaps_count++;
+    }
+}
 
 /*
  * Put the value of a name. One under a name that is known to be a secret's, and says nothing of
@@ -373,33 +496,33 @@ static int put_value(Call *self, Work *work, PyObject *value, int level);
  */
 static int put_member(Call *self, Work *work, PyObject *name, PyObject *value, int level)
 {
+    Py_ssize_t start = work->size;
     if (!PyUnicode_CheckExact(name) || !put_text(work, name) || !put_byte(work, ':'))
         return 0;
-    if (!PyUnicode_CheckExact(value))
-        return put_value(self, work, value, level);
-    PyObject **place = &self->unjudged[((uintptr_t)name >> 4) % UNJUDGED];
-    if (*place == name)
-        return put_text(work, value);
-    PyObject *known = PyDict_GetItemWithError(OBJECT(verdicts), name);
-    if (known == NULL) {
-        /* The same objects come again and again: names in the code of the application. */
-        PyObject *before = *place;
-        Py_INCREF(name);
-        *place = name;
-        Py_XDECREF(before);
-        return put_text(work, value);
-    }
-    long verdict = PyLong_AsLong(known);
+    const KnownName *known = known_name(self, name);
+    long verdict = known->verdict == NULL ? 0 : PyLong_AsLong(known->verdict);
     long kind = verdict & NUMBER(kind_bits);
-    if (kind == 0 || kind == NUMBER(given_kind) || (verdict & NUMBER(unusual_flags)))
-        return put_text(work, value);
+    if (!PyUnicode_CheckExact(value) || kind == 0 || kind == NUMBER(given_kind) ||
+        (verdict & NUMBER(unusual_flags))) {
+        if (known->is_clean)
+            add_gap(work, start);
+        return put_value(self, work, value, level);
+    }
     Chars text;
     if (!utf8_of(value, &text))
         return 0;
     /* `is_surely_secret`, of texts of ASCII. */
     if (text.size == PyUnicode_GetLength(value) && text.size > NUMBER(longest_state) &&
-        !self->is_mask_begin[(unsigned char)text.at[0] & 127] && !(verdict & NUMBER(odd_flags)))
-        return put_text(work, OBJECT(redacted));
+        !self->is_mask_begin[(unsigned char)text.at[0] & 127] && !(verdict & NUMBER(odd_flags))) {
+        if (!put_text(work, OBJECT(redacted)))
+            return 0;
+        work->has_quote = work->has_quote || memchr(text.at, '"', (size_t)text.size) != NULL ||
+                          memchr(text.at, '\\', (size_t)text.size) != NULL;
+        work->replaced += text.size;
+        if (known->is_clean_with_mark)
+            add_gap(work, start);
+        return 1;
+    }
     if (work->secrets_count == MOST_SECRETS)
         return 0;
     Secret *secret = &work->secrets[work->secrets_count];
@@ -411,9 +534,9 @@ static int put_member(Call *self, Work *work, PyObject *name, PyObject *value, i
     work->is_special = was_special;
     secret->end = work->size;
     Py_INCREF(value);
-    Py_INCREF(known);
+    Py_INCREF(known->verdict);
     secret->value = value;
-    secret->verdict = known;
+    secret->verdict = known->verdict;
     work->secrets_count++;
     return 1;
 }
@@ -483,17 +606,30 @@ static int is_in(const Call *self, unsigned set, unsigned char byte)
     return self->sets[set][byte >> 3] >> (byte & 7) & 1;
 }
 
-/* Run the program from one step on a text from one place on; return whether it finds something. */
-static int runs(const Call *self, const unsigned char *text, Py_ssize_t size, Py_ssize_t at,
-                unsigned step, Py_ssize_t *steps_left)
+/* A text that is searched, and how many steps more that may take. */
+typedef struct {
+    const unsigned char *text;
+    Py_ssize_t size;
+    /* Whether it goes on behind its end, with what nobody knows. */
+    int is_open;
+    Py_ssize_t steps_left;
+} Search;
+
+/*
+ * Run the program from one step on a text from one place on; return whether it finds something, or
+ * comes to the end of an open text.
+ */
+static int runs(const Call *self, Search *search, Py_ssize_t at, unsigned step)
 {
+    const unsigned char *text = search->text;
+    Py_ssize_t size = search->size;
     struct {
         uint16_t step;
         int32_t at;
     } returns[MOST_RETURNS];
     int depth = 0;
     for (;;) {
-        if (--*steps_left < 0)
+        if (--search->steps_left < 0 || (search->is_open && at >= size))
             return 1;
         const Step *now = &self->steps[step];
         switch (now->operation) {
@@ -526,6 +662,8 @@ static int runs(const Call *self, const unsigned char *text, Py_ssize_t size, Py
         case LOOP:
             /* Read characters of a set, and go on where what follows may begin. */
             for (;;) {
+                if (search->is_open && at >= size)
+                    return 1;
                 if (at >= size || is_in(self, now->guard_of_second, text[at])) {
                     if (at < size && is_in(self, now->first, text[at])) {
                         if (depth == MOST_RETURNS)
@@ -541,7 +679,7 @@ static int runs(const Call *self, const unsigned char *text, Py_ssize_t size, Py
                     step = NONE;
                     break;
                 }
-                if (--*steps_left < 0)
+                if (--search->steps_left < 0)
                     return 1;
                 at++;
             }
@@ -576,43 +714,78 @@ static int runs(const Call *self, const unsigned char *text, Py_ssize_t size, Py
     }
 }
 
+/* Return whether a part of the program that may begin at *at* finds something. */
+static int begins_part(const Call *self, Search *search, Py_ssize_t at)
+{
+    const unsigned char *fold = self->fold, *text = search->text + at;
+    unsigned gram = (fold[text[0]] << CODE_BITS | fold[text[1]]) << CODE_BITS | fold[text[2]];
+    const uint16_t *part = self->parts + self->lists[gram] + 1, *end = part + 4 * part[-1];
+    for (; part < end; part += 4)
+        if ((search->is_open || is_in(self, part[3], text[3])) && is_in(self, part[2], text[0]) &&
+            runs(self, search, at + part[1], part[0]))
+            return 1;
+    return 0;
+}
+
+/* Return whether something is found that begins from *from* to *to*. */
+static int is_suspect_from(const Call *self, Search *search, Py_ssize_t from, Py_ssize_t to)
+{
+    const unsigned char *text = search->text, *fold = self->fold, *places = self->places;
+    unsigned gram = fold[text[from]] << CODE_BITS | fold[text[from + 1]];
+    /* Bits of the parts that may have begun here, one character before, and two. */
+    unsigned begun = 0;
+    for (Py_ssize_t at = from; at < to + 2; at++) {
+        gram = gram << CODE_BITS | fold[text[at + 2]];
+        begun = (begun << 1 | 1) & places[gram & GRAMS];
+        if ((begun & 4) && begins_part(self, search, at - 2))
+            return 1;
+    }
+    return 0;
+}
+
+static Search search_in(const char *from, Py_ssize_t size)
+{
+    Search search = {(const unsigned char *)from, size, 0, STEPS_AT_LEAST + STEPS_PER_BYTE * size};
+    return search;
+}
+
 /*
- * Return whether a text of ASCII, with a sign before it and ZEROS behind it, may hold a
- * secret.
+ * Return whether a text of ASCII, with a sign before it and ZEROS behind it, may hold a secret.
  */
 static int is_suspect(const Call *self, const char *from, Py_ssize_t size)
 {
-    const unsigned char *text = (const unsigned char *)from;
-    const unsigned char *fold = self->fold, *places = self->places;
-    Py_ssize_t steps_left = STEPS_AT_LEAST + STEPS_PER_BYTE * size;
-    unsigned first = fold[text[0]], second = fold[text[1]], third = fold[text[2]];
-    unsigned gram = (first << CODE_BITS | second) << CODE_BITS | third;
-    unsigned next = (second << CODE_BITS | third) << CODE_BITS | fold[text[3]];
-    first = third;
-    second = fold[text[3]];
-    unsigned here = places[gram], behind = places[next], last;
-    for (Py_ssize_t at = 0; at < size; at++, here = behind, behind = last) {
-        third = fold[text[at + 4]];
-        last = places[(first << CODE_BITS | second) << CODE_BITS | third];
-        first = second;
-        second = third;
-        if (!(here & behind >> 1 & last >> 2 & 1))
-            continue;
-        gram = (fold[text[at]] << CODE_BITS | fold[text[at + 1]]) << CODE_BITS | fold[text[at + 2]];
-        const uint16_t *part = self->parts + self->lists[gram] + 1, *end = part + 4 * part[-1];
-        for (; part < end; part += 4)
-            if (is_in(self, part[3], text[at + 3]) && is_in(self, part[2], text[at]) &&
-                runs(self, text, size, at + part[1], part[0], &steps_left))
-                return 1;
-    }
-    return 0;
+    Search search = search_in(from, size);
+    return is_suspect_from(self, &search, 0, size);
+}
+
+/*
+ * Return whether nothing that begins in a text, except in its last two characters, may be part of a
+ * secret, whatever stands behind it. Before it stands no letter.
+ */
+static int is_clean_alone(const Call *self, const char *from, Py_ssize_t size)
+{
+    Search search = search_in(from, size);
+    search.is_open = 1;
+    for (Py_ssize_t at = 0; at < size - LEFT_OF_GAP; at++)
+        if (begins_part(self, &search, at))
+            return 0;
+    return 1;
 }
 
 /* Return whether there may be a secret in what was put from *start* on. */
 static int has_suspect(const Call *self, Work *work, Py_ssize_t start)
 {
     memset(work->out + work->size, 0, ZEROS);
-    return is_suspect(self, work->out + start, work->size - start);
+    Search search = search_in(work->out + start, work->size - start);
+    Py_ssize_t from = 0;
+    for (int index = 0; index < work->gaps_count; index++) {
+        const Gap *gap = &work->gaps[index];
+        Py_ssize_t to = gap->start - start;
+        if (from < to && is_suspect_from(self, &search, from, to))
+            return 1;
+        from = gap->end - start;
+    }
+    return is_suspect_from(self, &search, from, search.size);
 }
 
 static int is_true(PyObject *found)
@@ -629,7 +802,7 @@ static int put_clean_text(Call *self, Work *work, PyObject *text)
 {
     Py_ssize_t start = work->size;
     Chars chars;
-    work->is_special = 0;
+    work->is_special = work->gaps_count = 0;
     if (!utf8_of(text, &chars) || !put_byte(work, '"') || !put_inside(work, chars))
         return 0;
     /* From its quote on, which stands for the beginning of a text. */
@@ -651,6 +824,7 @@ static int hide(Call *self, Work *work)
     Chars mark;
     if (work->secrets_count == 0)
         return 1;
+    work->gaps_count = 0; /* they move */
     if (!utf8_of(OBJECT(redacted), &mark))
         return 0;
     while (work->secrets_count > 0) {
@@ -673,6 +847,7 @@ static int hide(Call *self, Work *work)
         memcpy(work->out + secret->start + 1, mark.at, (size_t)mark.size);
         work->out[secret->start + mark.size + 1] = '"';
         work->size += growth;
+        work->replaced += secret->end - secret->start;
         Py_DECREF(secret->value);
         Py_DECREF(secret->verdict);
         work->secrets_count--;
@@ -684,7 +859,8 @@ static int hide(Call *self, Work *work)
 static int put_clean_object(Call *self, Work *work, const Field *fields, int count)
 {
     Py_ssize_t start = work->size;
-    work->is_special = 0;
+    work->is_special = work->has_quote = work->gaps_count = 0;
+    work->replaced = 0;
     for (int index = 0; index < count; index++) {
         const Field *field = &fields[index];
         if (!put_byte(work, index == 0 ? '{' : ','))
@@ -704,6 +880,9 @@ static int put_clean_object(Call *self, Work *work, const Field *fields, int cou
     if (is_hidden != 1)
         return is_hidden;
     Py_ssize_t size = work->size - start;
+    /* `Redactor._quickly` leaves these to `Walk`, which looks at more than the secrets themselves. */
+    if (work->replaced > 0 && (work->has_quote || size + work->replaced > NUMBER(short_text)))
+        return 0;
     if (!work->is_special && !has_suspect(self, work, start))
         return 1;
     PyObject *text = PyUnicode_DecodeUTF8(work->out + start, size, "strict");
@@ -809,6 +988,8 @@ static int collect_bound(Call *self, Work *work)
     Py_ssize_t size = PyList_Size(work->bound);
     for (Py_ssize_t index = 0; index < size; index++) {
         PyObject *pair = PyList_GetItem(work->bound, index);
+        if (!PyTuple_CheckExact(pair) || PyTuple_Size(pair) != 2)
+            return 0;
         PyObject *name = PyTuple_GetItem(pair, 0), *value = PyTuple_GetItem(pair, 1);
         if (!PyUnicode_CheckExact(name))
             return 0;
@@ -817,6 +998,8 @@ static int collect_bound(Call *self, Work *work)
         if (kind == METADATA || kind == SKIPPED)
             return 0;
         PyObject *extra = PyDict_GetItemWithError(work->given, name);
+        if (extra == NULL && PyErr_Occurred())
+            return -1; /* of a key that is a text of a foreign type */
         if (extra != NULL && extra != Py_None &&
             (PyObject *)Py_TYPE(extra) != OBJECT(placeholder))
             continue;
@@ -848,7 +1031,9 @@ static int collect_given(Call *self, Work *work)
 static int collect_message(Call *self, Work *work)
 {
     PyObject *msg = work->attributes[self->msg], *args = work->attributes[self->args];
-    if (!PyUnicode_CheckExact(msg))
+    /* An application may have replaced the method. */
+    if (!PyUnicode_CheckExact(msg) ||
+        !is_now(OBJECT(record_type), NAME(getMessage), OBJECT(get_message)))
         return 0;
     if (args == Py_None || (PyTuple_CheckExact(args) && PyTuple_Size(args) == 0)) {
         Py_INCREF(msg);
@@ -880,13 +1065,14 @@ static int collect_span(Call *self, Work *work)
     PyObject *module = PyDict_GetItemWithError(OBJECT(modules), OBJECT(context_name));
     if (module != NULL && module != Py_None) {
         PyObject *get = PyObject_GetAttr(module, NAME(get_current));
-        if (get == NULL) {
-            PyErr_Clear(); /* it is being imported */
-        } else {
-            PyObject *context = PyObject_CallNoArgs(get);
-            Py_DECREF(get);
-            if (context == NULL)
+        PyObject *context = get == NULL ? NULL : PyObject_CallNoArgs(get);
+        Py_XDECREF(get);
+        if (context == NULL) {
+            /* It is being imported: `active_span_ids` knows what that means. */
+            if (!PyErr_ExceptionMatches(PyExc_AttributeError))
                 return -1;
+            PyErr_Clear();
+        } else {
             int is_empty = PyDict_Check(context) && PyDict_Size(context) == 0;
             Py_DECREF(context);
             if (is_empty)
@@ -935,6 +1121,8 @@ static int add_span(Call *self, Work *work)
     for (int index = 0; index < 3; index++) {
         PyObject *name = PyTuple_GetItem(OBJECT(span_columns), index);
         PyObject *extra = PyDict_GetItemWithError(work->given, name);
+        if (extra == NULL && PyErr_Occurred())
+            return -1;
         if (extra != NULL && extra != Py_None &&
             !is_empty_text(text_of_column(work, columns[index])))
             continue;
@@ -1075,8 +1263,12 @@ static int put_texts(Call *self, Work *work)
         if (overflow)
             return 0;
         PyObject *text = PyObject_Str(value);
-        if (text == NULL)
-            return -1;
+        if (text == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_Exception))
+                return -1;
+            PyErr_Clear(); /* Python says so in the row */
+            return 0;
+        }
         is_clean = PyUnicode_CheckExact(text) ? put_clean_text(self, work, text) : 0;
         Py_DECREF(text);
     }
@@ -1132,10 +1324,12 @@ static int put_others(Call *self, Work *work)
     return put_byte(work, '}');
 }
 
-static void forget_unjudged(Call *self)
+static void forget_names(Call *self)
 {
-    for (int index = 0; index < UNJUDGED; index++)
-        Py_CLEAR(self->unjudged[index]);
+    for (int index = 0; index < KNOWN_NAMES; index++) {
+        Py_CLEAR(self->names[index].name);
+        Py_CLEAR(self->names[index].verdict);
+    }
 }
 
 /* Encode the record into *work*. */
@@ -1150,7 +1344,7 @@ static int encode(Call *self, Work *work, PyObject *record)
     Py_ssize_t verdicts_count = PyDict_Size(OBJECT(verdicts));
     if (verdicts_count != self->verdicts_count) {
         /* One of the names may have a verdict now. */
-        forget_unjudged(self);
+        forget_names(self);
         self->verdicts_count = verdicts_count;
     }
     if ((done = collect_bound(self, work)) != 1 || (done = collect_given(self, work)) != 1)
@@ -1254,40 +1448,6 @@ static double monotonic(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* Read an attribute that is a number of at least 0; -1 if it is not. */
-static Py_ssize_t number_of(PyObject *object, PyObject *name)
-{
-    PyObject *value = PyObject_GetAttr(object, name);
-    Py_ssize_t number = -1;
-    if (value != NULL) {
-        number = PyLong_Check(value) ? PyLong_AsSsize_t(value) : -1;
-        Py_DECREF(value);
-    }
-    if (PyErr_Occurred())
-        PyErr_Clear();
-    return number;
-}
-
-/* Return whether an attribute is this very object. */
-static int is_now(PyObject *object, PyObject *name, PyObject *wanted)
-{
-    PyObject *value = PyObject_GetAttr(object, name);
-    if (value == NULL) {
-        PyErr_Clear();
-        return 0;
-    }
-    Py_DECREF(value);
-    return value == wanted;
-}
-
-static PyObject *attribute_of(PyObject *object, PyObject *name)
-{
-    PyObject *value = PyObject_GetAttr(object, name);
-    if (value == NULL)
-        PyErr_Clear();
-    return value;
-}
-
 static void forget_segment(Segment *segment)
 {
     Py_CLEAR(segment->writer);
@@ -1296,11 +1456,9 @@ static void forget_segment(Segment *segment)
     Py_CLEAR(segment->prefix);
 }
 
-/* Learn the open segment anew; return whether there is one. */
-static int learn_segment(Call *self)
+/* Read the open segment; return whether there is one. */
+static int read_segment(Call *self, Segment *segment)
 {
-    Segment *segment = &self->segment;
-    forget_segment(segment);
     segment->writer = attribute_of(OBJECT(intake), NAME(writer));
     if (segment->writer == NULL || segment->writer == Py_None)
         return 0;
@@ -1327,6 +1485,23 @@ static int learn_segment(Call *self)
     }
     Py_XDECREF(month);
     return is_known;
+}
+
+/* Learn the open segment anew; return whether there is one. */
+static int learn_segment(Call *self)
+{
+    Segment found = {0}, before;
+    int is_known = read_segment(self, &found);
+    /* All at once: what is let go of may run Python code. */
+    before = self->segment;
+    if (is_known)
+        self->segment = found;
+    else
+        memset(&self->segment, 0, sizeof(self->segment));
+    if (!is_known)
+        forget_segment(&found);
+    forget_segment(&before);
+    return is_known && self->segment.counts != NULL;
 }
 
 /* Return whether the spool is as `learn_segment` has found it. */
@@ -1388,13 +1563,15 @@ static char *begin_line(const Segment *segment, Work *work)
 /* Append the row of *work* to the open segment, as `Spool.put` would. */
 static int append(Call *self, Work *work)
 {
-    PyObject *counted = NULL, *pending = NULL;
+    PyObject *counts, *counted = NULL, *pending = NULL;
     int is_appended = 0;
     double began = 0, ended = 0;
     if (OBJECT(held_write) == Py_None || work->size == MOST_BYTES ||
         (!knows_segment(self) && !learn_segment(self)))
         return 0;
     Segment *segment = &self->segment;
+    counts = segment->counts;
+    Py_INCREF(counts);
     char *line = begin_line(segment, work);
     Py_ssize_t size = work->out + work->size + 1 - line;
     counted = Py_BuildValue("(nn)", segment->size + size, segment->rows + 1);
@@ -1403,10 +1580,12 @@ static int append(Call *self, Work *work)
         goto done;
     /*
      * From here to the end of the write and the counts no Python code runs and nothing is
-     * allocated: what is true here stays true. Before, a finalizer may have run.
+     * allocated: what is true here stays true. Before, a finalizer may have run, and may have put a
+     * row with this very number: then the counts are others.
      */
     began = ended = monotonic();
-    if (!may_hold(self, began) || !knows_segment(self) || !is_ordinary(self, work, size))
+    if (segment->counts != counts || !may_hold(self, began) || !knows_segment(self) ||
+        !is_ordinary(self, work, size))
         goto done;
     Py_ssize_t handle = number_of(segment->opened, NAME(handle));
     if (handle < 0 || PyObject_SetAttr(segment->opened, NAME(pending), pending) < 0)
@@ -1424,6 +1603,7 @@ static int append(Call *self, Work *work)
     }
     ended = monotonic();
 done:
+    Py_DECREF(counts);
     Py_XDECREF(counted);
     Py_XDECREF(pending);
     if (PyErr_Occurred())
@@ -1628,7 +1808,7 @@ static int Call_clear(Call *self)
     for (int index = 0; index < OBJECTS_COUNT; index++)
         Py_CLEAR(self->object[index]);
     forget_segment(&self->segment);
-    forget_unjudged(self);
+    forget_names(self);
     return 0;
 }
 

@@ -19,6 +19,7 @@ from audit_handler._process.imports import imported
 from audit_handler._record.encoder import NOT_EXTRAS, REDACT_EXCEPT, RecordEncoder
 from audit_handler._record.metadata import MARKS
 from audit_handler._record.redaction.names import GIVEN, KIND, LABEL, LOOK, TEXT, VALUE
+from audit_handler._record.redaction.redactor import SHORT
 from audit_handler._record.redaction.values import LONGEST_STATE, MASK_BEGINS, ODD, REDACTED
 from audit_handler._record.span_ids import active_span_ids
 from audit_handler.schema import COLUMNS, Kind
@@ -43,9 +44,7 @@ _KINDS = {
 }
 _KIND_BITS = 8
 # Of arguments of a message: formatting them twice has no effect.
-_PRINTABLE = frozenset(
-    {str, int, float, bool, type(None), Decimal, uuid.UUID, datetime.datetime, datetime.date}
-)
+_PRINTABLE = frozenset({str, int, float, bool, type(None), Decimal, uuid.UUID, datetime.date})
 
 
 def _kinds() -> dict[str, int]:
@@ -55,7 +54,7 @@ def _kinds() -> dict[str, int]:
         if name not in NOT_EXTRAS:
             kinds[name] = _KINDS.get(kind, _HANDED_BACK) << _KIND_BITS | number
     kinds["metadata"] = _METADATA << _KIND_BITS
-    for name in (REDACT_EXCEPT, *MARKS):
+    for name in (REDACT_EXCEPT, "getMessage", *MARKS):
         kinds[name] = _HANDED_BACK << _KIND_BITS
     return kinds
 
@@ -101,7 +100,15 @@ def call_of(
     """
     extension = _extension()
     redactor = encoder.redactor
-    if isinstance(extension, str) or encoder.lists_redacted or type(encoder) is not RecordEncoder:
+    get_message = logging.LogRecord.getMessage
+    if (
+        isinstance(extension, str)
+        or encoder.lists_redacted
+        or type(encoder) is not RecordEncoder
+        # An application may have replaced it; C formats as the original does.
+        or get_message.__module__ != "logging"
+        or get_message.__qualname__ != "LogRecord.getMessage"
+    ):
         return None
     program = program_of(*redactor.suspects.patterns)
     if program is None:
@@ -109,6 +116,7 @@ def call_of(
     spool = appending or Appending(None, None, None, None, None, 0, 0, 0)
     return extension.Call(
         record_type=logging.LogRecord,
+        get_message=get_message,
         attributes=tuple(vars(logging.makeLogRecord({}))),
         kinds=_kinds(),
         columns=tuple(f'"{name}":'.encode() for name in COLUMNS),
@@ -144,6 +152,7 @@ def call_of(
         longest_state=LONGEST_STATE,
         most_row_bytes=encoder.cutter.uncut_bytes,
         row_overhead=ROW_OVERHEAD_BYTES,
+        short_text=SHORT,
         listener=listener,
         new_state=new_state,
         put_line=put_line,

@@ -36,10 +36,9 @@ _WITH_SAME_CODE = (
     *("jqxz", "0123456789", '"', "_-", ".", ",", ":", "{[", "\0"),
 )
 _CODE_OF_OTHERS = 31
-# So many in a row lead to the parts of a program, and so many from the beginning of a part are
-# looked at before the program runs.
+# So many in a row lead to the parts of a program, and are looked for at so many places of a part.
 _GRAM = 3
-_WINDOW = 5
+_PLACES = 3
 # Steps of a program, and what its lists refer to: their numbers have 16 bits.
 _MOST_NUMBERS = 60_000
 # A repetition of more is one without a limit: it finds more.
@@ -80,6 +79,8 @@ class Program:
 @cache
 def program_of(*patterns: str) -> Program | None:
     """Return the program of *patterns*, or None if one of them has a part that is not known."""
+    if not patterns:
+        return None
     try:
         return _Compiler().program(patterns)
     except (_Unknown, re.error, RecursionError, ImportError, AttributeError):
@@ -194,7 +195,7 @@ class _Compiler:
             raise _Unknown(operation)
 
     def _position(self, name: str) -> None:
-        if name in ("AT_END", "AT_END_STRING"):
+        if name == "AT_END":
             self._add(_END)
         elif name == "AT_BOUNDARY":
             self._add(_BOUNDARY)
@@ -304,28 +305,20 @@ class _Compiler:
     # The tables
 
     def _tables(self, beginnings: list[int]) -> tuple[bytes, bytes, bytes]:
-        grams: list[set[tuple[int, ...]]] = [set() for _ in range(_WINDOW - _GRAM + 1)]
-        begins: dict[tuple[int, ...], list[tuple[int, int, int, int]]] = {}
-        for window, step, before in self._windows(beginnings):
-            masks = tuple(map(_codes_in, window))
-            for place, wanted in enumerate(grams):
-                wanted.add(masks[place : place + _GRAM])
-            part = (step, before, self._number(window[0]), self._number(window[_GRAM]))
-            parts = begins.setdefault(masks[:_GRAM], [])
-            if part not in parts:
-                parts.append(part)
-        places = bytearray(_CODES**_GRAM)
-        for place, wanted in enumerate(grams):
-            for masks in wanted:
-                for gram in _grams_of(masks):
-                    places[gram] |= 1 << place
-        found: dict[int, list[tuple[int, int, int, int]]] = {}
-        for masks, parts in begins.items():
+        self._members_by_number = list(self._sets)
+        self._known: dict[int, list[tuple[int, int]]] = {}
+        self._known_entries: dict[int, list[tuple[int, int]]] = {}
+        self._known_pairs: dict[int, set[tuple[int, int]]] = {}
+        starts = [pair for beginning in beginnings for pair in self._reached(beginning)]
+        if any(self._steps[step][0] not in (_SET, _LOOP) for step, _ in starts):
+            raise _Unknown("finds a text without anything in it")
+        found: dict[int, dict[tuple[int, int, int, int], None]] = {}
+        for masks, part in self._parts(starts):
             for gram in _grams_of(masks):
-                found.setdefault(gram, []).extend(parts)
+                found.setdefault(gram, {})[part] = None
         known: dict[tuple[tuple[int, int, int, int], ...], int] = {}
         numbers = [0]
-        lists = [0] * len(places)
+        lists = [0] * _CODES**_GRAM
         for gram, parts in found.items():
             key = tuple(parts)
             if key not in known:
@@ -334,15 +327,83 @@ class _Compiler:
             lists[gram] = known[key]
         if len(numbers) >= _MOST_NUMBERS:
             raise _Unknown("begins with nearly anything")
-        return bytes(places), pack(f"={len(lists)}H", *lists), pack(f"={len(numbers)}H", *numbers)
+        return (
+            self._places(starts),
+            pack(f"={len(lists)}H", *lists),
+            pack(f"={len(numbers)}H", *numbers),
+        )
+
+    def _parts(
+        self, starts: list[tuple[int, int]]
+    ) -> Iterator[tuple[tuple[int, ...], tuple[int, int, int, int]]]:
+        """Yield the codes of the first three characters of each part, and its four numbers."""
+        for start, first in starts:
+            for second_step, second in self._following(start):
+                for third_step, third in self._following(second_step):
+                    fourth = 0
+                    for _, members in self._following(third_step):
+                        fourth |= members
+                    yield (
+                        (_codes_in(first), _codes_in(second), _codes_in(third)),
+                        (second_step, 1, self._number(first), self._number(fourth)),
+                    )
+
+    def _places(self, starts: list[tuple[int, int]]) -> bytes:
+        """Return where in a part each three characters may be."""
+        places = bytearray(_CODES**_GRAM)
+        level = dict(starts)
+        for place in range(_PLACES):
+            grams = {
+                (_codes_in(first), *pair)
+                for step, first in level.items()
+                for pair in self._pairs_after(step)
+            }
+            for gram in {gram for masks in grams for gram in _grams_of(masks)}:
+                places[gram] |= 1 << place
+            level = dict(pair for step in level for pair in self._following(step))
+        return bytes(places)
 
     def _number(self, members: int) -> int:
         return self._sets.setdefault(members, len(self._sets))
 
-    def _next(self, step: int) -> Iterator[tuple[int, int]]:
+    def _following(self, step: int) -> list[tuple[int, int]]:
+        """Return what may come after *step* has read a character, as `_reached` does."""
+        if step not in self._known:
+            operation = self._steps[step][0]
+            if operation == _END:
+                self._known[step] = [(step, _END_OF_TEXT)]
+            elif operation == _MATCH:
+                self._known[step] = [(step, _ALL)]
+            else:
+                entry = self._entry_after(step)
+                if entry not in self._known_entries:
+                    self._known_entries[entry] = list(self._reached(entry))
+                self._known[step] = self._known_entries[entry]
+        return self._known[step]
+
+    def _entry_after(self, step: int) -> int:
+        """Return where a program goes on after *step*; parts with one end have that in common."""
+        # A loop may read one more.
+        entry = step if self._steps[step][0] == _LOOP else step + 1
+        while self._steps[entry][0] == _JUMP:
+            entry = self._steps[entry][1]
+        return entry
+
+    def _pairs_after(self, step: int) -> set[tuple[int, int]]:
+        """Return the codes of two characters that may come after *step* has read one."""
+        key = step if self._steps[step][0] in (_END, _MATCH) else self._entry_after(step)
+        if key not in self._known_pairs:
+            self._known_pairs[key] = {
+                (_codes_in(second), _codes_in(third))
+                for second_step, second in self._following(step)
+                for _, third in self._following(second_step)
+            }
+        return self._known_pairs[key]
+
+    def _reached(self, step: int) -> Iterator[tuple[int, int]]:
         """
-        Yield the steps that are reached from *step* and read a character, or that need none, each
-        with the characters that may follow.
+        Yield the steps that are reached from *step* and read a character, or are an end, each with
+        the characters that may be there.
         """
         seen: set[int] = set()
         left = [step]
@@ -352,51 +413,19 @@ class _Compiler:
                 continue
             seen.add(step)
             operation, first, second, *_ = self._steps[step]
-            if operation == _SET:
+            if operation in (_SET, _LOOP):
                 if members := self._members_by_number[first]:
                     yield step, members
+                if operation == _LOOP:
+                    left.append(second)
             elif operation == _SPLIT:
                 left += (second, first)
-            elif operation == _LOOP:
-                if members := self._members_by_number[first]:
-                    yield step, members
-                left.append(second)
             elif operation == _JUMP:
                 left.append(first)
             elif operation == _BOUNDARY:
                 left.append(step + 1)
             else:
                 yield step, _END_OF_TEXT if operation == _END else _ALL
-
-    def _windows(self, beginnings: list[int]) -> Iterator[tuple[tuple[int, ...], int, int]]:
-        """
-        Yield the sets of the first characters of each part, a step of it, and how many characters
-        are before that step.
-        """
-        self._members_by_number = list(self._sets)
-        found: dict[tuple[tuple[int, ...], int, int], None] = {}
-        # A step, the sets up to its own, and the steps of the first and the second character.
-        left: list[tuple[int, tuple[int, ...], int, int]] = [
-            (step, (members,), step, 0)
-            for start in beginnings
-            for step, members in self._next(start)
-        ]
-        if any(self._steps[step][0] not in (_SET, _LOOP) for step, *_ in left):
-            raise _Unknown("finds a text without anything in it")
-        while left:
-            step, window, start, second = left.pop()
-            operation = self._steps[step][0]
-            if operation not in (_SET, _LOOP):
-                # The pattern is at its end here.
-                window += (_ALL,) * (_WINDOW - len(window))
-            if len(window) == _WINDOW:
-                found[window, second or start, 1 if second else 0] = None
-                continue
-            # A loop may go on with itself.
-            for following, members in self._next(step if operation == _LOOP else step + 1):
-                at_second = following if len(window) == 1 else second
-                left.append((following, (*window, members), start, at_second))
-        yield from found
 
 
 @cache

@@ -258,3 +258,15 @@ def test_long_texts_are_not_remembered() -> None:
     suspects.remember(long)
 
     assert not suspects.is_clean(long)
+
+
+@pytest.mark.parametrize("pattern", [r"hunter\d+$", r"^hunter\d+", r"\Ahunter\d+", r"hunter\d+\Z"])
+def test_a_pattern_for_the_end_of_a_text_finds_the_end_of_a_text_in_an_object(pattern: str) -> None:
+    """The JSON of the object has neither beginning nor end there, and was stored as it is."""
+    redactor = Redactor(patterns=[pattern])
+
+    assert b'{"a":"***REDACTED***"}' == redactor.encode({"a": "hunter22"})
+
+
+def test_a_sign_of_an_anchor_in_another_place_is_none() -> None:
+    assert Redactor(patterns=[r"[^x]y\$\d"]).suspects.patterns

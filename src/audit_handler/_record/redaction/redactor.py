@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from audit_handler._record.redaction.suspects import Suspects
     from audit_handler._record.redaction.text import SecretsInText
 
-__all__ = ["Redactor"]
+__all__ = ["SHORT", "Redactor"]
 
-# Characters of a JSON text in which the secrets are replaced one name after the other.
-_SHORT = 4096
+SHORT = 4096
+"""Characters of a JSON text in which the secrets are replaced one name after the other."""
 
 
 class Redactor:
@@ -205,7 +205,7 @@ class Redactor:
             or (("\\" in text or not text.isascii()) and suspects.may_be_in_json(text))
         ):
             return encoded
-        if len(text) > _SHORT or '\\"' in text:
+        if len(text) > SHORT or '\\"' in text:
             return None
         hidden = self.walk.hidden
         for _, before, verdict in self.names.usual:

@@ -111,16 +111,21 @@ _KNOWN_LIMIT = 1024
 _KNOWN_LENGTH = 512
 
 
+# The beginning or the end of a text: in the JSON of a whole value there is another one.
+_ANCHOR = re.compile(r"(?<!\\)(?:\\\\)*(?:\$|(?<!\[)\^|\\[AZ])")
+
+
 def _search_of(pattern: str, *more: str) -> Callable[[str], bool]:
-    """Return a function that tells whether one of these patterns is in a text."""
+    """
+    Return a function that tells whether one of these patterns is in a text.
+
+    Raises:
+        SchemaError: Rust does not know one of them; it cannot look around, for example.
+    """
     search = compiled(pattern)
     if not more:
         return search
-    try:
-        searches = [search, *map(compiled, more)]
-    except SchemaError:
-        # One of them looks around, which Rust cannot: all texts go through the rules.
-        return lambda _text: True
+    searches = [search, *map(compiled, more)]
     return lambda text: any(each(text) for each in searches)
 
 
@@ -144,6 +149,10 @@ def _shown(escaped: re.Match[str]) -> str:
     return escaped[0] if escaped[1] == "\\" else " "
 
 
+def _always(_text: str) -> bool:
+    return True
+
+
 class Suspects:
     """
     Looks for texts that may hold a secret. Remembers some that do not, so one instance serves all
@@ -164,9 +173,14 @@ class Suspects:
             for part in names.parts
         )
         pattern = "|".join((*parts, _ESCAPES, *([_RULES] if use_rules else [])))
-        self.patterns = (f"(?i){pattern}", *(each.pattern for each in patterns))
-        """What is looked for, in the form of Rust."""
-        self.search = _search_of(*self.patterns)
+        self.patterns: tuple[str, ...] = (f"(?i){pattern}", *(each.pattern for each in patterns))
+        """What is looked for, in the form of Rust; none if every text must go through the rules."""
+        try:
+            if any(_ANCHOR.search(each.pattern) for each in patterns):
+                self.patterns = ()
+            self.search = _search_of(*self.patterns) if self.patterns else _always
+        except SchemaError:
+            self.patterns, self.search = (), _always
         """Returns whether there may be a secret in a text of ASCII, of any form."""
         self.known: set[str] = set()
         """Texts that `may_be_in` suspects, and that hold no secret."""
