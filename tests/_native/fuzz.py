@@ -29,6 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 EXTENSION = "audit_handler._native._call"
 LIBRARY = "AUDIT_TEST_LIBRARY"
+_MOST_ROWS = 30_000
 _SANITIZERS = (
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
@@ -143,9 +144,13 @@ class Fuzz:
         """Put rows from threads, from signal handlers and from finalizers."""
         from tests._native.test_put import Rows
 
-        rows = Rows(directory, batch_size=self._random.randrange(2, 50), max_bytes=10**9)
+        rows = Rows(directory, batch_size=self._random.randrange(10, 200), max_bytes=10**9)
         put: list[int] = []
         end = time.monotonic() + seconds
+
+        def goes_on() -> bool:
+            # Reading them takes longer than writing them.
+            return time.monotonic() < end and len(put) < _MOST_ROWS
 
         def one(number: int) -> None:
             rows.put(number, zone=f"z{number}", body={"n": [number] * (number % 7)})
@@ -153,7 +158,7 @@ class Fuzz:
 
         def work(first: int) -> None:
             number = first
-            while time.monotonic() < end:
+            while goes_on():
                 one(number)
                 number += 1
 
@@ -169,7 +174,7 @@ class Fuzz:
         def interrupted(_number: int, _frame: FrameType | None) -> None:
             one(next(on_signal))
             # Not before: waiting for the lock may take longer than the time between two.
-            if time.monotonic() < end:
+            if goes_on():
                 signal.setitimer(signal.ITIMER_REAL, 0.001)
 
         interval, threshold = sys.getswitchinterval(), gc.get_threshold()
@@ -181,9 +186,10 @@ class Fuzz:
         try:
             for thread in threads:
                 thread.start()
-            number = 5 * 10**8
-            while time.monotonic() < end:
-                number += 1
+            # They may pile up while one of them waits, inside a collection.
+            for number in range(5 * 10**8, 5 * 10**8 + _MOST_ROWS):
+                if not goes_on():
+                    break
                 Logs(number)
             for thread in threads:
                 thread.join()

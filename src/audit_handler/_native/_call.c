@@ -126,7 +126,16 @@ typedef struct {
     int is_clean;
     /* The same together with the mark behind it. */
     int is_clean_with_mark;
+    /* The name as the key of an object, if it is short and needs no escapes. */
+    Py_ssize_t key_size;
+    char key[LONGEST_NAME + 3];
 } KnownName;
+
+/* A name of a field, and what it is. */
+typedef struct {
+    PyObject *name;
+    int kind_and_column;
+} KnownKind;
 
 /* A stretch of a row in which nothing that may be a secret begins. */
 typedef struct {
@@ -195,12 +204,18 @@ typedef struct {
     Segment segment;
     /* The same objects come again and again: names in the code of the application. */
     KnownName names[KNOWN_NAMES];
+    KnownKind kinds[KNOWN_NAMES];
     Py_ssize_t verdicts_count;
     Py_ssize_t taken, handed_back;
     Chars column[MOST_COLUMNS];
     int columns_count;
     int attributes_count;
-    /* The places of the attributes that are read. */
+    /* The names of a record's own attributes, which `attributes` holds, in their order. */
+    struct {
+        PyObject *name;
+        int is_read;
+    } attribute[MOST_ATTRIBUTES];
+    /* The places of those that are read. */
     int name, msg, args, levelname, exc_info, exc_text, stack_info, created;
     int request_id, trace_id, span_id, service_name;
     /* The last second that was formatted, and its text. */
@@ -446,6 +461,8 @@ static void check_name(const Call *self, KnownName *known)
     Py_ssize_t size = name.size + 1;
     text[size++] = '"';
     text[size++] = ':';
+    memcpy(known->key, text, (size_t)size);
+    known->key_size = size;
     known->is_clean = is_clean_alone(self, text, size);
     text[size++] = '"';
     memcpy(text + size, mark.at, (size_t)mark.size);
@@ -458,25 +475,32 @@ static void check_name(const Call *self, KnownName *known)
     known->is_clean_with_mark = known->is_clean_with_mark && is_clean_alone(self, text, size);
 }
 
+/* Where an object has its place among the known names. */
+static unsigned place_of_name(PyObject *name)
+{
+    /* Fibonacci hashing (Knuth, The Art of Computer Programming 6.4), of the upper eight bits. */
+    return (unsigned)((uint64_t)(uintptr_t)name * 0x9E3779B97F4A7C15u >> 56) % KNOWN_NAMES;
+}
+
 /* Return what is known about a name. Runs no Python code. */
 static KnownName *known_name(Call *self, PyObject *name)
 {
-    KnownName *known = &self->names[((uintptr_t)name >> 4) % KNOWN_NAMES];
+    KnownName *known = &self->names[place_of_name(name)];
     if (known->name == name) {
         if (!known->is_checked)
             check_name(self, known);
         return known;
     }
     PyObject *verdict = PyDict_GetItemWithError(OBJECT(verdicts), name);
-    KnownName before = *known;
-    memset(known, 0, sizeof(*known));
+    PyObject *name_before = known->name, *verdict_before = known->verdict;
+    memset(known, 0, offsetof(KnownName, key));
     Py_INCREF(name);
     Py_XINCREF(verdict);
     known->name = name;
     known->verdict = verdict;
     /* Exact texts and numbers: this runs no finalizer. */
-    Py_XDECREF(before.name);
-    Py_XDECREF(before.verdict);
+    Py_XDECREF(name_before);
+    Py_XDECREF(verdict_before);
     return known;
 }
 
@@ -497,9 +521,12 @@ static void add_gap(Work *work, Py_ssize_t start)
 static int put_member(Call *self, Work *work, PyObject *name, PyObject *value, int level)
 {
     Py_ssize_t start = work->size;
-    if (!PyUnicode_CheckExact(name) || !put_text(work, name) || !put_byte(work, ':'))
+    if (!PyUnicode_CheckExact(name))
         return 0;
     const KnownName *known = known_name(self, name);
+    if (known->key_size > 0 ? !put_bytes(work, known->key, known->key_size)
+                            : !put_text(work, name) || !put_byte(work, ':'))
+        return 0;
     long verdict = known->verdict == NULL ? 0 : PyLong_AsLong(known->verdict);
     long kind = verdict & NUMBER(kind_bits);
     if (!PyUnicode_CheckExact(value) || kind == 0 || kind == NUMBER(given_kind) ||
@@ -909,11 +936,23 @@ static int note(Field *fields, int *count, PyObject *name, PyObject *value, int 
     return 1;
 }
 
-/* The kind of a name, or -1 for one of metadata. */
+/* The kind of a name and its column, or -1 for a name of metadata. */
+static int kind_and_column(Call *self, PyObject *name)
+{
+    KnownKind *known = &self->kinds[place_of_name(name)];
+    if (known->name == name)
+        return known->kind_and_column;
+    PyObject *number = PyDict_GetItemWithError(OBJECT(kinds), name), *before = known->name;
+    Py_INCREF(name);
+    known->name = name;
+    known->kind_and_column = number == NULL ? -1 : (int)PyLong_AsLong(number);
+    Py_XDECREF(before); /* an exact text: this runs no finalizer */
+    return known->kind_and_column;
+}
+
 static int kind_of(Call *self, PyObject *name)
 {
-    PyObject *known = PyDict_GetItemWithError(OBJECT(kinds), name);
-    return known == NULL ? -1 : (int)(PyLong_AsLong(known) >> KIND_BITS);
+    return kind_and_column(self, name) >> KIND_BITS;
 }
 
 /* Note the fields of the metadata that is given. Runs no Python code. */
@@ -941,16 +980,14 @@ static int collect(Call *self, Work *work, PyObject *name, PyObject *value)
 {
     if (!PyUnicode_CheckExact(name))
         return 0;
-    PyObject *known = PyDict_GetItemWithError(OBJECT(kinds), name);
-    long kind_and_column = known == NULL ? -1 : PyLong_AsLong(known);
-    int kind = (int)(kind_and_column >> KIND_BITS);
+    int number = kind_and_column(self, name), kind = number >> KIND_BITS;
     if (kind == SKIPPED)
         return 1;
     if (value == Py_None || (PyObject *)Py_TYPE(value) == OBJECT(placeholder))
         return 1;
-    if (known == NULL)
+    if (number < 0)
         return note(work->others, &work->others_count, name, value, 0, 0);
-    int column = (int)(kind_and_column & ((1 << KIND_BITS) - 1));
+    int column = number & ((1 << KIND_BITS) - 1);
     switch (kind) {
     case TEXT:
         return note(work->texts, &work->texts_count, NULL, value, kind, column);
@@ -1016,11 +1053,12 @@ static int collect_given(Call *self, Work *work)
     Py_ssize_t place = 0;
     for (int index = 0; index < self->attributes_count; index++) {
         /* In the order of `LogRecord`, whose names are interned: none was deleted. */
-        if (!PyDict_Next(work->given, &place, &name, &value) ||
-            name != PyTuple_GetItem(OBJECT(attributes), index))
+        if (!PyDict_Next(work->given, &place, &name, &value) || name != self->attribute[index].name)
             return 0;
-        Py_INCREF(value);
-        work->attributes[index] = value;
+        if (self->attribute[index].is_read) {
+            Py_INCREF(value);
+            work->attributes[index] = value;
+        }
     }
     while (PyDict_Next(work->given, &place, &name, &value))
         if (!collect(self, work, name, value))
@@ -1711,11 +1749,13 @@ static PyObject *Call_is_suspect(Call *self, PyObject *text)
 
 /* Making a Call. */
 
-static int place_of(PyObject *attributes, const char *wanted)
+static int place_of(Call *self, const char *wanted)
 {
-    for (Py_ssize_t index = 0; index < PyTuple_Size(attributes); index++)
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GetItem(attributes, index), wanted) == 0)
-            return (int)index;
+    for (int index = 0; index < self->attributes_count; index++)
+        if (PyUnicode_CompareWithASCIIString(self->attribute[index].name, wanted) == 0) {
+            self->attribute[index].is_read = 1;
+            return index;
+        }
     PyErr_Format(PyExc_ValueError, "attributes: %s is missing", wanted);
     return -1;
 }
@@ -1728,14 +1768,21 @@ static int read_attributes(Call *self)
         return 0;
     }
     self->attributes_count = (int)PyTuple_Size(attributes);
-    return (self->name = place_of(attributes, "name")) >= 0 &&
-           (self->msg = place_of(attributes, "msg")) >= 0 &&
-           (self->args = place_of(attributes, "args")) >= 0 &&
-           (self->levelname = place_of(attributes, "levelname")) >= 0 &&
-           (self->exc_info = place_of(attributes, "exc_info")) >= 0 &&
-           (self->exc_text = place_of(attributes, "exc_text")) >= 0 &&
-           (self->stack_info = place_of(attributes, "stack_info")) >= 0 &&
-           (self->created = place_of(attributes, "created")) >= 0;
+    for (int index = 0; index < self->attributes_count; index++) {
+        self->attribute[index].name = PyTuple_GetItem(attributes, index);
+        if (!PyUnicode_CheckExact(self->attribute[index].name)) {
+            PyErr_SetString(PyExc_TypeError, "attributes: names are needed");
+            return 0;
+        }
+    }
+    return (self->name = place_of(self, "name")) >= 0 &&
+           (self->msg = place_of(self, "msg")) >= 0 &&
+           (self->args = place_of(self, "args")) >= 0 &&
+           (self->levelname = place_of(self, "levelname")) >= 0 &&
+           (self->exc_info = place_of(self, "exc_info")) >= 0 &&
+           (self->exc_text = place_of(self, "exc_text")) >= 0 &&
+           (self->stack_info = place_of(self, "stack_info")) >= 0 &&
+           (self->created = place_of(self, "created")) >= 0;
 }
 
 static int column_of(Call *self, const char *key)
@@ -1807,6 +1854,8 @@ static int Call_clear(Call *self)
 {
     for (int index = 0; index < OBJECTS_COUNT; index++)
         Py_CLEAR(self->object[index]);
+    for (int index = 0; index < KNOWN_NAMES; index++)
+        Py_CLEAR(self->kinds[index].name);
     forget_segment(&self->segment);
     forget_names(self);
     return 0;
