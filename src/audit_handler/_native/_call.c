@@ -39,7 +39,7 @@
 #define MOST_COLUMNS 64
 #define MOST_ATTRIBUTES 32
 /* Names that are remembered, the bytes of the longest of them, and how often they may be in a row. */
-#define KNOWN_NAMES 256
+#define KNOWN_NAMES 512
 #define LONGEST_NAME 64
 /* Characters at the end of a gap that are searched: what follows them decides. */
 #define LEFT_OF_GAP 2
@@ -51,6 +51,9 @@
 #define STEPS_AT_LEAST 4096
 /* A write that takes longer waited for the disk: `_SLOW_SECONDS` of `spool/_held_write.py`. */
 #define SLOW_SECONDS 0.005
+
+/* Neither yes nor no. */
+#define UNKNOWN 2
 
 /* The kinds of names, in the bits above the number of a column. */
 enum { SKIPPED, HANDED_BACK, TEXT, CONTENT, UINT16, UINT32, ADDRESS, OUTCOME, METADATA };
@@ -475,17 +478,19 @@ static void check_name(const Call *self, KnownName *known)
     known->is_clean_with_mark = known->is_clean_with_mark && is_clean_alone(self, text, size);
 }
 
-/* Where an object has its place among the known names. */
+/* The first of two places that an object may have among the known names. */
 static unsigned place_of_name(PyObject *name)
 {
-    /* Fibonacci hashing (Knuth, The Art of Computer Programming 6.4), of the upper eight bits. */
-    return (unsigned)((uint64_t)(uintptr_t)name * 0x9E3779B97F4A7C15u >> 56) % KNOWN_NAMES;
+    /* Fibonacci hashing: Knuth, The Art of Computer Programming 6.4. */
+    return (unsigned)((uint64_t)(uintptr_t)name * 0x9E3779B97F4A7C15u >> 40) % KNOWN_NAMES & ~1u;
 }
 
 /* Return what is known about a name. Runs no Python code. */
 static KnownName *known_name(Call *self, PyObject *name)
 {
     KnownName *known = &self->names[place_of_name(name)];
+    if (known->name != name && known->name != NULL)
+        known++;
     if (known->name == name) {
         if (!known->is_checked)
             check_name(self, known);
@@ -940,6 +945,8 @@ static int note(Field *fields, int *count, PyObject *name, PyObject *value, int 
 static int kind_and_column(Call *self, PyObject *name)
 {
     KnownKind *known = &self->kinds[place_of_name(name)];
+    if (known->name != name && known->name != NULL)
+        known++;
     if (known->name == name)
         return known->kind_and_column;
     PyObject *number = PyDict_GetItemWithError(OBJECT(kinds), name), *before = known->name;
@@ -1598,21 +1605,38 @@ static char *begin_line(const Segment *segment, Work *work)
     return at;
 }
 
-/* Append the row of *work* to the open segment, as `Spool.put` would. */
-static int append(Call *self, Work *work)
+/* Return a pair of numbers, or NULL. */
+static PyObject *pair_of(Py_ssize_t first, Py_ssize_t second)
+{
+    PyObject *one = PyLong_FromSsize_t(first), *other = PyLong_FromSsize_t(second);
+    PyObject *pair = one != NULL && other != NULL ? PyTuple_New(2) : NULL;
+    if (pair == NULL) {
+        Py_XDECREF(one);
+        Py_XDECREF(other);
+        return NULL;
+    }
+    PyTuple_SetItem(pair, 0, one);
+    PyTuple_SetItem(pair, 1, other);
+    return pair;
+}
+
+/*
+ * Append the row of *work* to the open segment, as `Spool.put` would; return UNKNOWN if the segment
+ * is another one than `learn_segment` has found.
+ */
+static int append_once(Call *self, Work *work)
 {
     PyObject *counts, *counted = NULL, *pending = NULL;
     int is_appended = 0;
     double began = 0, ended = 0;
-    if (OBJECT(held_write) == Py_None || work->size == MOST_BYTES ||
-        (!knows_segment(self) && !learn_segment(self)))
-        return 0;
     Segment *segment = &self->segment;
+    if (segment->counts == NULL)
+        return UNKNOWN;
     counts = segment->counts;
     Py_INCREF(counts);
     char *line = begin_line(segment, work);
     Py_ssize_t size = work->out + work->size + 1 - line;
-    counted = Py_BuildValue("(nn)", segment->size + size, segment->rows + 1);
+    counted = pair_of(segment->size + size, segment->rows + 1);
     pending = PyLong_FromSsize_t(size);
     if (counted == NULL || pending == NULL)
         goto done;
@@ -1622,8 +1646,11 @@ static int append(Call *self, Work *work)
      * row with this very number: then the counts are others.
      */
     began = ended = monotonic();
-    if (segment->counts != counts || !may_hold(self, began) || !knows_segment(self) ||
-        !is_ordinary(self, work, size))
+    if (segment->counts != counts || !knows_segment(self)) {
+        is_appended = UNKNOWN;
+        goto done;
+    }
+    if (!may_hold(self, began) || !is_ordinary(self, work, size))
         goto done;
     Py_ssize_t handle = number_of(segment->opened, NAME(handle));
     if (handle < 0 || PyObject_SetAttr(segment->opened, NAME(pending), pending) < 0)
@@ -1660,6 +1687,16 @@ done:
         Py_DECREF(noted);
     }
     return is_appended;
+}
+
+static int append(Call *self, Work *work)
+{
+    if (OBJECT(held_write) == Py_None || work->size == MOST_BYTES)
+        return 0;
+    int done = append_once(self, work);
+    if (done == UNKNOWN)
+        done = learn_segment(self) ? append_once(self, work) : 0;
+    return done == UNKNOWN ? 0 : done;
 }
 
 /* The methods. */
