@@ -73,7 +73,7 @@ enum { SET, SPLIT, JUMP, MATCH, END, BOUNDARY, LOOP };
 #define OBJECTS(X)                                                                                 \
     X(record_type) X(attributes) X(kinds) X(columns) X(placeholder) X(context) X(no_fields)         \
     X(proxy_type) X(uuid_type) X(printable_types) X(modules) X(trace_name) X(context_name)           \
-    X(span_columns) X(span_ids) X(time_of) X(counter) X(id_middle) X(service_name) X(outcomes) X(addresses) X(verdicts) X(hidden) X(redacted)          \
+    X(span_columns) X(span_ids) X(time_of) X(counter) X(id_middle) X(service_name) X(outcomes) X(addresses) X(read_address) X(verdicts) X(hidden) X(redacted)          \
     X(known_texts) X(may_be_in) X(may_be_in_json) X(program) X(reentry) X(intake) X(queue)            \
     X(adopted) X(listener) X(new_state) X(held_write) X(put_line) X(put_record) X(get_message) X(zero)
 #define NUMBERS(X)                                                                                 \
@@ -208,6 +208,7 @@ typedef struct {
     /* The same objects come again and again: names in the code of the application. */
     KnownName names[KNOWN_NAMES];
     KnownKind kinds[KNOWN_NAMES];
+    KnownName long_name;
     Py_ssize_t verdicts_count;
     Py_ssize_t taken, handed_back;
     Chars column[MOST_COLUMNS];
@@ -497,6 +498,12 @@ static KnownName *known_name(Call *self, PyObject *name)
         return known;
     }
     PyObject *verdict = PyDict_GetItemWithError(OBJECT(verdicts), name);
+    if (PyUnicode_GetLength(name) > LONGEST_NAME) {
+        /* It is not kept: it may be as long as an application makes it. */
+        memset(&self->long_name, 0, offsetof(KnownName, key));
+        self->long_name.verdict = verdict;
+        return &self->long_name;
+    }
     PyObject *name_before = known->name, *verdict_before = known->verdict;
     memset(known, 0, offsetof(KnownName, key));
     Py_INCREF(name);
@@ -949,12 +956,15 @@ static int kind_and_column(Call *self, PyObject *name)
         known++;
     if (known->name == name)
         return known->kind_and_column;
-    PyObject *number = PyDict_GetItemWithError(OBJECT(kinds), name), *before = known->name;
+    PyObject *found = PyDict_GetItemWithError(OBJECT(kinds), name), *before = known->name;
+    int number = found == NULL ? -1 : (int)PyLong_AsLong(found);
+    if (PyUnicode_GetLength(name) > LONGEST_NAME)
+        return number;
     Py_INCREF(name);
     known->name = name;
-    known->kind_and_column = number == NULL ? -1 : (int)PyLong_AsLong(number);
+    known->kind_and_column = number;
     Py_XDECREF(before); /* an exact text: this runs no finalizer */
-    return known->kind_and_column;
+    return number;
 }
 
 static int kind_of(Call *self, PyObject *name)
@@ -1239,6 +1249,23 @@ static int put_name(Work *work, PyObject *text)
            memchr(chars.at, '\x1b', (size_t)chars.size) == NULL && put_chars(work, chars);
 }
 
+/* Put an address that is stored as it is given. */
+static int put_address(Call *self, Work *work, PyObject *value)
+{
+    PyObject *read = PyDict_GetItemWithError(OBJECT(addresses), value);
+    if (read != NULL) {
+        Py_INCREF(read);
+    } else {
+        read = PyObject_CallFunctionObjArgs(OBJECT(read_address), value, NULL);
+        if (read == NULL)
+            return -1;
+    }
+    int is_put = PyUnicode_CheckExact(read) && PyUnicode_Compare(read, value) == 0 &&
+                 put_text(work, read);
+    Py_DECREF(read);
+    return is_put;
+}
+
 /* Put the columns that accept some values only, and the outcome. */
 static int put_checked(Call *self, Work *work)
 {
@@ -1263,11 +1290,15 @@ static int put_checked(Call *self, Work *work)
         }
         if (!PyUnicode_CheckExact(field->value))
             return 0;
-        PyObject *known = field->kind == ADDRESS ? OBJECT(addresses) : OBJECT(outcomes);
-        PyObject *read = PyDict_GetItemWithError(known, field->value);
-        if (read == NULL || !PyUnicode_CheckExact(read) ||
-            PyUnicode_Compare(read, field->value) != 0 || !put_text(work, read))
-            return 0;
+        if (field->kind == OUTCOME) {
+            PyObject *known = PyDict_GetItemWithError(OBJECT(outcomes), field->value);
+            if (known == NULL || !put_text(work, known))
+                return 0;
+        } else {
+            int is_read = put_address(self, work, field->value);
+            if (is_read != 1)
+                return is_read;
+        }
         has_outcome = has_outcome || field->kind == OUTCOME;
     }
     if (has_outcome)

@@ -137,6 +137,7 @@ def call_of(
         service_name=encoder.service_name,
         outcomes={text: text for text in ("success", "failure", "unknown")},
         addresses=encoder.addresses.known,
+        read_address=encoder.addresses.read,
         verdicts=redactor.names.verdicts,
         hidden=redactor.walk.hidden,
         redacted=REDACTED,
