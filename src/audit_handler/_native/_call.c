@@ -38,12 +38,13 @@
 #define MOST_SECRETS 16
 #define MOST_COLUMNS 64
 #define MOST_ATTRIBUTES 32
-/* Names that are remembered, the bytes of the longest of them, and how often they may be in a row. */
+/* Names that are remembered, and the bytes of the longest of them. */
 #define KNOWN_NAMES 512
 #define LONGEST_NAME 64
-/* Characters at the end of a gap that are searched: what follows them decides. */
-#define LEFT_OF_GAP 2
+/* Stretches of an object that a search passes over, and the characters at the end of each that it
+ * does not: what follows them decides. */
 #define MOST_GAPS 128
+#define LEFT_OF_GAP 2
 /* Places to which a search may return. */
 #define MOST_RETURNS 128
 /* Steps of a search for each byte, on average. Python decides about a text that takes more. */
@@ -69,20 +70,24 @@ enum { SET, SPLIT, JUMP, MATCH, END, BOUNDARY, LOOP };
 #define CODE_BITS 5
 #define GRAMS ((1u << 3 * CODE_BITS) - 1)
 
-/* Objects of Python, by the names of the arguments of `Call`; `ordinary.py` says what they are. */
+/*
+ * Objects of Python and numbers, by the names of the arguments of `Call`; `ordinary.py` says what
+ * they are. Then the names that are looked up in a call.
+ */
 #define OBJECTS(X)                                                                                 \
-    X(record_type) X(attributes) X(kinds) X(columns) X(placeholder) X(context) X(no_fields)         \
-    X(proxy_type) X(uuid_type) X(printable_types) X(modules) X(trace_name) X(context_name)           \
-    X(span_columns) X(span_ids) X(time_of) X(counter) X(id_middle) X(service_name) X(outcomes) X(addresses) X(read_address) X(verdicts) X(hidden) X(redacted)          \
-    X(known_texts) X(may_be_in) X(may_be_in_json) X(program) X(reentry) X(intake) X(queue)            \
-    X(adopted) X(listener) X(new_state) X(held_write) X(put_line) X(put_record) X(get_message) X(zero)
+    X(record_type) X(attributes) X(kinds) X(columns) X(placeholder) X(context) X(no_fields)        \
+    X(proxy_type) X(uuid_type) X(printable_types) X(modules) X(trace_name) X(context_name)         \
+    X(span_columns) X(span_ids) X(time_of) X(counter) X(id_middle) X(service_name) X(outcomes)     \
+    X(addresses) X(read_address) X(verdicts) X(hidden) X(redacted) X(known_texts) X(may_be_in)     \
+    X(may_be_in_json) X(program) X(reentry) X(intake) X(queue) X(adopted) X(listener)              \
+    X(new_state) X(held_write) X(put_line) X(put_record) X(get_message) X(zero)
 #define NUMBERS(X)                                                                                 \
-    X(most_row_bytes) X(most_waiting_bytes) X(most_segment_bytes) X(most_segment_rows)               \
-    X(row_overhead) X(short_text) X(kind_bits) X(given_kind) X(unusual_flags) X(odd_flags) X(longest_state)
-/* Names that are looked up in a call. */
+    X(most_row_bytes) X(most_waiting_bytes) X(most_segment_bytes) X(most_segment_rows)             \
+    X(row_overhead) X(short_text) X(kind_bits) X(given_kind) X(unusual_flags) X(odd_flags)         \
+    X(longest_state)
 #define NAMES(X)                                                                                   \
-    X(_is_busy) X(_deferred) X(is_closed) X(_has_disk_failed) X(writer) X(_open) X(_prefix)          \
-    X(counts) X(pending) X(handle) X(month) X(first_seq) X(bytes_before) X(finished_bytes)           \
+    X(_is_busy) X(_deferred) X(is_closed) X(_has_disk_failed) X(writer) X(_open) X(_prefix)        \
+    X(counts) X(pending) X(handle) X(month) X(first_seq) X(bytes_before) X(finished_bytes)         \
     X(bytes) X(state) X(_released_until) X(_note_slow_disk) X(get_current) X(getMessage)
 
 enum {
@@ -424,7 +429,8 @@ static int put_integer(Work *work, PyObject *value)
     if (overflow)
         return 0;
     char text[24], *end = text + sizeof(text);
-    char *at = digits_of(number < 0 ? 0ull - (unsigned long long)number : (unsigned long long)number, end);
+    unsigned long long size = (unsigned long long)number;
+    char *at = digits_of(number < 0 ? 0 - size : size, end);
     if (number < 0)
         *--at = '-';
     return put_bytes(work, at, end - at);
