@@ -270,3 +270,10 @@ def test_a_pattern_for_the_end_of_a_text_finds_the_end_of_a_text_in_an_object(pa
 
 def test_a_sign_of_an_anchor_in_another_place_is_none() -> None:
     assert Redactor(patterns=[r"[^x]y\$\d"]).suspects.patterns
+
+
+def test_what_the_middleware_says_of_a_request_is_not_suspected() -> None:
+    """ "path_params" looked like the beginning of a token: each request went through all rules."""
+    metadata = {"path_params": {"order_id": 17}, "route": "/api/orders/{order_id:int}"}
+
+    assert not Redactor().suspects.may_be_in_json(encode(metadata).decode())

@@ -53,11 +53,20 @@ def _pattern_of_nouns() -> str:
     )
 
 
+# Letters that are the beginning of words too: "pat" of "path_params".
+_LIKE_A_WORD = re.compile(r"[A-Za-z]{1,3}")
+
+
 def _pattern_of_vendors() -> str:
-    prefixes = [re.escape(prefix) for _, prefixes, _ in PREFIXED for prefix in prefixes.split()]
-    return rf"(?:^|[^A-Za-z0-9])(?:{_any_of(prefixes)})[\w.+/=~-]{{8}}|" + "|".join(
-        inside for _, inside, _ in UNPREFIXED
-    )
+    prefixes, whole = [], []
+    for _, beginnings, rest in PREFIXED:
+        for prefix in beginnings.split():
+            if _LIKE_A_WORD.fullmatch(prefix):
+                whole.append(prefix + rest)
+            else:
+                prefixes.append(re.escape(prefix))
+    tokens = rf"(?:{_any_of(prefixes)})[\w.+/=~-]{{8}}|{_any_of(whole)}"
+    return rf"(?:^|[^A-Za-z0-9])(?:{tokens})|" + "|".join(inside for _, inside, _ in UNPREFIXED)
 
 
 # Between two arguments, in a line or in a list.
