@@ -1,5 +1,5 @@
 """
-kill -9 and forks in the middle of logger calls, with the extension and without it.
+kill -9 in the middle of logger calls, with the extension and without it.
 
 Each application encodes in C from its first row on, by four threads that take turns as often as the
 interpreter can, and tells each row that was accepted. Afterwards the files of the spool are read.
@@ -56,42 +56,6 @@ work(3)
 """
 )
 
-# A signal handler logs, and at every tenth signal it forks: the child goes on with the logger call
-# that was interrupted, and logs itself.
-FORKED = (
-    PRELUDE
-    + """
-main, signals, is_child = os.getpid(), 0, False
-
-def interrupted(*_):
-    global signals, is_child
-    if os.getpid() != main:
-        return
-    signals += 1
-    put(f"{main}-signal-{signals}")
-    if signals % 10 == 0:
-        child = os.fork()
-        if not child:
-            is_child = True
-            return
-        os.waitpid(child, 0)
-    signal.setitimer(signal.ITIMER_REAL, 0.001)
-
-signal.signal(signal.SIGALRM, interrupted)
-signal.setitimer(signal.ITIMER_REAL, 0.001)
-number = 0
-while signals < 200:
-    number += 1
-    put(f"{os.getpid()}-{number}", request_body={"password": "correct-horse-battery", "n": number})
-    if is_child:
-        for own in range(3):
-            put(f"{os.getpid()}-child-{own}")
-        os._exit(0)
-signal.setitimer(signal.ITIMER_REAL, 0)
-os._exit(0)
-"""
-)
-
 
 @pytest.fixture(params=["C", "Python"])
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
@@ -140,26 +104,4 @@ def test_no_accepted_row_is_lost_or_doubled_by_kills(
     rows = rows_in(tmp_path)
     keys = Counter(key for key, _, _ in rows)
     assert [] == [key for key in accepted if keys[key] != 1]
-    assert len(rows) == len({(writer, number) for _, writer, number in rows})
-
-
-@pytest.mark.integration
-def test_no_accepted_row_is_lost_or_doubled_by_forks_in_signal_handlers(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path)],
-        capture_output=True,
-        env=environment,
-        timeout=100,
-        check=False,
-    )
-
-    assert 0 == done.returncode, done.stderr.decode()
-    accepted = Counter(done.stdout.decode().split())
-    rows = rows_in(tmp_path)
-    keys = Counter(key for key, _, _ in rows)
-    # A call that is interrupted by the fork ends twice, in the parent and in the child: with a row
-    # of each, or with one that was there before the fork.
-    assert {} == {key: keys[key] for key, told in accepted.items() if not 1 <= keys[key] <= told}
     assert len(rows) == len({(writer, number) for _, writer, number in rows})
