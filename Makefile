@@ -67,7 +67,7 @@ help:
 	@echo 'make fuzz      a minute of random records against the extension, with the sanitizers of the compiler'
 	@echo '               (ARGS="--seconds 600 --seed 7")'
 	@echo 'make soak      a minute of random faults against applications and server  (ARGS="--seconds 600 --seed 7")'
-	@echo 'make bench     compare the cost with other libraries, and write docs/PERFORMANCE.md: 6 minutes'
+	@echo 'make bench     compare the cost with other libraries, and write docs/PERFORMANCE.md: 11 minutes'
 	@echo '               (ARGS="--run start_up" for one part, ARGS="--against REVISION" to compare with a git revision)'
 	@echo 'make redaction measure what redaction hides and keeps, beside other libraries; write docs/REDACTION.md'
 	@echo '               (EVENTS=folder: also redact the public audit events of the checkouts in that folder)'

@@ -89,7 +89,7 @@ def call_of(
     """
     Return the ``Call`` of one pipeline, or None where only Python may encode.
 
-    Takes 25 ms for the first encoder with these patterns.
+    Takes 25 to 50 ms for the first encoder with these patterns.
 
     Args:
         encoder: Encodes the other records.

@@ -84,7 +84,7 @@ def program_of(*patterns: str) -> Program | None:
     try:
         return _Compiler().program(patterns)
     except (_Unknown, re.error, RecursionError, ImportError, AttributeError):
-        # The parser of `re` is private. Without it every text is asked about.
+        # The parser of `re` is private, too. Without a program Python encodes.
         return None
 
 
@@ -143,13 +143,12 @@ class _Compiler:
         self._sets: dict[int, int] = {}
 
     def program(self, patterns: tuple[str, ...]) -> Program:
-        ends = []
         beginnings = []
         for pattern in patterns:
             tree = _parsed(pattern)
             beginnings.append(len(self._steps))
             self._sequence(tree, bool(tree.state.flags & _IGNORECASE), is_first=True)
-            ends.append(self._add(_MATCH))
+            self._add(_MATCH)
         if len(self._steps) >= _MOST_NUMBERS:
             raise _Unknown("too long")
         places, lists, parts = self._tables(beginnings)
@@ -169,9 +168,6 @@ class _Compiler:
         self._steps.append([operation, first, second, 0, 0])
         return len(self._steps) - 1
 
-    def _add_set(self, members: int) -> None:
-        self._add(_SET, self._sets.setdefault(members, len(self._sets)))
-
     def _sequence(self, tree: Any, ignores_case: bool, is_first: bool = False) -> None:
         for index, part in enumerate(tree):
             self._part(part, ignores_case, is_first and not index)
@@ -179,7 +175,7 @@ class _Compiler:
     def _part(self, part: Any, ignores_case: bool, is_first: bool) -> None:
         operation, argument = str(part[0]), part[1]
         if operation in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
-            self._add_set(self._members(operation, argument, ignores_case))
+            self._add(_SET, self._number(self._members(operation, argument, ignores_case)))
         elif operation == "BRANCH":
             self._branch(argument[1], ignores_case, is_first)
         elif operation == "SUBPATTERN":
